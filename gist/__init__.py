@@ -1,0 +1,1 @@
+"""Gist tokens: layout, masks, compression, training, checkpoints. Knows nothing of benchmarks."""

@@ -1,0 +1,1 @@
+"""The experiment: contracts, runner, records, measuring, statistics, report, command line."""
