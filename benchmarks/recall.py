@@ -1,0 +1,59 @@
+"""Associative recall, the smallest task of reading: pairs of a name and a value, asked by name.
+
+    Tavo <gap filler words> amber vase. Milor <gap filler words> Branford.   Tavo? -> amber vase
+
+It is where a model learns to bind a value to a name: first side by side, then a few words
+apart (multi-query associative recall, arXiv 2312.04927). Part of the curriculum of the
+reference model, and a suite like any other: `--suite benchmarks.recall:Recall,pairs=8`.
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import ClassVar
+
+from benchmarks import lexicon
+from benchmarks.documents import RELATIONS
+from benchmarks.lexicon import Split
+from benchmarks.scoring import exact_match
+from harness.api import Question, Sample, Tokenizer
+
+
+@dataclass
+class Recall:
+    """Pairs of names and values with filler words between them."""
+
+    split: Split = "test"
+    pairs: int = 4
+    gap: int = 0  # words between name and value
+    documents: int | None = 20  # none: endless
+
+    metrics: ClassVar[tuple[str, ...]] = ("exact_match",)
+    slice_names: ClassVar[tuple[str, ...]] = ("kind",)
+
+    def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:  # noqa: ARG002
+        """Yield one list of pairs at a time, asked for every name in it."""
+        for i in count() if self.documents is None else range(self.documents):
+            sample_id = f"recall-{i}"
+            rng = random.Random(f"{seed}/{sample_id}")
+            yield self._sample(rng, sample_id)
+
+    def _sample(self, rng: random.Random, sample_id: str) -> Sample:
+        values: dict[str, str] = {}
+        while len(values) < self.pairs:
+            values[lexicon.person(rng, self.split)] = rng.choice(RELATIONS).draw(rng, self.split)
+        lines = [" ".join((name, *self._gap(rng), value)) for name, value in values.items()]
+        questions = tuple(
+            Question(f"q{i}", f"{name}?", (value,), {"kind": "recall"}, (f"{line}.",))
+            for i, ((name, value), line) in enumerate(zip(values.items(), lines, strict=True))
+        )
+        return Sample(sample_id, ". ".join(lines) + ".", questions, max_new_tokens=16)
+
+    def _gap(self, rng: random.Random) -> list[str]:
+        words = lexicon.filler_sentence(rng, self.split).lower().rstrip(".").split()
+        return rng.choices(words, k=self.gap)
+
+    def score(self, question: Question, answer: str, context: str) -> Mapping[str, float]:  # noqa: ARG002
+        """Return whether the answer is the value, by SQuAD's normalisation."""
+        return {"exact_match": exact_match(answer, question.targets)}
