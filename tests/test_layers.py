@@ -118,7 +118,7 @@ def heavy_chains(graph: dict[str, list[Import]]) -> Iterator[str]:
         name = queue.pop(0)
         for found in graph[name]:
             if found.at_import and within(found.target, HEAVY):
-                yield f"{seen[name]}:{found.line} imports {found.target}, heavy: do it where it is used"
+                yield f"{seen[name]}:{found.line} imports {found.target}: do it where it is used"
             for target in parents(found.target) if found.at_import else ():
                 if target in graph and target not in seen:
                     seen[target] = f"{seen[name]} -> {target}"
