@@ -1,0 +1,186 @@
+"""Means and differences with 95 % intervals, for questions that share contexts.
+
+Questions about one context are not independent, so a context is the unit that is drawn:
+
+- one question per context and a 0/1 metric: Wilson's interval;
+- else a bootstrap that resamples contexts with all their questions (expanded percentiles:
+  plain ones are too narrow for few contexts, Hesterberg, arXiv 1411.5279); above
+  `MANY_CONTEXTS` its normal limit, which agrees to the third digit and costs nothing;
+- contexts that are all alike (all right, say) have no spread to resample, and a width of 0
+  would be a lie. Then as many unseen contexts may differ as Wilson's bound for "0 of so many
+  contexts" allows, each by as much as a metric between 0 and 1 can;
+- fewer than `MIN_CONTEXTS` contexts: no interval, as resampling so few cannot cover 95 %.
+
+Metrics are taken to lie between 0 and 1. Nothing here knows about tables or files.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri, stdtrit
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+LEVEL = 0.95
+DRAWS = 2000
+SEED = 20240808  # of the resampling: the same rows give the same report
+MIN_CONTEXTS = 5
+MANY_CONTEXTS = 1000
+Z = float(ndtri((1 + LEVEL) / 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean (or a ratio) over questions, with its interval."""
+
+    mean: float
+    low: float | None  # None: too few contexts for an interval
+    high: float | None
+    n: int  # questions
+    contexts: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether there is an interval and 0 lies outside of it."""
+        if self.low is None or self.high is None:
+            return False
+        return self.low > 0 or self.high < 0
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Return Wilson's interval for `share` (0 to 1) of `n` independent trials.
+
+    As `scipy.stats.binomtest(k, n).proportion_ci(method="wilson")`, without the exact test that
+    scipy computes on the way.
+    """
+    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    low = 0.0 if share == 0 else centre - half
+    high = 1.0 if share == 1 else centre + half
+    return low, high
+
+
+def mean_estimate(values: Floats, contexts: Ints) -> Estimate:
+    """Return the mean of a metric over questions.
+
+    Args:
+        values: (n,) the metric of each question; n >= 1, no NaN.
+        contexts: (n,) the number of each question's context, any integers.
+    """
+    tops, bottoms = _per_context(values, contexts)
+    mean = float(values.mean())
+    zero_one = bool(np.isin(values, (0.0, 1.0)).all())
+    if zero_one and len(tops) == len(values):
+        low, high = wilson(mean, len(values))
+        return Estimate(mean, low, high, len(values), len(tops))
+    bounds: tuple[float | None, float | None]
+    if _alike(tops, bottoms):
+        share = _unseen_share(len(tops))
+        bounded = 0 <= mean <= 1
+        bounds = (mean - share * mean, mean + share * (1 - mean)) if bounded else (None, None)
+    else:
+        bounds = _ratio_interval(tops, bottoms)
+    return Estimate(mean, *bounds, len(values), len(tops))
+
+
+def difference_estimate(first: Floats, second: Floats, contexts: Ints) -> Estimate:
+    """Return the mean of `first - second` over paired questions.
+
+    Args:
+        first: (n,) the metric of one arm; n >= 1, no NaN.
+        second: (n,) the metric of the other arm for the same questions.
+        contexts: (n,) the number of each question's context.
+    """
+    tops, bottoms = _per_context(first - second, contexts)
+    mean = float((first - second).mean())
+    bounds: tuple[float | None, float | None]
+    if _alike(tops, bottoms):
+        share = _unseen_share(len(tops))
+        bounds = mean - share * (1 + mean), mean + share * (1 - mean)
+    else:
+        bounds = _ratio_interval(tops, bottoms)
+    return Estimate(mean, *bounds, len(first), len(tops))
+
+
+def gap_recovered(arm: Floats, floor: Floats, ceiling: Floats, contexts: Ints) -> Estimate | None:
+    """Return (arm - floor) / (ceiling - floor), a ratio of means over paired questions.
+
+    Args:
+        arm: (n,) the metric of the arm; n >= 1, no NaN.
+        floor: (n,) of closed book, for the same questions.
+        ceiling: (n,) of full context, for the same questions.
+        contexts: (n,) the number of each question's context.
+
+    Returns:
+        None where the interval of ceiling - floor does not lie above 0: there is no gap to
+        recover that could be told from nothing.
+    """
+    gap = difference_estimate(ceiling, floor, contexts)
+    if gap.low is None or gap.low <= 0:
+        return None
+    tops, _ = _per_context(arm - floor, contexts)
+    bottoms, _ = _per_context(ceiling - floor, contexts)
+    ratio = float(tops.sum() / bottoms.sum())
+    bounds: tuple[float | None, float | None]
+    if _alike(tops, bottoms):
+        half = _unseen_share(len(tops)) / gap.mean
+        bounds = ratio - half, ratio + half
+    else:
+        bounds = _ratio_interval(tops, bottoms)
+    return Estimate(ratio, *bounds, len(arm), len(tops))
+
+
+def _per_context(values: Floats, contexts: Ints) -> tuple[Floats, Floats]:
+    """Return the sum of the values and their number, for each context."""
+    _, place = np.unique(contexts, return_inverse=True)
+    sums = np.bincount(place, weights=values)
+    return sums, np.bincount(place).astype(np.float64)
+
+
+def _alike(tops: Floats, bottoms: Floats) -> bool:
+    """Say whether every context has the same ratio, so that there is no spread to resample."""
+    residuals = tops - tops.sum() / bottoms.sum() * bottoms
+    return bool(np.abs(residuals).max() < 1e-9)
+
+
+def _unseen_share(contexts: int) -> float:
+    """Return the largest share of contexts that may differ though none of so many did."""
+    return wilson(0.0, contexts)[1]
+
+
+def _ratio_interval(tops: Floats, bottoms: Floats) -> tuple[float | None, float | None]:
+    """Return the interval of sum(tops) / sum(bottoms) when contexts are drawn anew."""
+    contexts = len(tops)
+    if contexts < MIN_CONTEXTS:
+        return None, None
+    ratio = tops.sum() / bottoms.sum()
+    if contexts > MANY_CONTEXTS:
+        residuals = tops - ratio * bottoms
+        spread = math.sqrt((residuals**2).sum() * contexts / (contexts - 1)) / abs(bottoms.sum())
+        return float(ratio - Z * spread), float(ratio + Z * spread)
+    weights = _draws(contexts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = (weights @ tops) / (weights @ bottoms)
+    tail = _expanded_tail(contexts)
+    low, high = np.quantile(ratios, (tail, 1 - tail))
+    return (float(low), float(high)) if np.isfinite((low, high)).all() else (None, None)
+
+
+def _expanded_tail(contexts: int) -> float:
+    """Return the share to cut off at each end so that few contexts cover as a t interval does."""
+    t = stdtrit(contexts - 1, (1 + LEVEL) / 2)
+    return float(ndtr(-math.sqrt(contexts / (contexts - 1)) * t))
+
+
+@lru_cache(maxsize=8)
+def _draws(contexts: int) -> Floats:
+    """Return how often each draw takes each context, of shape (DRAWS, contexts)."""
+    rng = np.random.default_rng(SEED)
+    picks = rng.integers(contexts, size=(DRAWS, contexts))
+    cells = picks + contexts * np.arange(DRAWS)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=DRAWS * contexts)
+    return counts.reshape(DRAWS, contexts).astype(np.float64)
