@@ -1,0 +1,125 @@
+"""What a model needs in memory, computed from its configuration: weights, KV entries, activations.
+
+Nothing is allocated: parameters are counted on the meta device, the rest is arithmetic. Weights and
+KV entries are exact (tests compare them with built models); activations are an estimate from above
+for a decoder with gated feed-forward layers, which is what Llama, Qwen and Mistral are.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+
+NF4_BLOCK = 64  # weights that share one absmax
+NF4_ABSMAX_BLOCK = 256  # absmaxes that share one absmax of their own: double quantisation
+NF4_CODE_BYTES = 4 * (16 + 256 + 1)  # per layer: both code books and the mean absmax, in float32
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class WeightCount:
+    """How many elements a model's parameters have, by what 4-bit loading does with them."""
+
+    linear: tuple[int, ...]  # of each linear layer that is quantised
+    other: int  # embeddings, output layer, norms, biases: they keep their dtype
+
+    @property
+    def total(self) -> int:
+        """All elements; a tied output layer counts once."""
+        return sum(self.linear) + self.other
+
+
+def skeleton(config: PretrainedConfig, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """Build the model of `config` on the meta device: every shape, no memory."""
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(
+            config, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
+        )
+    model.eval()
+    return model
+
+
+def quantised_layers(model: PreTrainedModel) -> Mapping[str, nn.Linear]:
+    """Return the linear layers that 4-bit loading quantises, by name: all but the output layer."""
+    output = model.get_output_embeddings()
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if type(module) is nn.Linear and module is not output
+    }
+
+
+def count_weights(config: PretrainedConfig) -> WeightCount:
+    """Count the parameters of the model that `config` describes, for any architecture."""
+    model = skeleton(config)
+    linear = tuple(layer.weight.numel() for layer in quantised_layers(model).values())
+    return WeightCount(linear, model.num_parameters() - sum(linear))
+
+
+def weights_bytes(config: PretrainedConfig, dtype: torch.dtype, load_in_4bit: bool) -> int:
+    """Return the bytes of the weights; with `load_in_4bit`, NF4 with double quantisation."""
+    count = count_weights(config)
+    if not load_in_4bit:
+        return count.total * dtype.itemsize
+    return sum(map(nf4_bytes, count.linear)) + count.other * dtype.itemsize
+
+
+def nf4_bytes(elements: int) -> int:
+    """Return the bytes of one linear layer of `elements` weights in NF4, doubly quantised."""
+    blocks = -(-elements // NF4_BLOCK)
+    return (
+        -(-elements // 2)  # two weights to a byte
+        + blocks  # one byte of absmax for each block
+        + -(-blocks // NF4_ABSMAX_BLOCK) * FLOAT32_BYTES
+        + NF4_CODE_BYTES
+    )
+
+
+def kv_bytes_per_entry(config: PretrainedConfig, dtype: torch.dtype) -> int:
+    """Return 2 x layers x kv_heads x head_dim x bytes: one KV entry over all layers."""
+    kv_heads, head_dim = _heads(config)
+    layers = int(config.get_text_config().num_hidden_layers)
+    return 2 * layers * kv_heads * head_dim * dtype.itemsize
+
+
+def activation_bytes(
+    config: PretrainedConfig,
+    dtype: torch.dtype,
+    *,
+    new_entries: int,
+    past_entries: int = 0,
+    batch: int = 1,
+) -> int:
+    """Estimate what one forward pass holds beside weights and cache, at its largest moment.
+
+    Args:
+        config: of the model.
+        dtype: of the activations.
+        new_entries: tokens of each row that go through the model in this pass.
+        past_entries: KV entries that they attend to before themselves.
+        batch: rows.
+    """
+    text = config.get_text_config()
+    kv_heads, head_dim = _heads(config)
+    heads: int = text.num_attention_heads
+    columns = past_entries + new_entries
+    feed_forward = 3 * text.intermediate_size + 2 * text.hidden_size  # gate, up, product
+    rotation = 4 * heads * head_dim + 2 * text.hidden_size  # queries and their rotated parts
+    norm = 2 * text.hidden_size * FLOAT32_BYTES  # norms compute in float32
+    rows = new_entries * (max(feed_forward, rotation) * dtype.itemsize + norm)
+    # Under a mask keys and values are repeated for every query head, after one layer's cache has
+    # been copied to make it longer; and the mask itself becomes a bias in the dtype of the queries.
+    one_layer = columns * (2 * heads + 2 * kv_heads) * head_dim * dtype.itemsize
+    mask = new_entries * columns * (1 + dtype.itemsize)
+    logits = text.vocab_size * (dtype.itemsize + FLOAT32_BYTES)  # of the last token only
+    return int(batch * (rows + one_layer + mask + logits))
+
+
+def _heads(config: PretrainedConfig) -> tuple[int, int]:
+    """Return (kv_heads, head_dim); older configurations leave out what follows from the rest."""
+    text = config.get_text_config()
+    kv_heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return int(kv_heads), int(head_dim)
