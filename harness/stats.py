@@ -137,7 +137,7 @@ def gap_recovered(arm: Floats, floor: Floats, ceiling: Floats, contexts: Ints) -
 def _per_context(values: Floats, contexts: Ints) -> tuple[Floats, Floats]:
     """Return the sum of the values and their number, for each context."""
     _, place = np.unique(contexts, return_inverse=True)
-    sums = np.bincount(place, weights=values)
+    sums = np.bincount(place, weights=values).astype(np.float64)
     return sums, np.bincount(place).astype(np.float64)
 
 

@@ -1,0 +1,126 @@
+"""The table of costs: what each arm takes to read a context, to keep it and to ask it.
+
+Times are counted once for what they were measured on: `prepare_s` per sample, `generate_s` per
+batch, both shared by several rows. Figures are medians over contexts, but for the memory peak,
+which is the highest. A sweep over context sizes gets a row per size.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import pandas as pd
+
+from harness import printing
+from harness.printing import Table
+from harness.tables import Section, errors_by_arm, notices
+
+ASKED = (1, 10, 100)  # questions per context, for the time per question
+DECODED = "new_tokens"  # a slice of this name sets how much is decoded, not what is read
+HELD = "contexts_held"
+SAMPLE = ["run", "backend", "sample_id"]
+BATCH = [*SAMPLE, "batch_id"]
+NAN = math.nan
+NOTE = (
+    "Medians over contexts; peak: the highest, weights included. "
+    "Asked n times: seconds per question, (prepare + n x question) / n."
+)
+FIRST_TOKEN_NOTE = "First token: of a context already read; add prepare for the first question."
+
+
+def cost_table(section: Section) -> Table:
+    """Return a row per arm, and per context size in a suite that only shows costs."""
+    frame, keys = _keyed(section)
+    groups = {
+        tuple(map(str, cast(tuple[str, ...], key))): rows
+        for key, rows in frame.groupby([*keys, "backend"], sort=False)
+    }
+    arms = {arm: at for at, arm in enumerate(section.arms)}
+    ordered = sorted(groups, key=lambda key: (*map(_rank, key[:-1]), arms[key[-1]]))
+    kinds = [kind for kind in frame["memory_kind"].unique() if kind]
+    cells = [
+        {"backend": key[-1], **dict(zip(keys, key[:-1], strict=True)), **_cells(groups[key], kinds)}
+        for key in ordered
+    ]
+    shown = [
+        name for name in cells[0] if any(row[name] not in ("", printing.UNKNOWN) for row in cells)
+    ]
+    rows = tuple(tuple(row[name] for name in shown) for row in cells)
+    notes = [NOTE, *([FIRST_TOKEN_NOTE] if "first token" in shown else [])]
+    if not section.metrics:
+        notes += notices(section.frame)
+    return Table("Costs", tuple(shown), rows, tuple(notes))
+
+
+def _keyed(section: Section) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows, and the columns by which they are split beside the backend."""
+    if section.metrics:
+        return section.frame, []
+    keys = [name for name in section.slices if name != DECODED]
+    held = section.frame[HELD].map(printing.count)
+    several = held.nunique() > 1
+    return section.frame.assign(**{HELD: held}), [*keys, *([HELD] if several else [])]
+
+
+def _cells(rows: pd.DataFrame, kinds: list[str]) -> Mapping[str, str]:
+    """Return the cells of one table row by column; the backend is not among them."""
+    samples = rows.drop_duplicates(SAMPLE)
+    prepare_s = samples["prepare_s"].median()
+    first_s, decoded = _decoding(rows)
+    question_s = _question_s(rows)
+    peak = rows[["prepare_peak_bytes", "generate_peak_bytes"]].max().max()
+    kind = f" ({kinds[0]})" if len(kinds) == 1 else ""
+    named = "" if len(kinds) < 2 else f" {rows['memory_kind'].max()}"
+    cells = {
+        "prepare": printing.seconds(prepare_s),
+        "first token": printing.seconds(first_s),
+        "decode tokens/s": printing.rate(decoded),
+        "held": printing.size(samples["held_bytes"].median()),
+        f"peak{kind}": printing.size(peak) + named,
+    }
+    for times in ASKED:
+        each_s = (prepare_s + times * question_s) / times
+        cells[f"asked {times}x"] = printing.seconds(each_s)
+    return cells | {"errors": next(iter(errors_by_arm(rows).values()), "")}
+
+
+def _question_s(rows: pd.DataFrame) -> float:
+    """Return the seconds per question, where most tokens were asked for."""
+    asked = rows[rows["generate_s"].notna()]
+    longest = asked[asked["max_new_tokens"] == asked["max_new_tokens"].max()]
+    if longest.empty:
+        return NAN
+    return float(longest.drop_duplicates(BATCH)["generate_s"].sum() / len(longest))
+
+
+def _decoding(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the time of one new token, and the tokens per second of those after it.
+
+    The rate is that of one sequence: a batch of them gives as many times more.
+    """
+    asked = rows[rows["generate_s"].notna()].drop_duplicates(BATCH)
+    first = asked[asked["max_new_tokens"] == 1]
+    if first.empty:
+        return NAN, NAN
+    rates = pd.Series(list(_rates(asked)), dtype=float)
+    return float(first["generate_s"].median()), float(rates.median())
+
+
+def _rates(asked: pd.DataFrame) -> Iterator[float]:
+    """Yield the decode rate of each pair of requests for one and for many new tokens."""
+    for _, same in asked.groupby(["context_tokens", HELD, "batch_size"], dropna=False):
+        times = same.groupby("max_new_tokens")[["new_tokens", "generate_s"]].median()
+        if len(times) < 2 or times.index[0] != 1:
+            continue
+        one, many = times.iloc[0], times.iloc[-1]
+        if many["generate_s"] > one["generate_s"]:
+            more = many["new_tokens"] - one["new_tokens"]
+            yield more / (many["generate_s"] - one["generate_s"])
+
+
+def _rank(value: str) -> tuple[float, str]:
+    """Return a sort key that puts numbers by size and leaves words after them."""
+    try:
+        return float(value), ""
+    except ValueError:
+        return math.inf, value

@@ -1,0 +1,123 @@
+"""The report: rows of any number of runs as tables, for a terminal, Markdown or a README.
+
+A section is a suite under one setup (model, device, dtype). The metric that a suite names first
+leads its tables. pandas and scipy are imported when a report is made, and not before.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import plugins
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.printing import Table
+    from harness.rows import Rows
+    from harness.tables import Section
+
+WIDTH = 110  # columns of a terminal
+BRIEF = "--brief"
+MARKED = re.compile(
+    r"^(?P<head><!-- gist-bench report: (?P<words>[^\n]*?) -->\n)"
+    r"(?P<body>(?:(?!^<!-- gist-bench report:).)*?)"
+    r"(?P<tail>^<!-- end -->)",
+    re.MULTILINE | re.DOTALL,
+)
+LEGEND = (
+    "Means with 95 % intervals: Wilson's where every context has one question, else a bootstrap "
+    "over contexts. n: questions. A dash: not known."
+)
+
+
+def render(
+    paths: Sequence[Path], *, markdown: bool = False, brief: bool = False, width: int = WIDTH
+) -> str:
+    """Return the tables of the runs in `paths`.
+
+    Args:
+        paths: run folders, folders of run folders, records.csv files.
+        markdown: pipe tables under headings, instead of aligned text.
+        brief: only answers and costs, without what explains them.
+        width: columns of the terminal; wider tables go on in a further block.
+
+    Raises:
+        UserError: a path is missing or holds no records of this tool.
+    """
+    from harness import printing
+    from harness.rows import read_rows
+
+    rows = read_rows(paths)
+    setups = list(dict.fromkeys(rows.frame["setup"]))
+    model = f"Model: {setups[0]}. " if len(setups) == 1 else ""
+    parts = [f"{model}{LEGEND}", *rows.notes]
+    for setup, suite, section in _sections(rows):
+        title = suite if len(setups) == 1 else f"{suite} ({setup})"
+        parts.append(f"### {title}" if markdown else f"{title}\n{'=' * len(title)}")
+        for table in _tables(section, brief=brief):
+            drawn = printing.as_markdown(table) if markdown else printing.as_text(table, width)
+            parts.append(drawn)
+    return "\n\n".join(parts) + "\n"
+
+
+def regenerated(file: Path) -> str:
+    """Return a Markdown file's text with the tables between its markers made anew.
+
+    A marked place starts with a line `<!-- gist-bench report: PATH... -->`, the paths relative to
+    the file, `--brief` allowed among them, and ends with a line `<!-- end -->`.
+
+    Raises:
+        UserError: the file is missing, has no marked place, or names what cannot be reported.
+    """
+    if not file.is_file():
+        raise UserError(f"no such file: {file}. Give a Markdown file.")
+
+    def remade(place: re.Match[str]) -> str:
+        words = shlex.split(place["words"])
+        paths = [file.parent / word for word in words if word != BRIEF]
+        if not paths:
+            raise UserError(f"a marker in {file} names no path: {place['head'].strip()}")
+        tables = render(paths, markdown=True, brief=BRIEF in words)
+        return f"{place['head']}\n{tables}\n{place['tail']}"
+
+    text, places = MARKED.subn(remade, file.read_text(encoding="utf-8"))
+    if not places:
+        raise UserError(
+            f"{file} has no place for tables. Add the lines <!-- gist-bench report: PATH --> "
+            "and <!-- end -->."
+        )
+    return text
+
+
+def _sections(rows: "Rows") -> Iterator[tuple[str, str, "Section"]]:
+    """Yield setup, suite and rows of each section, in the order in which they came."""
+    from harness.tables import Section
+
+    for (setup, suite), frame in rows.frame.groupby(["setup", "suite"], sort=False):
+        slices = tuple(name for name in rows.slices if (frame[name] != "").any())
+        filled = [name for name in rows.metrics if frame[name].notna().any()]
+        metrics = tuple(_headline_first(str(suite), filled))
+        yield str(setup), str(suite), Section(frame, slices, metrics)
+
+
+def _tables(section: "Section", *, brief: bool) -> Iterator["Table"]:
+    from harness import contrasts, costs, tables
+
+    if section.metrics:
+        yield tables.headline_table(section)
+        if not brief:
+            yield from tables.slice_tables(section)
+            yield from contrasts.contrast_tables(section)
+    yield costs.cost_table(section)
+
+
+def _headline_first(suite: str, filled: Sequence[str]) -> list[str]:
+    """Return metrics in the order of an installed suite; a CSV has them by the alphabet."""
+    name = suite.partition(",")[0]
+    # Only installed names: a path in somebody's CSV must not decide what is imported.
+    if name not in plugins.names(plugins.SUITES):
+        return list(filled)
+    declared: tuple[str, ...] = getattr(plugins.load(plugins.SUITES, name), "metrics", ())
+    return [*(m for m in declared if m in filled), *(m for m in filled if m not in declared)]

@@ -1,0 +1,200 @@
+"""The rows of any number of runs as one data frame, ready to be grouped.
+
+Text columns stay text ("None" and "NA" are names like any other), number columns become floats
+with NaN for an empty cell. Columns that tell runs apart are added: two runs on different settings
+are never averaged, and a sample is the same in two runs only if their seeds are. Answers, targets
+and evidence are left on disk. Nothing is counted here.
+"""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import UserError
+
+RECORDS = "records.csv"
+RUN = "run.json"
+IDENTITY = ("suite", "backend", "model", "sample_id", "question_id")  # slices follow
+MEASURES = (  # between the slices and the metrics
+    "context_tokens",
+    "context_entries",
+    "prompt_tokens",
+    "new_tokens",
+    "max_new_tokens",
+    "contexts_held",
+    "batch_id",
+    "batch_size",
+    "prepare_s",
+    "generate_s",
+    "prepare_peak_bytes",
+    "generate_peak_bytes",
+    "held_bytes",
+    "memory_kind",
+)
+OUTCOME = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
+TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
+UNREAD = frozenset({"answer", "targets", "evidence"})  # the bulk of a file, and in no table
+SETTINGS = ("device", "dtype", "load_in_4bit")  # of run.json: what else tells two runs apart
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """All rows that were read, and what their columns are.
+
+    `frame` has the columns of records.csv (but for `UNREAD`) and these:
+        run: number of the file; context: number of the context (the same sample under the same
+        seed); question: number of the question among all suites; setup: model and settings.
+    """
+
+    frame: pd.DataFrame
+    slices: tuple[str, ...]
+    metrics: tuple[str, ...]
+    notes: tuple[str, ...]  # what the reader of a report should know about the reading
+
+
+def read_rows(paths: Sequence[Path]) -> Rows:
+    """Read run folders, folders of them, and records.csv files.
+
+    Raises:
+        UserError: a path is missing, holds no run, or is no CSV of this tool.
+    """
+    files = list(dict.fromkeys(file for path in paths for file in _record_files(path)))
+    frames: list[pd.DataFrame] = []
+    slices: dict[str, None] = {}
+    metrics: dict[str, None] = {}
+    for number, file in enumerate(files):
+        frame, of_slices, of_metrics = _read_file(file)
+        settings = _settings(file.with_name(RUN))
+        frames.append(frame.assign(run=number, **settings))
+        slices |= dict.fromkeys(of_slices)
+        metrics |= dict.fromkeys(of_metrics)
+    frame = pd.concat(frames, ignore_index=True)
+    texts = [*TEXTS, *slices]
+    frame[texts] = frame[texts].fillna("")  # a slice that another run does not have
+    frame, notes = _without_repeats(_numbered(frame))
+    return Rows(frame, tuple(slices), tuple(metrics), notes)
+
+
+def _record_files(path: Path) -> Iterator[Path]:
+    if not path.exists():
+        raise UserError(f"no such file or folder: {path}. Give run folders or records.csv files.")
+    if path.is_file():
+        yield path
+        return
+    if (path / RECORDS).is_file():
+        yield path / RECORDS
+        return
+    found = sorted(path.glob(f"*/{RECORDS}"))
+    if not found:
+        raise UserError(f"no {RECORDS} in {path} or in a folder inside it. Is it a run folder?")
+    yield from found
+
+
+def _read_file(file: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Return a file's rows, its slice columns and its metric columns."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text. Give a {RECORDS} of gist-bench.") from error
+    if not text.strip():
+        raise UserError(f"{file} is empty. Run gist-bench run first, or give another path.")
+    slices, metrics = _columns(file, next(csv.reader([text.partition("\n")[0]])))
+    # A run that is being written, or was killed, may end within a row: one row is one line.
+    whole = text[: text.rfind("\n") + 1]
+    try:
+        frame = pd.read_csv(
+            StringIO(whole),
+            dtype=str,
+            keep_default_na=False,
+            usecols=lambda column: column not in UNREAD,
+        )
+    except pd.errors.ParserError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(f"{file} is no {RECORDS} of gist-bench: {reason}.") from error
+    except pd.errors.EmptyDataError:
+        frame = pd.DataFrame()
+    if frame.empty:
+        raise UserError(f"{file} has no rows. Run gist-bench run first, or give another path.")
+    for column in frame.columns:
+        if column not in TEXTS and column not in slices:
+            frame[column] = _numbers(file, frame[column])
+    return frame, slices, metrics
+
+
+def _columns(file: Path, header: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return which columns are slices and which metrics: their place says it."""
+    missing = [name for name in (*IDENTITY, *MEASURES, *OUTCOME) if name not in header]
+    if missing:
+        shown = ", ".join(missing[:4]) + (", ..." if len(missing) > 4 else "")
+        raise UserError(
+            f"{file} is no {RECORDS} of gist-bench: it lacks the columns {shown}. "
+            "Give a run folder or its records.csv."
+        )
+    first, last = header.index(MEASURES[0]), header.index(MEASURES[-1])
+    slices = header[header.index(IDENTITY[-1]) + 1 : first]
+    return list(slices), list(header[last + 1 : header.index(OUTCOME[0])])
+
+
+def _numbers(file: Path, column: "pd.Series[str]") -> "pd.Series[float]":
+    """Return a column of numbers; an empty cell is NaN, never 0."""
+    numbers = pd.to_numeric(column.where(column != ""), errors="coerce").astype(float)
+    wrong = np.flatnonzero(numbers.isna() & column.notna() & (column != ""))
+    if len(wrong):
+        raise UserError(
+            f"{file} line {wrong[0] + 2}: {column.iloc[wrong[0]]!r} in column {column.name!r} "
+            "is no number. The file was edited or is damaged."
+        )
+    return numbers
+
+
+def _settings(file: Path) -> Mapping[str, str]:
+    """Return what a run's run.json says to tell it from other runs; nothing without one."""
+    said: dict[str, str] = {"seed": "", "settings": ""}
+    if not file.is_file():
+        return said
+    try:
+        run = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON: {error}. Mend or remove it.") from error
+    found = dict(_leaves(run))
+    said["seed"] = str(found.get("seed", ""))
+    said["settings"] = ", ".join(
+        name if value is True else str(value)
+        for name in SETTINGS
+        if (value := found.get(name)) not in (None, False, "")
+    )
+    return said
+
+
+def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every name and value of nested objects, the outermost last, so that it wins."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _leaves(inner)
+        yield from ((name, inner) for name, inner in value.items() if not isinstance(inner, dict))
+
+
+def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the numbers of contexts and questions, and the setup."""
+    context = frame["seed"] + "\0" + frame["sample_id"]
+    question = context + "\0" + frame["question_id"]
+    setup = frame["model"].where(frame["settings"] == "", frame["model"] + ", " + frame["settings"])
+    return frame.assign(
+        context=pd.factorize(context)[0], question=pd.factorize(question)[0], setup=setup
+    )
+
+
+def _without_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Drop all but the last of rows that several runs have in common."""
+    repeated = frame.duplicated(["setup", "suite", "backend", "question"], keep="last")
+    if not repeated.any():
+        return frame, ()
+    note = f"{int(repeated.sum())} rows occur in several of the runs: the last run counts."
+    return frame[~repeated].reset_index(drop=True), (note,)
