@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, product
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from benchmarks.filler import FillerWriter
 from benchmarks.lexicon import Split, key_word, number
 from harness.api import Question, Sample, Tokenizer
 from harness.errors import UserError
 
-STYLES = ("landmark", "ruler")
+Style = Literal["landmark", "ruler"]
 UNSEEN_SHARE = 0.2  # of the contexts in split=test; training never has them
 SPARE_TOKENS = 24  # for an answer in a whole sentence, beside the numbers themselves
 THOUSANDS = re.compile(r"\b\d{1,3}(?:,\d{3})+\b")  # 12,345
@@ -38,7 +38,7 @@ class Wording:
         return " ".join(self.told).format(key=key, value=value)
 
 
-SEEN = {
+SEEN: dict[Style, tuple[Wording, ...]] = {
     "landmark": (
         Wording(
             ("The pass key is {value}.", "Remember it.", "{value} is the pass key."),
@@ -62,7 +62,7 @@ SEEN = {
         ),
     ),
 }
-UNSEEN = {
+UNSEEN: dict[Style, Wording] = {
     "landmark": Wording(
         ("Keep the number {value} in mind, it is the pass key.",),
         "Can you tell me the pass key?",
@@ -79,7 +79,7 @@ UNSEEN = {
 class Cell:
     """One place of the grid."""
 
-    style: str
+    style: Style
     tokens: int  # size of the context
     depth: float  # where the first number stands: 0 is the start, 1 the end
 
@@ -108,7 +108,7 @@ class Passkey:
     split: Split = "test"
     tokens: tuple[int, ...] = (256, 512, 1024, 2048)
     depths: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
-    styles: tuple[str, ...] = STYLES
+    styles: tuple[Style, ...] = ("landmark", "ruler")
     digits: int = 5
     keys: int = 1
     values: int = 1
@@ -117,9 +117,6 @@ class Passkey:
 
     def __post_init__(self) -> None:
         """Refuse options that no context can have."""
-        unknown = sorted(set(self.styles) - set(STYLES))
-        if unknown:
-            raise ValueError(f"unknown style {unknown[0]!r}. Styles: {', '.join(STYLES)}.")
         if not (self.tokens and self.depths and self.styles):
             raise ValueError("tokens, depths and styles need at least one value each")
         if not all(0 <= depth <= 1 for depth in self.depths):
@@ -181,7 +178,7 @@ class Passkey:
         self,
         question: Question,
         answer: str,
-        context: str,  # noqa: ARG002 - part of the contract
+        context: str,  # noqa: ARG002
     ) -> Mapping[str, float]:
         """Return `exact_match` (nothing but the numbers) and `contains` (share of them given).
 

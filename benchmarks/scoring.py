@@ -35,6 +35,14 @@ def f1(answer: str, targets: Sequence[str]) -> float:
     return _best(answer, targets, _token_f1)
 
 
+def contains(answer: str, targets: Sequence[str]) -> float:
+    """Return 1 if the answer holds all words of a target in a row, else 0.
+
+    For answers in whole sentences; words count as wholes, 15 does not hold 5.
+    """
+    return _best(answer, targets, lambda given, target: float(f" {target} " in f" {given} "))
+
+
 def _best(answer: str, targets: Sequence[str], compare: Callable[[str, str], float]) -> float:
     given = normalize(answer)
     accepted = [text for target in targets if (text := normalize(target))]
