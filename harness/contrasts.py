@@ -13,6 +13,19 @@ from harness import printing, stats
 from harness.printing import Table
 from harness.tables import CEILING, COMPARED, FLOOR, Section, estimates, with_n
 
+DIFFERENCE = (
+    "Paired differences: over questions that both arms answered. Of many intervals, some exclude "
+    "0 by chance."
+)
+GAP = (
+    f"Gap recovered: (backend - {FLOOR}) / ({CEILING} - {FLOOR}), over questions that all three "
+    "answered."
+)
+RETRIEVAL = (
+    "Evidence recall: share of the proving sentences that are whole in the passages shown. "
+    "A hit: all of them."
+)
+
 
 def contrast_tables(section: Section) -> Iterator[Table]:
     """Yield the tables for which the section has the arms."""
@@ -42,7 +55,7 @@ def _difference_table(section: Section, paired: pd.DataFrame) -> Iterator[Table]
             f"Paired differences in {main}",
             ("backend", "minus", "difference", "n", "contexts", "excludes 0"),
             tuple(rows),
-            ("Questions that both arms answered. Of many intervals, some exclude 0 by chance.",),
+            legend=(DIFFERENCE,),
         )
 
 
@@ -53,7 +66,7 @@ def _gap_table(section: Section, paired: pd.DataFrame) -> Iterator[Table]:
         return
     floor, ceiling = floors[0], ceilings[0]
     rows: list[tuple[str, ...]] = []
-    notes = [f"(backend - {floor}) / ({ceiling} - {floor}), on questions that all three answered."]
+    notes: list[str] = []
     for arm in section.arms:
         if arm in (floor, ceiling):
             continue
@@ -65,9 +78,10 @@ def _gap_table(section: Section, paired: pd.DataFrame) -> Iterator[Table]:
             notes.append(f"{arm}: left out, as {ceiling} and {floor} cannot be told apart.")
         else:
             rows.append((arm, printing.interval(found), *_counts(found)))
-    if rows or len(notes) > 1:
+    if rows or notes:
         header = ("backend", "recovered", "n", "contexts")
-        yield Table(f"Gap recovered in {section.metrics[0]}", header, tuple(rows), tuple(notes))
+        title = f"Gap recovered in {section.metrics[0]}"
+        yield Table(title, header, tuple(rows), tuple(notes), (GAP,))
 
 
 def _retrieval_table(section: Section) -> Iterator[Table]:
@@ -83,8 +97,7 @@ def _retrieval_table(section: Section) -> Iterator[Table]:
     )
     if rows:
         header = ("backend", "evidence recall", f"{main} given a hit", f"{main} given a miss")
-        note = "Recall: share of the proving sentences that were shown whole. A hit: all of them."
-        yield Table("Retrieval", header, rows, (note,))
+        yield Table("Retrieval", header, rows, legend=(RETRIEVAL,))
 
 
 def _common(paired: pd.DataFrame, arms: Sequence[str]) -> tuple[stats.Floats, stats.Ints]:

@@ -7,7 +7,6 @@ which is the highest. A sweep over context sizes gets a row per size.
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 import pandas as pd
 
@@ -21,67 +20,78 @@ HELD = "contexts_held"
 SAMPLE = ["run", "backend", "sample_id"]
 BATCH = [*SAMPLE, "batch_id"]
 NAN = math.nan
-NOTE = (
-    "Medians over contexts; peak: the highest, weights included. "
-    "Asked n times: seconds per question, (prepare + n x question) / n."
+LEGEND = (
+    "Costs: medians over contexts; peak: the highest, weights included. First token: of a context "
+    "already read; tokens/s: those after it.",
+    "Asked 1x, 10x, 100x: time per question when a context is asked so often, prepare included.",
 )
-FIRST_TOKEN_NOTE = "First token: of a context already read; add prepare for the first question."
 
 
 def cost_table(section: Section) -> Table:
     """Return a row per arm, and per context size in a suite that only shows costs."""
-    frame, keys = _keyed(section)
+    keys = _keys(section)
     groups = {
-        tuple(map(str, cast(tuple[str, ...], key))): rows
-        for key, rows in frame.groupby([*keys, "backend"], sort=False)
+        tuple(map(_name, key)): rows
+        for key, rows in section.frame.groupby(["backend", *keys], sort=False)
     }
     arms = {arm: at for at, arm in enumerate(section.arms)}
-    ordered = sorted(groups, key=lambda key: (*map(_rank, key[:-1]), arms[key[-1]]))
-    kinds = [kind for kind in frame["memory_kind"].unique() if kind]
-    cells = [
-        {"backend": key[-1], **dict(zip(keys, key[:-1], strict=True)), **_cells(groups[key], kinds)}
-        for key in ordered
-    ]
-    shown = [
-        name for name in cells[0] if any(row[name] not in ("", printing.UNKNOWN) for row in cells)
-    ]
-    rows = tuple(tuple(row[name] for name in shown) for row in cells)
-    notes = [NOTE, *([FIRST_TOKEN_NOTE] if "first token" in shown else [])]
-    if not section.metrics:
-        notes += notices(section.frame)
-    return Table("Costs", tuple(shown), rows, tuple(notes))
+    ordered = sorted(groups, key=lambda key: (*map(_rank, key[1:]), arms[key[0]]))
+    cells = [_cells(groups[key]) for key in ordered]
+    shown = [name for name in cells[0] if any(row[name] != printing.UNKNOWN for row in cells)]
+    kinds = [kind for kind in section.frame["memory_kind"].unique() if kind]
+    # A suite with metrics has told of its errors and notices where it shows the answers.
+    told = section.metrics != ()
+    return Table(
+        f"Costs (peak: {', '.join(kinds)})" if kinds else "Costs",
+        ("backend", *keys, *shown),
+        tuple(
+            (*key, *(row[name] for name in shown)) for key, row in zip(ordered, cells, strict=True)
+        ),
+        () if told else (*_failures(groups), *notices(section.frame)),
+        LEGEND,
+        keys=1 + len(keys),
+    )
 
 
-def _keyed(section: Section) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows, and the columns by which they are split beside the backend."""
+def _keys(section: Section) -> list[str]:
+    """Return the columns by which rows are split beside the backend: the sizes of a sweep."""
     if section.metrics:
-        return section.frame, []
-    keys = [name for name in section.slices if name != DECODED]
-    held = section.frame[HELD].map(printing.count)
-    several = held.nunique() > 1
-    return section.frame.assign(**{HELD: held}), [*keys, *([HELD] if several else [])]
+        return []
+    several = section.frame[HELD].nunique() > 1
+    return [*(name for name in section.slices if name != DECODED), *([HELD] if several else [])]
 
 
-def _cells(rows: pd.DataFrame, kinds: list[str]) -> Mapping[str, str]:
+def _failures(groups: Mapping[tuple[str, ...], pd.DataFrame]) -> Iterator[str]:
+    """Yield the errors of groups whose row shows figures, from the samples that did work."""
+    for key, rows in groups.items():
+        if rows["prepare_s"].notna().any():
+            for codes in errors_by_arm(rows).values():
+                yield f"{', '.join(key)}: {codes}"
+
+
+def _name(value: object) -> str:
+    return printing.count(value) if isinstance(value, float) else str(value)
+
+
+def _cells(rows: pd.DataFrame) -> Mapping[str, str]:
     """Return the cells of one table row by column; the backend is not among them."""
     samples = rows.drop_duplicates(SAMPLE)
     prepare_s = samples["prepare_s"].median()
     first_s, decoded = _decoding(rows)
     question_s = _question_s(rows)
     peak = rows[["prepare_peak_bytes", "generate_peak_bytes"]].max().max()
-    kind = f" ({kinds[0]})" if len(kinds) == 1 else ""
-    named = "" if len(kinds) < 2 else f" {rows['memory_kind'].max()}"
+    failed = next(iter(errors_by_arm(rows).values()), "")
     cells = {
-        "prepare": printing.seconds(prepare_s),
+        "prepare": failed if failed and math.isnan(prepare_s) else printing.seconds(prepare_s),
         "first token": printing.seconds(first_s),
-        "decode tokens/s": printing.rate(decoded),
+        "tokens/s": printing.rate(decoded),
         "held": printing.size(samples["held_bytes"].median()),
-        f"peak{kind}": printing.size(peak) + named,
+        "peak": printing.size(peak),
     }
     for times in ASKED:
         each_s = (prepare_s + times * question_s) / times
         cells[f"asked {times}x"] = printing.seconds(each_s)
-    return cells | {"errors": next(iter(errors_by_arm(rows).values()), "")}
+    return cells
 
 
 def _question_s(rows: pd.DataFrame) -> float:

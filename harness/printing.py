@@ -4,6 +4,7 @@ Quantities come in base units and are given a unit here (GiB = 2**30). Nothing i
 """
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,12 +19,14 @@ GAP = 2  # spaces between columns
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table of text cells; the first column names the row."""
+    """A titled table of text cells."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # about these rows, under the table
+    legend: tuple[str, ...] = ()  # how to read any such table, once at the end of a report
+    keys: int = 1  # leading columns that name a row
 
 
 def interval(estimate: Estimate | None, *, signed: bool = False) -> str:
@@ -74,46 +77,65 @@ def as_markdown(table: Table) -> str:
     """Return a bold title, a pipe table and a list of notes."""
     cells = [[_escaped(cell) for cell in row] for row in table.rows]
     header = [_escaped(cell) for cell in table.header]
+    drawn = _tabulated(cells, header, style="pipe") if cells else ""
     notes = [f"- {_escaped(note)}" for note in table.notes]
-    parts = [f"**{_escaped(table.title)}**", _drawn(header, cells, style="pipe"), "\n".join(notes)]
+    parts = [f"**{_escaped(table.title)}**", drawn, "\n".join(notes)]
     return "\n\n".join(part for part in parts if part)
 
 
 def as_text(table: Table, width: int) -> str:
     """Return a title, the table and its notes; a wide table goes on in a further block."""
     rows = [(_wrapped(row[0]), *map(_clean, row[1:])) for row in table.rows]
-    header = tuple(map(_clean, table.header))
-    lines = [table.title]
-    for columns in _blocks(header, rows, width=width):
-        part = [[row[column] for column in columns] for row in rows]
-        lines += [_drawn([header[column] for column in columns], part, style="simple"), ""]
-    return "\n".join([*lines[: -1 if rows else None], *(f"  {_clean(note)}" for note in table.notes)])
+    columns = list(zip(map(_clean, table.header), *rows, strict=True)) if rows else []
+    blocks = [_drawn(block) for block in _blocks(columns, keys=table.keys, width=width)]
+    notes = [paragraph(note, width=width, indent="  ") for note in table.notes]
+    return "\n".join([_clean(table.title), "\n\n".join(blocks), *notes])
 
 
-def _drawn(header: Sequence[str], rows: Sequence[Sequence[str]], *, style: str) -> str:
-    if not rows:
-        return ""
-    align = ["left", *["right"] * (len(header) - 1)]
+def paragraph(text: str, *, width: int, indent: str = "") -> str:
+    """Return text in lines of at most `width`, those after the first indented further."""
+    further = indent and indent + "  "
+    return textwrap.fill(
+        _clean(text),
+        width,
+        initial_indent=indent,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _drawn(columns: Sequence[Sequence[str]]) -> str:
+    """Return columns with the header in front, as tabulate's "simple" without its padding of 2."""
+    ruled = [(column[0], "-" * _width(column), *column[1:]) for column in columns]
+    return _tabulated(list(zip(*ruled, strict=True)), (), style="plain")
+
+
+def _tabulated(rows: Sequence[Sequence[str]], header: Sequence[str], *, style: str) -> str:
+    align = ["left", *["right"] * (len(rows[0]) - 1)]
     # Left to itself, tabulate would read "0012" as the number 12.
     return tabulate(rows, header, tablefmt=style, disable_numparse=True, colalign=align)
 
 
 def _blocks(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int
-) -> Iterator[list[int]]:
-    """Yield the columns that fit beside each other, the first one always among them."""
-    widths = [
-        max(len(line) for cell in cells for line in cell.split("\n"))
-        for cells in zip(header, *rows, strict=True)
-    ]
-    block, used = [0], widths[0]
-    for column in range(1, len(header)):
-        used += GAP + widths[column]
-        if used > width and len(block) > 1:
+    columns: Sequence[Sequence[str]], *, keys: int, width: int
+) -> Iterator[list[Sequence[str]]]:
+    """Yield the columns that fit beside each other, those that name a row always among them."""
+    names = columns[:keys]
+    room = width - sum(map(_width, names)) - GAP * (keys - 1)
+    block, used = list(names), 0
+    for column in columns[keys:]:
+        used += GAP + _width(column)
+        if used > room and len(block) > keys:
             yield block
-            block, used = [0], widths[0] + GAP + widths[column]
+            block, used = list(names), GAP + _width(column)
         block.append(column)
-    yield block
+    if block:
+        yield block
+
+
+def _width(column: Sequence[str]) -> int:
+    return max(len(line) for cell in column for line in cell.split("\n"))
 
 
 def _wrapped(name: str) -> str:

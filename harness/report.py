@@ -8,9 +8,10 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from harness import plugins
+from harness.api import Suite
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ MARKED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 LEGEND = (
-    "Means with 95 % intervals: Wilson's where every context has one question, else a bootstrap "
-    "over contexts. n: questions. A dash: not known."
+    "n: questions. In brackets: 95 % intervals; Wilson's where every context has one question, "
+    "else from resampling contexts; none where that would rest on fewer than 5. A dash: not known."
 )
 
 
@@ -51,14 +52,21 @@ def render(
 
     rows = read_rows(paths)
     setups = list(dict.fromkeys(rows.frame["setup"]))
-    model = f"Model: {setups[0]}. " if len(setups) == 1 else ""
-    parts = [f"{model}{LEGEND}", *rows.notes]
+    parts = [f"Model: {setups[0]}"] if len(setups) == 1 else []
+    parts += rows.notes
+    legend = {LEGEND: None}
     for setup, suite, section in _sections(rows):
         title = suite if len(setups) == 1 else f"{suite} ({setup})"
         parts.append(f"### {title}" if markdown else f"{title}\n{'=' * len(title)}")
         for table in _tables(section, brief=brief):
             drawn = printing.as_markdown(table) if markdown else printing.as_text(table, width)
             parts.append(drawn)
+            legend |= dict.fromkeys(table.legend)
+    if markdown:
+        parts.append("\n".join(f"- {line}" for line in legend))
+    else:
+        lines = [printing.paragraph(line, width=width, indent="  ") for line in legend]
+        parts.append("\n".join(["Reading the tables", *lines]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -117,7 +125,11 @@ def _headline_first(suite: str, filled: Sequence[str]) -> list[str]:
     """Return metrics in the order of an installed suite; a CSV has them by the alphabet."""
     name = suite.partition(",")[0]
     # Only installed names: a path in somebody's CSV must not decide what is imported.
-    if name not in plugins.names(plugins.SUITES):
+    if len(filled) < 2 or name not in plugins.names(plugins.SUITES):
         return list(filled)
-    declared: tuple[str, ...] = getattr(plugins.load(plugins.SUITES, name), "metrics", ())
+    try:
+        suite_class = cast(type[Suite], plugins.load(plugins.SUITES, name))
+    except UserError:  # a suite that cannot be run here can still be reported
+        return list(filled)
+    declared = suite_class.metrics
     return [*(m for m in declared if m in filled), *(m for m in filled if m not in declared)]
