@@ -12,7 +12,7 @@ from harness.api import ABSTENTION
 
 _TEXT = (
     r"(?:the|this|that|your) (?:given |provided |above )?(?:text|passage|context|document|article|"
-    r"paragraph|excerpt|story|information|source|knowledge)"
+    r"paragraph|excerpt|story|narrative|report|information|source|knowledge)"
 )
 _IN_TEXT = rf"(?:\w+ )?(?:in|by|within|from) {_TEXT}\b"
 _STATED = (
@@ -45,7 +45,7 @@ REFUSALS = {
     "there is no information": (
         rf"^(?:there (?:is|are|was|were) |i have |{_TEXT} (?:has|gives|provides|contains) )?"
         r"(?:no|not enough|insufficient|not sufficient) (?:(?:specific|relevant|further) )?"
-        rf"(?:(?:information|mention|answer)\b|(?:indication|evidence|details?|data) {_IN_TEXT})"
+        rf"(?:(?:information|mention|answer)\b|(?:indication|evidence|details?|data) (?:.* )?{_IN_TEXT})"
     ),
     "I do not know": (
         r"^i (?:(?:do|did)(?: not|n't) (?:know|have|see|find)|(?:am|'m) not (?:sure|certain|aware)|"

@@ -29,7 +29,7 @@ class FillerWriter:
         tokens where a tokenizer merges across spaces; the whole text is counted at the end.
 
         Raises:
-            UserError: the placed sentences alone are more than `tokens`.
+            UserError: the placed sentences alone are more than `tokens`, or nothing fits at all.
         """
         filler: list[str] = []
         room = tokens - self.count(interleave(filler, placed))
@@ -48,6 +48,8 @@ class FillerWriter:
         while room < 0:
             filler.pop()
             room = tokens - self._measure(filler, placed)
+        if not (filler or placed):
+            raise UserError(f"tokens={tokens} is too few for one sentence. Give tokens=32 or more.")
         return interleave(filler, placed)
 
     def _measure(self, filler: Sequence[str], placed: Sequence[Placed]) -> int:

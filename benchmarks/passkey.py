@@ -161,7 +161,7 @@ class Passkey:
             placed += [
                 (at, wording.tell(key, value)) for at, value in zip(places, own, strict=True)
             ]
-            questions.append(_question(f"{sample_id}/{index}", wording, key, own, depth))
+            questions.append(_question(f"q{index}", wording, key, own, depth))
         return Sample(
             id=sample_id,
             context=writer.write(rng, cell.tokens, placed),
