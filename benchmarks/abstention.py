@@ -45,7 +45,8 @@ REFUSALS = {
     "there is no information": (
         rf"^(?:there (?:is|are|was|were) |i have |{_TEXT} (?:has|gives|provides|contains) )?"
         r"(?:no|not enough|insufficient|not sufficient) (?:(?:specific|relevant|further) )?"
-        rf"(?:(?:information|mention|answer)\b|(?:indication|evidence|details?|data) (?:.* )?{_IN_TEXT})"
+        r"(?:(?:information|mention|answer)\b|"
+        rf"(?:indication|evidence|details?|data) (?:.* )?{_IN_TEXT})"
     ),
     "I do not know": (
         r"^i (?:(?:do|did)(?: not|n't) (?:know|have|see|find)|(?:am|'m) not (?:sure|certain|aware)|"
