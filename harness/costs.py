@@ -15,14 +15,13 @@ from harness.printing import Table
 from harness.tables import Section, errors_by_arm, notices
 
 ASKED = (1, 10, 100)  # questions per context, for the time per question
-DECODED = "new_tokens"  # a slice of this name sets how much is decoded, not what is read
 HELD = "contexts_held"
 SAMPLE = ["run", "backend", "sample_id"]
 BATCH = [*SAMPLE, "batch_id"]
 NAN = math.nan
 LEGEND = (
     "Costs: medians over contexts; peak: the highest, weights included. First token: of a context "
-    "already read; tokens/s: those after it.",
+    "already read; tokens/s: those after it; overall: new tokens per second, prepare included.",
     "Asked 1x, 10x, 100x: time per question when a context is asked so often, prepare included.",
 )
 
@@ -58,7 +57,7 @@ def _keys(section: Section) -> list[str]:
     if section.metrics:
         return []
     several = section.frame[HELD].nunique() > 1
-    return [*(name for name in section.slices if name != DECODED), *([HELD] if several else [])]
+    return [*section.slices, *([HELD] if several else [])]
 
 
 def _failures(groups: Mapping[tuple[str, ...], pd.DataFrame]) -> Iterator[str]:
@@ -80,11 +79,12 @@ def _cells(rows: pd.DataFrame) -> Mapping[str, str]:
     first_s, decoded = _decoding(rows)
     question_s = _question_s(rows)
     peak = rows[["prepare_peak_bytes", "generate_peak_bytes"]].max().max()
-    failed = next(iter(errors_by_arm(rows).values()), "")
+    errors = ", ".join(error for error in rows["error"].unique() if error)
     cells = {
-        "prepare": failed if failed and math.isnan(prepare_s) else printing.seconds(prepare_s),
+        "prepare": errors if errors and math.isnan(prepare_s) else printing.seconds(prepare_s),
         "first token": printing.seconds(first_s),
         "tokens/s": printing.rate(decoded),
+        "overall": printing.rate(_overall(rows)) if first_s > 0 else printing.UNKNOWN,
         "held": printing.size(samples["held_bytes"].median()),
         "peak": printing.size(peak),
     }
@@ -96,11 +96,24 @@ def _cells(rows: pd.DataFrame) -> Mapping[str, str]:
 
 def _question_s(rows: pd.DataFrame) -> float:
     """Return the seconds per question, where most tokens were asked for."""
-    asked = rows[rows["generate_s"].notna()]
-    longest = asked[asked["max_new_tokens"] == asked["max_new_tokens"].max()]
+    longest = _longest(rows)
     if longest.empty:
         return NAN
     return float(longest.drop_duplicates(BATCH)["generate_s"].sum() / len(longest))
+
+
+def _overall(rows: pd.DataFrame) -> float:
+    """Return the new tokens per second of reading a context and answering, once each."""
+    longest = _longest(rows).drop_duplicates(SAMPLE)
+    rates = longest["new_tokens"] / (longest["prepare_s"] + longest["generate_s"])
+    return float(rates.median())
+
+
+def _longest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that were answered and asked for the most tokens."""
+    asked = rows[rows["generate_s"].notna()]
+    longest: pd.DataFrame = asked[asked["max_new_tokens"] == asked["max_new_tokens"].max()]
+    return longest
 
 
 def _decoding(rows: pd.DataFrame) -> tuple[float, float]:

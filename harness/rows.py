@@ -7,20 +7,18 @@ and evidence are left on disk. Nothing is counted here.
 """
 
 import csv
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from harness.errors import UserError
+from harness.facts import Facts, read_facts
 
 RECORDS = "records.csv"
-RUN = "run.json"
 IDENTITY = ("suite", "backend", "model", "sample_id", "question_id")  # slices follow
 MEASURES = (  # between the slices and the metrics
     "context_tokens",
@@ -41,7 +39,6 @@ MEASURES = (  # between the slices and the metrics
 OUTCOME = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
 TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
 UNREAD = frozenset({"answer", "targets", "evidence"})  # the bulk of a file, and in no table
-SETTINGS = ("device", "dtype", "load_in_4bit")  # of run.json: what else tells two runs apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +64,20 @@ def read_rows(paths: Sequence[Path]) -> Rows:
     """
     files = list(dict.fromkeys(file for path in paths for file in _record_files(path)))
     frames: list[pd.DataFrame] = []
+    facts: list[Facts] = []
     slices: dict[str, None] = {}
     metrics: dict[str, None] = {}
     for number, file in enumerate(files):
         frame, of_slices, of_metrics = _read_file(file)
-        settings = _settings(file.with_name(RUN))
-        frames.append(frame.assign(run=number, **settings))
+        facts.append(read_facts(file.parent))
+        frames.append(frame.assign(run=number))
         slices |= dict.fromkeys(of_slices)
         metrics |= dict.fromkeys(of_metrics)
     frame = pd.concat(frames, ignore_index=True)
     texts = [*TEXTS, *slices]
     frame[texts] = frame[texts].fillna("")  # a slice that another run does not have
-    frame, notes = _without_repeats(_numbered(frame))
-    return Rows(frame, tuple(slices), tuple(metrics), notes)
+    frame, notes = _without_repeats(_numbered(frame, facts))
+    return Rows(frame, tuple(slices), tuple(metrics), (*_told(facts), *notes))
 
 
 def _record_files(path: Path) -> Iterator[Path]:
@@ -154,41 +152,46 @@ def _numbers(file: Path, column: "pd.Series[str]") -> "pd.Series[float]":
     return numbers
 
 
-def _settings(file: Path) -> Mapping[str, str]:
-    """Return what a run's run.json says to tell it from other runs; nothing without one."""
-    said: dict[str, str] = {"seed": "", "settings": ""}
-    if not file.is_file():
-        return said
-    try:
-        run = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON: {error}. Mend or remove it.") from error
-    found = dict(_leaves(run))
-    said["seed"] = str(found.get("seed", ""))
-    said["settings"] = ", ".join(
-        name if value is True else str(value)
-        for name in SETTINGS
-        if (value := found.get(name)) not in (None, False, "")
-    )
-    return said
-
-
-def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every name and value of nested objects, the outermost last, so that it wins."""
-    if isinstance(value, dict):
-        for inner in value.values():
-            yield from _leaves(inner)
-        yield from ((name, inner) for name, inner in value.items() if not isinstance(inner, dict))
-
-
-def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
+def _numbered(frame: pd.DataFrame, facts: Sequence[Facts]) -> pd.DataFrame:
     """Add the numbers of contexts and questions, and the setup."""
-    context = frame["seed"] + "\0" + frame["sample_id"]
+    origin = frame[["run", "suite", "model"]].drop_duplicates()
+    setups = _setups(zip(origin["run"], origin["model"], strict=True), facts)
+    origin["setup"] = [setups[pair] for pair in zip(origin["run"], origin["model"], strict=True)]
+    origin["data"] = [
+        facts[run].data_of(suite) for run, suite in zip(origin["run"], origin["suite"], strict=True)
+    ]
+    frame = frame.merge(origin, on=["run", "suite", "model"], how="left")
+    context = frame["data"] + "\0" + frame["sample_id"]
     question = context + "\0" + frame["question_id"]
-    setup = frame["model"].where(frame["settings"] == "", frame["model"] + ", " + frame["settings"])
-    return frame.assign(
-        context=pd.factorize(context)[0], question=pd.factorize(question)[0], setup=setup
-    )
+    return frame.assign(context=pd.factorize(context)[0], question=pd.factorize(question)[0])
+
+
+def _setups(
+    origins: Iterable[tuple[int, str]], facts: Sequence[Facts]
+) -> dict[tuple[int, str], str]:
+    """Return model and settings of each run; models of one name are told apart."""
+    names = {
+        (run, model): ", ".join(filter(None, (model, facts[run].settings)))
+        for run, model in origins
+    }
+    prints: dict[str, set[str]] = {}
+    for (run, _), name in names.items():
+        prints.setdefault(name, set()).add(facts[run].fingerprint)
+    return {
+        (run, model): name if len(prints[name]) == 1 else f"{name}, {facts[run].fingerprint[:8]}"
+        for (run, model), name in names.items()
+    }
+
+
+def _told(facts: Iterable[Facts]) -> Iterator[str]:
+    """Yield what the runs say of themselves, each thing once."""
+    facts = list(facts)
+    machines = list(dict.fromkeys(run.machine for run in facts if run.machine))
+    if machines:
+        yield f"Machine: {'; '.join(machines)}"
+    if len(machines) > 1:
+        yield "The runs are from different machines: their times do not compare."
+    yield from dict.fromkeys(note for run in facts for note in run.notes)
 
 
 def _without_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -25,6 +25,7 @@ NEEDED = {  # what a table with gist rows lacks without them
     "truncate": "what as many plain tokens are worth",
 }
 
+RANKS = {CEILING: 0, FLOOR: 2, "truncate": 2}  # of rows; all others: 1
 LEGEND = ("Compression: tokens of the context over the KV entries that stand for it.",)
 
 APART = ("template", "unseen")  # rows that the headline leaves out
@@ -40,8 +41,9 @@ class Section:
 
     @property
     def arms(self) -> list[str]:
-        """The backends in the order in which they came."""
-        return list(dict.fromkeys(self.frame["backend"]))
+        """The backends: full context, then others as they came, then the floors."""
+        found = dict.fromkeys(self.frame["backend"])
+        return sorted(found, key=lambda arm: RANKS.get(arm.partition(",")[0], 1))
 
     def arms_named(self, name: str) -> list[str]:
         """Return the arms that are `name` with any options, the one without options first."""
@@ -69,15 +71,14 @@ def headline_table(section: Section) -> Table:
     for arm in section.arms:
         n = found[arm].n if arm in found else 0
         contexts = found[arm].contexts if arm in found else 0
-        row = [arm, printing.interval(found.get(arm))]
-        row += [with_n(metric.get(arm), n) for metric in besides]
-        row += [printing.count(n), printing.count(contexts)]
+        row = [arm, printing.interval(found.get(arm)), printing.count(n), printing.count(contexts)]
         row.append(_compression(by_arm[arm]) if arm in by_arm else printing.UNKNOWN)
-        rows.append((*row, *([errors.get(arm, "")] if errors else [])))
-    header = ("backend", *section.metrics, "n", "contexts", "compression")
+        row += [errors.get(arm, "")] if errors else []
+        rows.append((*row, *(with_n(metric.get(arm), n) for metric in besides)))
+    header = ["backend", main, "n", "contexts", "compression"]
+    header += ["errors"] if errors else []
     notes = (*_notes(section, found.values()), *notices(section.frame))
-    full_header = (*header, *(["errors"] if errors else []))
-    return Table("Answers", full_header, tuple(rows), notes, LEGEND)
+    return Table("Answers", (*header, *others), tuple(rows), notes, LEGEND)
 
 
 def slice_tables(section: Section) -> Iterator[Table]:
