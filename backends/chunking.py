@@ -125,3 +125,25 @@ def _middle(text: str, span: Span) -> int:
         if nearest := [cut for cut in cuts if begin < cut < len(inside)]:
             return span.start + min(nearest, key=lambda cut: abs(cut - middle))
     return span.start + middle
+
+
+def merge_chunks(chunks: Sequence[Span], ranked: Sequence[int], *, by_rank: bool) -> list[Span]:
+    """Return the ranked chunks as spans that neither touch nor overlap.
+
+    Args:
+        chunks: all chunks of a context, in its order.
+        ranked: numbers of some of them, the best first.
+        by_rank: order the spans by their best chunk, not by their place in the context.
+    """
+    merged: list[tuple[int, Span]] = []  # (rank, span), in the order of the context
+    for number, rank in sorted((number, rank) for rank, number in enumerate(ranked)):
+        span = chunks[number]
+        if merged and span.start <= merged[-1][1].end:
+            best, before = merged.pop()
+            rank, span = min(best, rank), Span(before.start, span.end)
+        merged.append((rank, span))
+    return [span for _, span in (sorted(merged, key=_rank) if by_rank else merged)]
+
+
+def _rank(ranked: tuple[int, Span]) -> int:
+    return ranked[0]
