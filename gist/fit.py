@@ -88,7 +88,7 @@ def activation_bytes(
     config: PretrainedConfig,
     dtype: torch.dtype,
     *,
-    new_entries: int,
+    new_tokens: int,
     past_entries: int = 0,
     batch: int = 1,
 ) -> int:
@@ -97,24 +97,42 @@ def activation_bytes(
     Args:
         config: of the model.
         dtype: of the activations.
-        new_entries: tokens of each row that go through the model in this pass.
+        new_tokens: tokens of each row that go through the model in this pass.
         past_entries: KV entries that they attend to before themselves.
         batch: rows.
     """
     text = config.get_text_config()
     kv_heads, head_dim = _heads(config)
     heads: int = text.num_attention_heads
-    columns = past_entries + new_entries
+    columns = past_entries + new_tokens
     feed_forward = 3 * text.intermediate_size + 2 * text.hidden_size  # gate, up, product
     rotation = 4 * heads * head_dim + 2 * text.hidden_size  # queries and their rotated parts
     norm = 2 * text.hidden_size * FLOAT32_BYTES  # norms compute in float32
-    rows = new_entries * (max(feed_forward, rotation) * dtype.itemsize + norm)
+    rows = new_tokens * (max(feed_forward, rotation) * dtype.itemsize + norm)
     # Under a mask keys and values are repeated for every query head, after one layer's cache has
     # been copied to make it longer; and the mask itself becomes a bias in the dtype of the queries.
     one_layer = columns * (2 * heads + 2 * kv_heads) * head_dim * dtype.itemsize
-    mask = new_entries * columns * (1 + dtype.itemsize)
+    mask = new_tokens * columns * (1 + dtype.itemsize)
     logits = text.vocab_size * (dtype.itemsize + FLOAT32_BYTES)  # of the last token only
     return int(batch * (rows + one_layer + mask + logits))
+
+
+def request_bytes(
+    config: PretrainedConfig,
+    dtype: torch.dtype,
+    *,
+    new_entries: int,
+    new_tokens: int,
+    past_entries: int,
+    batch: int,
+) -> int:
+    """Return what a request allocates: `new_entries` KV entries over all rows, and activations.
+
+    The other arguments are those of `activation_bytes`.
+    """
+    return new_entries * kv_bytes_per_entry(config, dtype) + activation_bytes(
+        config, dtype, new_tokens=new_tokens, past_entries=past_entries, batch=batch
+    )
 
 
 def _heads(config: PretrainedConfig) -> tuple[int, int]:

@@ -1,0 +1,213 @@
+"""Load a language model by name: the reference model, a folder, a hub id, or a bare shape.
+
+What can be refused is refused before weights are read: unsupported architectures, pickles, models
+that do not fit. The dtype without a choice is bfloat16 on CUDA and in 4 bits, and float32 on the
+CPU whatever the checkpoint holds: every backend shares it, and no rounding hides a difference.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from gist import fit, folders, nf4, shapes
+from gist.errors import DoesNotFit, GistError
+from gist.fingerprint import fingerprint_folder, fingerprint_shape
+from gist.memory import check_fits
+from gist.model import LanguageModel
+from gist.prompt import PromptIds, TextTokenizer, render_prompt
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A model and its tokenizer, however they came about."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    fingerprint: str
+    random_weights: bool
+    details: Mapping[str, Any]  # what run.json should say of it besides
+
+
+def load_model(
+    name: str,
+    *,
+    head: str,
+    between: str,
+    tail: str,
+    device: str | None = None,
+    dtype: str | None = None,
+    load_in_4bit: bool = False,
+) -> LanguageModel:
+    """Load a model with its tokenizer and the prompt's pieces.
+
+    Args:
+        name: `reference`, a folder, a hub id, `shape:NAME` or `shape:PATH/config.json`.
+        head: the prompt's text before the context.
+        between: the text between context and question.
+        tail: the text after the question, for models without a chat template.
+        device: as torch names it; None: CUDA if there is one, else the CPU.
+        dtype: one of `DTYPES`; None: bfloat16 on CUDA and in 4 bits, else float32.
+        load_in_4bit: NF4 with double quantisation, computing in `dtype`.
+
+    Raises:
+        GistError: one line, for everything that a person can mend.
+        DoesNotFit: when the weights of a real model are larger than the free memory. A shape that
+            does not fit is returned on the meta device, and every `reserve` of it raises.
+    """
+    target = choose_device(device)
+    kind = choose_dtype(dtype, target, load_in_4bit)
+    if load_in_4bit:
+        nf4.check_available(kind)
+    load = _load_shape if name.startswith(shapes.PREFIX) else _load_folder
+    loaded = load(name, target, kind, load_in_4bit)
+    prompt = render_prompt(loaded.tokenizer, head=head, between=between, tail=tail)
+    _check_vocabulary(loaded, prompt, name)
+    return LanguageModel(
+        name=name,
+        model=loaded.model,
+        tokenizer=TextTokenizer(loaded.tokenizer),
+        prompt=prompt,
+        end_ids=find_end_ids(loaded.model, loaded.tokenizer),
+        max_positions=int(loaded.model.config.get_text_config().max_position_embeddings),
+        fingerprint=loaded.fingerprint,
+        random_weights=loaded.random_weights,
+        load_in_4bit=load_in_4bit,
+        details=loaded.details,
+    )
+
+
+def choose_device(device: str | None) -> torch.device:
+    """Return the device to load onto; refuse one that is not there."""
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        count = torch.cuda.device_count()
+        there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(count))])
+        raise GistError(f"no device {device!r} on this machine. Devices: {there}.") from error
+    return chosen
+
+
+def choose_dtype(dtype: str | None, device: torch.device, load_in_4bit: bool) -> torch.dtype:
+    """Return the dtype to load in: the given one, or what suits the device."""
+    if dtype is None or dtype == "auto":
+        return torch.bfloat16 if load_in_4bit or device.type == "cuda" else torch.float32
+    if dtype not in DTYPES:
+        raise GistError(f"unknown dtype {dtype!r}. Dtypes: {', '.join(DTYPES)}.")
+    return DTYPES[dtype]
+
+
+def find_end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return every id that ends an answer: the generation configuration's and the tokenizer's."""
+    ends: set[int | None] = {tokenizer.eos_token_id}
+    given = model.generation_config.eos_token_id if model.generation_config else None
+    ends.update(given if isinstance(given, list) else [given])
+    return frozenset(end for end in ends if end is not None)
+
+
+def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: bool) -> _Loaded:
+    """Load trained weights from a folder or the hub, after everything cheaper has been checked."""
+    folder = folders.find_folder(name)
+    config = folders.read_config(folder, name)
+    tokenizer = folders.read_tokenizer(folder, name)
+    folders.check_weights(folder, name)
+    need_bytes = fit.weights_bytes(config, dtype, in_4bit)
+    check_fits(need_bytes, device, what=f"{name} (weights as {str(dtype).removeprefix('torch.')})")
+    model = _read_weights(folder, name, device, dtype, in_4bit)
+    return _Loaded(
+        model,
+        tokenizer,
+        fingerprint_folder(folder),
+        random_weights=False,
+        details={"revision": folders.hub_revision(folder)},
+    )
+
+
+def _load_shape(name: str, device: torch.device, dtype: torch.dtype, in_4bit: bool) -> _Loaded:
+    """Build an architecture with random weights and the reference model's tokenizer."""
+    config = shapes.shape_config(name)
+    fingerprint = fingerprint_shape(config.to_diff_dict())
+    published = config.max_position_embeddings
+    raised = shapes.raise_positions(config, shapes.POSITIONS)
+    tokenizer = folders.read_tokenizer(_tokenizer_folder(name), name)
+    model, does_not_fit = shapes.build_random(
+        config, name=name, device=device, dtype=dtype, in_4bit=in_4bit
+    )
+    return _Loaded(
+        model,
+        tokenizer,
+        fingerprint,
+        random_weights=True,
+        details={
+            "positions_raised_from": published if raised else None,
+            "does_not_fit": does_not_fit,
+        },
+    )
+
+
+def _tokenizer_folder(shape: str) -> Path:
+    """Return where a shape's tokenizer is: beside its config.json, else the reference model's."""
+    beside = Path(shape.removeprefix(shapes.PREFIX)).expanduser().parent
+    if shape.endswith(".json") and (beside / "tokenizer.json").is_file():
+        return beside
+    return folders.find_folder(folders.REFERENCE)
+
+
+def _read_weights(
+    folder: Path, name: str, device: torch.device, dtype: torch.dtype, in_4bit: bool
+) -> PreTrainedModel:
+    """Read the weights of a folder onto the device; refuse incomplete or damaged ones."""
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            device_map=str(device),
+            attn_implementation="sdpa",  # boolean 4D masks are wrong in the eager implementation
+            quantization_config=nf4.quantisation(dtype) if in_4bit else None,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except torch.OutOfMemoryError as error:
+        raise DoesNotFit(f"{name} does not fit on {device}: {folders.one_line(error)}") from error
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        raise GistError(f"cannot load {name}: {folders.one_line(error)}") from error
+    model: PreTrainedModel = loaded[0]
+    missing = sorted(loaded[1]["missing_keys"])
+    if missing:  # the library would fill them with random numbers
+        raise GistError(
+            f"{name} lacks {len(missing)} of its model's tensors, such as {missing[0]}: its files "
+            "belong to another architecture or are incomplete"
+        )
+    if in_4bit:
+        nf4.keep_gradients(model)
+    return model
+
+
+def _check_vocabulary(loaded: _Loaded, prompt: PromptIds, name: str) -> None:
+    """Refuse a tokenizer with ids that the model has no embedding for."""
+    rows = int(loaded.model.config.get_text_config().vocab_size)
+    largest = max(*prompt.before, *prompt.between, *prompt.after, loaded.tokenizer.vocab_size - 1)
+    if largest >= rows:
+        raise GistError(
+            f"the tokenizer of {name} has ids up to {largest}, its model has {rows} embeddings: "
+            "they do not belong together"
+        )
