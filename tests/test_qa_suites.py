@@ -147,6 +147,13 @@ def test_hallucination_scores_what_applies(
     assert Hallucination().score(question, answer, CONTEXT) == expected
 
 
+def test_right_answer_that_reads_like_a_refusal_is_none() -> None:
+    """Where `unknown` is the accepted answer, it is right and refuses nothing."""
+    question = Question("q0", "Who built it?", ("unknown",))
+    scores = Hallucination().score(question, "Unknown.", CONTEXT)
+    assert scores == {"accuracy": 1, "false_refusal": 0, "unsupported": 0}
+
+
 def test_right_count_is_no_invention() -> None:
     """A number that is right is supported, also where the context never writes it down."""
     question = Question("q0", "How many people are told of?", ("2",))
