@@ -34,7 +34,7 @@ _IT = r"(?:it|this|that|the (?:answer|question|information))"
 REFUSALS = {
     "one word": r"^(?:n/?a|unknown|unanswerable|undetermined|no (?:answer|information))$",
     "not stated": rf"^(?:{_IT} is )?not {_STATED}(?:$| {_IN_TEXT})",
-    "X is not in the text": rf"^(?:{_IT} is )?not (?:in|within) {_TEXT}\b",
+    "the answer is not there": rf"^(?:{_IT} is )?not (?:in|within) {_TEXT}\b",
     "X is not stated in the text": (
         rf"\b(?:is|are|was|were)(?: not|n't|(?: not|n't) been| never) {_STATED} {_IN_TEXT}"
     ),
