@@ -56,6 +56,7 @@ def _difference_table(section: Section, paired: pd.DataFrame) -> Iterator[Table]
             ("backend", "minus", "difference", "n", "contexts", "excludes 0"),
             tuple(rows),
             legend=(DIFFERENCE,),
+            keys=2,
         )
 
 

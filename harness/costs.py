@@ -26,8 +26,8 @@ LEGEND = (
 )
 
 
-def cost_table(section: Section) -> Table:
-    """Return a row per arm, and per context size in a suite that only shows costs."""
+def cost_tables(section: Section) -> Iterator[Table]:
+    """Yield a table if costs are known: a row per arm, and per size in a suite without metrics."""
     keys = _keys(section)
     groups = {
         tuple(map(_name, key)): rows
@@ -37,15 +37,16 @@ def cost_table(section: Section) -> Table:
     ordered = sorted(groups, key=lambda key: (*map(_rank, key[1:]), arms[key[0]]))
     cells = [_cells(groups[key]) for key in ordered]
     shown = [name for name in cells[0] if any(row[name] != printing.UNKNOWN for row in cells)]
+    if not shown:
+        return
+    figures = [[row[name] for name in shown] for row in cells]
     kinds = [kind for kind in section.frame["memory_kind"].unique() if kind]
     # A suite with metrics has told of its errors and notices where it shows the answers.
     told = section.metrics != ()
-    return Table(
+    yield Table(
         f"Costs (peak: {', '.join(kinds)})" if kinds else "Costs",
         ("backend", *keys, *shown),
-        tuple(
-            (*key, *(row[name] for name in shown)) for key, row in zip(ordered, cells, strict=True)
-        ),
+        tuple((*key, *row) for key, row in zip(ordered, figures, strict=True)),
         () if told else (*_failures(groups), *notices(section.frame)),
         LEGEND,
         keys=1 + len(keys),

@@ -4,6 +4,7 @@ Quantities come in base units and are given a unit here (GiB = 2**30). Nothing i
 """
 
 import math
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from tabulate import tabulate
 from harness.stats import Estimate
 
 UNKNOWN = "-"
-NAME_WIDTH = 34  # of a backend's name on a terminal; longer ones go on in the next line
+NAMES = 0.3  # of a terminal's width for a name; longer ones go on in the next line
 GAP = 2  # spaces between columns
 
 
@@ -85,11 +86,13 @@ def as_markdown(table: Table) -> str:
 
 def as_text(table: Table, width: int) -> str:
     """Return a title, the table and its notes; a wide table goes on in a further block."""
-    rows = [(_wrapped(row[0]), *map(_clean, row[1:])) for row in table.rows]
+    rows = [[_clean(cell) for cell in row] for row in table.rows]
+    for row in rows:
+        row[: table.keys] = (_wrapped(name, int(NAMES * width)) for name in row[: table.keys])
     columns = list(zip(map(_clean, table.header), *rows, strict=True)) if rows else []
     blocks = [_drawn(block) for block in _blocks(columns, keys=table.keys, width=width)]
     notes = [paragraph(note, width=width, indent="  ") for note in table.notes]
-    return "\n".join([_clean(table.title), "\n\n".join(blocks), *notes])
+    return "\n".join(filter(None, [_clean(table.title), "\n\n".join(blocks), *notes]))
 
 
 def paragraph(text: str, *, width: int, indent: str = "") -> str:
@@ -100,7 +103,6 @@ def paragraph(text: str, *, width: int, indent: str = "") -> str:
         width,
         initial_indent=indent,
         subsequent_indent=further,
-        break_long_words=False,
         break_on_hyphens=False,
     )
 
@@ -138,15 +140,15 @@ def _width(column: Sequence[str]) -> int:
     return max(len(line) for cell in column for line in cell.split("\n"))
 
 
-def _wrapped(name: str) -> str:
+def _wrapped(name: str, width: int) -> str:
     """Return a name in lines that are broken after commas, or anywhere if they must be."""
     lines = [""]
-    for piece in _clean(name).replace(",", ",\0").split("\0"):
-        if lines[-1] and len(lines[-1]) + len(piece) > NAME_WIDTH:
+    for piece in re.findall("[^,]*,|[^,]+", name):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
             lines.append("")
         lines[-1] += piece
     return "\n".join(
-        line[at : at + NAME_WIDTH] for line in lines for at in range(0, len(line) or 1, NAME_WIDTH)
+        line[at : at + width] for line in lines for at in range(0, len(line) or 1, width)
     )
 
 

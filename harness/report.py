@@ -118,7 +118,7 @@ def _tables(section: "Section", *, brief: bool) -> Iterator["Table"]:
         if not brief:
             yield from tables.slice_tables(section)
             yield from contrasts.contrast_tables(section)
-    yield costs.cost_table(section)
+    yield from costs.cost_tables(section)
 
 
 def _headline_first(suite: str, filled: Sequence[str]) -> list[str]:

@@ -127,9 +127,14 @@ def errors_by_arm(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def notices(frame: pd.DataFrame) -> list[str]:
-    """Return what the rows themselves ask to be told, each once."""
-    told = frame.loc[frame["notice"] != "", ["backend", "notice"]].drop_duplicates()
-    return [f"{arm}: {notice}" for arm, notice in told.itertuples(index=False)]
+    """Return what the rows themselves ask to be told, each once, and one error of each kind."""
+    told = frame.loc[frame["notice"] != "", ["backend", "error", "notice"]].drop_duplicates()
+    # An error's notice says what did not fit, another figure for each sample.
+    told = told[(told["error"] == "") | ~told.duplicated(["backend", "error"])]
+    return [
+        ": ".join(filter(None, (arm, error, notice)))
+        for arm, error, notice in told.itertuples(index=False)
+    ]
 
 
 def _notes(section: Section, found: Iterable[stats.Estimate]) -> Iterator[str]:
@@ -149,8 +154,10 @@ def _notes(section: Section, found: Iterable[stats.Estimate]) -> Iterator[str]:
 
 
 def _compression(rows: pd.DataFrame) -> str:
-    """Return context tokens over the entries kept for them; unknown where none are kept."""
+    """Return context tokens over the entries kept for them; `none` where none are kept."""
     known = rows[["context_tokens", "context_entries"]].dropna()
+    if known.empty:
+        return printing.UNKNOWN
     entries = known["context_entries"].sum()
     return f"{printing.rate(known['context_tokens'].sum() / entries)}x" if entries else "none"
 

@@ -1,0 +1,516 @@
+"""A report says what the rows say: counted once, unknown where unknown, floors beside the arms."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.cli.report import command
+from harness.errors import UserError
+from harness.records import Cell, Records, Row, columns
+from harness.report import render
+from harness.stats import wilson
+
+SLICES = ("kind", "template", "tokens")
+METRICS = ("abstained", "accuracy", "exact_match", "f1")
+
+
+def write_run(folder: Path, rows: Iterable[Row], run: Mapping[str, object] | None = None) -> Path:
+    """Write rows as a run does, and what run.json should say; return the folder."""
+    folder.mkdir(parents=True)
+    records = Records(folder / "records.csv", columns(SLICES, METRICS))
+    records.append(list(rows))
+    records.close()
+    if run is not None:
+        (folder / "run.json").write_text(json.dumps(run))
+    return folder
+
+
+def row(backend: str, sample: int, question: int = 0, **cells: Cell) -> Row:
+    """Return a row of suite `qa` with the cells that matter."""
+    return {
+        "suite": "qa",
+        "backend": backend,
+        "model": "small",
+        "sample_id": f"s{sample}",
+        "question_id": f"q{question}",
+        "max_new_tokens": 16,
+        "contexts_held": 1,
+        "batch_id": "0",
+        "batch_size": 1,
+        **cells,
+    }
+
+
+def arm(backend: str, scores: Iterable[Iterable[float]], **cells: Cell) -> list[Row]:
+    """Return the rows of one backend from the f1 of each context's questions."""
+    return [
+        row(backend, sample, question, f1=f1, **cells)
+        for sample, of_sample in enumerate(scores)
+        for question, f1 in enumerate(of_sample)
+    ]
+
+
+def parsed(text: str, title: str, *, suite: str | None = None) -> dict[str, dict[str, str]]:
+    """Return a table of a Markdown report: its rows by their first cell, cells by column."""
+    if suite is not None:
+        text = text.partition(f"### {suite}\n")[2].partition("\n### ")[0]
+    lines = text.partition(f"**{title}**\n\n")[2].partition("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split(" |")] for line in lines]
+    assert cells, f"no table {title!r}"
+    return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[2:]}
+
+
+def told(folder: Path, title: str, *, suite: str | None = None) -> dict[str, dict[str, str]]:
+    """Return a table of the report on one folder."""
+    return parsed(render([folder], markdown=True), title, suite=suite)
+
+
+def test_answers_stand_with_n_contexts_and_interval(tmp_path: Path) -> None:
+    """Each arm has its mean with Wilson's interval where every context has one question."""
+    rows = arm("full", [[1], [1], [1], [0]] * 5) + arm("gist", [[1], [0], [0], [0]] * 5)
+    table = told(write_run(tmp_path / "run", rows), "Answers")
+    low, high = wilson(0.75, 20)
+    assert table["full"]["f1"] == f"0.75 [{low:.2f}, {high:.2f}]"
+    assert (table["full"]["n"], table["full"]["contexts"]) == ("20", "20")
+    assert table["gist"]["f1"].startswith("0.25 [")
+
+
+def test_errors_are_counted_and_not_scored(tmp_path: Path) -> None:
+    """A question that could not be asked lowers n, not the mean."""
+    failed = [row("full", 90 + at, error="context_too_long") for at in range(2)]
+    table = told(write_run(tmp_path / "run", arm("full", [[1]] * 10) + failed), "Answers")
+    assert table["full"]["f1"].startswith("1.00 [")
+    assert table["full"]["n"] == "10"
+    assert table["full"]["errors"] == "2 context_too_long"
+
+
+def test_an_arm_with_nothing_but_errors_keeps_its_row(tmp_path: Path) -> None:
+    """An arm that answered nothing is shown as unknown, not left out."""
+    failed = [row("full", at, error="out_of_memory") for at in range(3)]
+    table = told(write_run(tmp_path / "run", arm("gist", [[1]] * 6) + failed), "Answers")
+    assert table["full"]["f1"] == "-"
+    assert (table["full"]["n"], table["full"]["errors"]) == ("0", "3 out_of_memory")
+
+
+def test_a_metric_that_does_not_apply_says_its_own_n(tmp_path: Path) -> None:
+    """A metric that only some questions have is a mean over those, and n says so."""
+    rows = [row("full", at, f1=1.0, abstained=1.0 if at < 4 else None) for at in range(10)]
+    cell = told(write_run(tmp_path / "run", rows), "Answers")["full"]["abstained"]
+    assert cell.startswith("1.00 [")
+    assert cell.endswith(" n=4")
+
+
+def test_unseen_templates_stand_apart(tmp_path: Path) -> None:
+    """The headline leaves template=unseen out and says so; a table of its own shows it."""
+    rows = arm("full", [[1]] * 10, template="seen")
+    rows += [row("full", 50 + at, f1=0.0, template="unseen") for at in range(10)]
+    text = render([write_run(tmp_path / "run", rows)], markdown=True)
+    assert parsed(text, "Answers")["full"]["f1"].startswith("1.00 [")
+    assert "10 rows of template=unseen" in text
+    by_template = parsed(text, "f1 by template")["full"]
+    assert by_template["seen (n=10)"].startswith("1.00 [")
+    assert by_template["unseen (n=10)"].startswith("0.00 [")
+
+
+def test_every_slice_has_a_table_in_its_own_order(tmp_path: Path) -> None:
+    """Slice values that are numbers stand by size, others as they came."""
+    cells = [("2048", "lookup", 1.0), ("512", "global", 0.0), ("2048", "global", 1.0)]
+    rows = [
+        row("full", at, f1=f1, tokens=tokens, kind=kind)
+        for at, (tokens, kind, f1) in enumerate(cells * 4)
+    ]
+    text = render([write_run(tmp_path / "run", rows)], markdown=True)
+    assert list(parsed(text, "f1 by tokens")["full"]) == ["backend", "512 (n=4)", "2048 (n=8)"]
+    assert list(parsed(text, "f1 by kind")["full"])[1:] == ["lookup (n=4)", "global (n=8)"]
+    assert parsed(text, "f1 by tokens")["full"]["512 (n=4)"].startswith("0.00")
+
+
+def test_compression_is_a_ratio_of_sums(tmp_path: Path) -> None:
+    """Long contexts weigh as they are; an arm that keeps no entries has no compression."""
+    rows = [
+        row("gist", 0, f1=1.0, context_tokens=100, context_entries=10),
+        row("gist", 1, f1=1.0, context_tokens=900, context_entries=10),
+        row("gist", 2, f1=1.0, context_tokens=900),
+        row("closed_book", 0, f1=0.0, context_tokens=100, context_entries=0),
+    ]
+    table = told(write_run(tmp_path / "run", rows), "Answers")
+    assert table["gist"]["compression"] == "50.0x"
+    assert table["closed_book"]["compression"] == "none"
+
+
+def test_prepare_counts_per_sample_and_generate_per_batch(tmp_path: Path) -> None:
+    """Rows repeat what they share; the time per question does not add it up again."""
+    rows = [
+        row("full", sample, question, f1=1.0, prepare_s=2.0, generate_s=0.8, batch_id=batch)
+        for sample in range(3)
+        for question, batch in enumerate(["0", "0", "1", "1"])
+    ]
+    costs = told(write_run(tmp_path / "run", rows), "Costs")["full"]
+    assert costs["prepare"] == "2.00 s"
+    assert costs["asked 1x"] == "2.40 s"  # 1.6 s for four questions
+    assert costs["asked 10x"] == "600 ms"
+    assert costs["asked 100x"] == "420 ms"
+
+
+def test_speed_follows_from_requests_for_one_and_many_tokens(tmp_path: Path) -> None:
+    """First token and decode rate come from pairs about contexts of the same size."""
+    rows = [
+        row(
+            "full",
+            tokens * 100 + new,
+            suite="speed",
+            tokens=str(tokens),
+            context_tokens=tokens,
+            new_tokens=new,
+            max_new_tokens=new,
+            prepare_s=tokens / 1000,
+            generate_s=0.05 + (new - 1) * tokens / 100_000,
+        )
+        for tokens in (1000, 4000)
+        for new in (1, 33)
+    ]
+    lines = render([write_run(tmp_path / "run", rows)], width=200).splitlines()
+    small, large = (re.split(r"\s{2,}", line) for line in lines if line.startswith("full"))
+    assert small[:6] == ["full", "1000", "1.00 s", "50.0 ms", "100", "24.1"]
+    assert large[:6] == ["full", "4000", "4.00 s", "50.0 ms", "25.0", "6.19"]
+
+
+def test_unknown_costs_are_no_zeros(tmp_path: Path) -> None:
+    """What one arm lacks is a dash; a column that nobody filled is not shown."""
+    rows = [row("full", 0, f1=1.0, prepare_s=1.0), row("rag", 0, f1=1.0, held_bytes=3 * 2**20)]
+    table = told(write_run(tmp_path / "run", rows), "Costs")
+    assert table["full"] == {"backend": "full", "prepare": "1.00 s", "held": "-"}
+    assert table["rag"] == {"backend": "rag", "prepare": "-", "held": "3.00 MiB"}
+
+
+def test_peak_is_the_highest_of_both_phases(tmp_path: Path) -> None:
+    """The peak is that of the hungriest phase of any sample, and what it counts is named."""
+    peaks = [(1 * 2**30, 2 * 2**30), (3 * 2**30, None)]
+    rows = [
+        row("full", at, f1=1.0, prepare_peak_bytes=a, generate_peak_bytes=b, memory_kind="cpu_rss")
+        for at, (a, b) in enumerate(peaks)
+    ]
+    table = told(write_run(tmp_path / "run", rows), "Costs (peak: cpu_rss)")
+    assert table["full"]["peak"] == "3.00 GiB"
+
+
+def test_a_sweep_shows_where_memory_ended(tmp_path: Path) -> None:
+    """A suite without metrics has a row per size, the error in place of the figures."""
+    rows = [
+        row("full", 0, suite="sweep", tokens="512", prepare_s=1.0),
+        row("full", 1, suite="sweep", tokens="1024", error="out_of_memory"),
+        row("full", 2, suite="sweep", tokens="512", contexts_held=4, prepare_s=3.0),
+    ]
+    lines = render([write_run(tmp_path / "run", rows)]).splitlines()
+    assert [line.split() for line in lines if line.startswith("full")] == [
+        ["full", "512", "1", "1.00", "s"],
+        ["full", "512", "4", "3.00", "s"],
+        ["full", "1024", "1", "out_of_memory"],
+    ]
+
+
+def test_notices_are_told_once(tmp_path: Path) -> None:
+    """What rows ask to be told stands once under their table, with the arm's name."""
+    rows = arm("gist", [[1, 0]] * 5, notice="an untrained adapter")
+    text = render([write_run(tmp_path / "run", rows)])
+    assert text.count("gist: an untrained adapter") == 1
+
+
+def test_errors_are_explained_by_one_of_their_kind(tmp_path: Path) -> None:
+    """Every sample that does not fit says so in its own figures; one of them is enough."""
+    rows = [row("full", at, error="context_too_long", notice=f"{at} too many") for at in range(9)]
+    text = render([write_run(tmp_path / "run", rows + arm("gist", [[1]] * 5))])
+    assert "full: context_too_long: 0 too many" in text
+    assert text.count("too many") == 1
+
+
+def test_missing_floors_are_named(tmp_path: Path) -> None:
+    """A gist arm without closed_book beside it gets a line that says what is missing."""
+    lone = render([write_run(tmp_path / "lone", arm("gist,ratio=4", [[1]] * 5))])
+    assert "No closed_book rows" in lone
+    rows = [line for name in ("full", "gist", "closed_book") for line in arm(name, [[1]] * 5)]
+    text = render([write_run(tmp_path / "floored", rows)])
+    assert "No closed_book rows" not in text
+    assert "No truncate rows" in text
+    assert "rows, so" not in render([write_run(tmp_path / "other", arm("full", [[1]] * 5))])
+
+
+def test_differences_are_paired(tmp_path: Path) -> None:
+    """Only questions that both arms answered count, and only real differences exclude 0."""
+    rows = arm("gist", [[1, 1, 0]] * 12) + arm("closed_book", [[0, 0, 0]] * 12)
+    rows += arm("rag", [[1, 1, 0]] * 8)
+    table = told(write_run(tmp_path / "run", rows), "Paired differences in f1")
+    text = render([tmp_path / "run"])
+    lines = {line.split()[1]: line.split() for line in text.splitlines() if "gist  " in line[:6]}
+    assert table["gist"]["excludes 0"] in ("yes", "no")
+    assert lines["closed_book"][2] == "+0.67"
+    assert lines["closed_book"][-3:] == ["36", "12", "yes"]
+    assert lines["rag"][2] == "+0.00"
+    assert lines["rag"][-3:] == ["24", "8", "no"]
+
+
+def test_the_gap_is_measured_from_closed_book_to_full(tmp_path: Path) -> None:
+    """An arm half way between them recovers half."""
+    scores = {"full": [1, 1], "rag": [1, 0], "closed_book": [0, 0]}
+    rows = [line for name, of in scores.items() for line in arm(name, [of] * 10)]
+    table = told(write_run(tmp_path / "run", rows), "Gap recovered in f1")
+    assert list(table) == ["rag"]
+    assert table["rag"]["recovered"].startswith("0.50 [")
+
+
+def test_no_gap_is_no_number(tmp_path: Path) -> None:
+    """Where full and closed_book cannot be told apart a note stands instead of a ratio."""
+    rows = [line for name in ("full", "gist", "closed_book") for line in arm(name, [[1, 0]] * 10)]
+    text = render([write_run(tmp_path / "run", rows)])
+    section = text.partition("Gap recovered in f1\n")[2].partition("\n\n")[0]
+    assert section.strip() == "gist: left out, as full and closed_book cannot be told apart."
+
+
+def test_retrieval_is_told_by_hit_and_miss(tmp_path: Path) -> None:
+    """Answers are split by whether all the evidence was shown."""
+    rows = [row("rag", at, f1=1.0, evidence_recall=1.0) for at in range(6)]
+    rows += [row("rag", 10 + at, f1=0.0, evidence_recall=at % 2 / 2) for at in range(4)]
+    rows += arm("full", [[1]] * 5)
+    table = told(write_run(tmp_path / "run", rows), "Retrieval")
+    assert list(table) == ["rag"]
+    assert table["rag"]["evidence recall"].startswith("0.70")
+    assert table["rag"]["f1 given a hit"].startswith("1.00")
+    assert table["rag"]["f1 given a hit"].endswith("n=6")
+    assert table["rag"]["f1 given a miss"].endswith("n=4")
+
+
+def test_the_metric_that_a_suite_names_first_leads(tmp_path: Path) -> None:
+    """The CSV has metrics by the alphabet; the installed suite knows its headline."""
+    rows = [row("full", at, suite="hallucination", accuracy=1.0, abstained=0.0) for at in range(5)]
+    run = write_run(tmp_path / "run", rows)
+    assert list(told(run, "Answers")["full"])[1] == "accuracy"
+
+
+def test_a_suite_that_is_not_installed_is_reported(tmp_path: Path) -> None:
+    """Rows of somebody's own suite need no code of it, and none is imported."""
+    rows = [row("full", at, suite="nowhere:Suite", accuracy=1.0, f1=0.0) for at in range(5)]
+    run = write_run(tmp_path / "run", rows)
+    assert list(told(run, "Answers", suite="nowhere:Suite")["full"])[1] == "accuracy"
+
+
+def test_specs_and_models_are_not_mixed(tmp_path: Path) -> None:
+    """Two specs of a suite, and two models, each have their own section."""
+    rows = arm("full", [[1]] * 5) + arm("full", [[0]] * 5, suite="qa,people=8")
+    rows += arm("full", [[0]] * 5, model="large")
+    text = render([write_run(tmp_path / "run", rows)], markdown=True)
+    first = parsed(text, "Answers", suite="qa (small)")
+    assert first["full"]["f1"].startswith("1.00")
+    assert parsed(text, "Answers", suite="qa,people=8 (small)")["full"]["f1"].startswith("0.00")
+    assert parsed(text, "Answers", suite="qa (large)")["full"]["f1"].startswith("0.00")
+
+
+def test_settings_tell_runs_apart(tmp_path: Path) -> None:
+    """The same model in NF4 is another setup, and two machines are named."""
+    for name, nf4 in (("a", False), ("b", True)):
+        configuration = {"seed": 0, "device": "cpu", "model_description": {"load_in_4bit": nf4}}
+        environment = {"processor": f"processor {name}", "threads": 2}
+        run = {"configuration": configuration, "environment": environment, "notices": ["heed me"]}
+        write_run(tmp_path / name, arm("full", [[1]] * 5), run)
+    text = render([tmp_path])
+    assert "qa (small, cpu)\n" in text
+    assert "qa (small, cpu, NF4)\n" in text
+    assert "processor a, 2 threads; processor b, 2 threads" in text
+    assert "times do not compare" in text
+    assert text.count("heed me") == 1
+
+
+def test_arms_of_several_runs_are_paired(tmp_path: Path) -> None:
+    """A parent folder gives all its runs; arms that ran apart meet in one table."""
+    write_run(tmp_path / "one", arm("gist", [[1]] * 8))
+    write_run(tmp_path / "two", arm("closed_book", [[0]] * 8))
+    text = render([tmp_path], markdown=True)
+    assert set(parsed(text, "Answers")) == {"gist", "closed_book"}
+    assert parsed(text, "Paired differences in f1")["gist"]["n"] == "8"
+
+
+def test_samples_of_other_seeds_are_other_samples(tmp_path: Path) -> None:
+    """The same sample id under another seed is another context, and no pair."""
+    for seed, backend in ((0, "gist"), (1, "closed_book"), (2, "gist")):
+        run = {"configuration": {"seed": seed}}
+        write_run(tmp_path / str(seed), arm(backend, [[1]] * 6), run)
+    text = render([tmp_path], markdown=True)
+    assert parsed(text, "Answers")["gist"]["contexts"] == "12"
+    assert "Paired differences" not in text
+
+
+def test_rows_in_two_runs_count_once(tmp_path: Path) -> None:
+    """Of rows that two runs share the last run's count, and the report says so."""
+    old = write_run(tmp_path / "old", arm("full", [[0]] * 6))
+    new = write_run(tmp_path / "new", arm("full", [[1]] * 6))
+    text = render([old, new], markdown=True)
+    assert parsed(text, "Answers")["full"]["n"] == "6"
+    assert parsed(text, "Answers")["full"]["f1"].startswith("1.00")
+    assert "6 rows occur in several of the runs" in text
+    assert render([new, new]) == render([new])
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    """A run that was killed while writing can be reported up to its last whole row."""
+    run = write_run(tmp_path / "run", arm("full", [[1]] * 6), {"status": "running"})
+    whole = render([run])
+    with (run / "records.csv").open("a") as file:
+        file.write("qa,full,small,s9,q0,,")
+    assert render([run]) == whole
+    assert "Run run is not whole: running." in whole
+
+
+def test_names_stay_as_they_are(tmp_path: Path) -> None:
+    """Names that look like numbers or like nothing are neither changed nor lost."""
+    rows = arm("0012", [[1]] * 5, kind="NA") + arm("None", [[1]] * 5, kind="1e3")
+    text = render([write_run(tmp_path / "run", rows)], markdown=True)
+    assert set(parsed(text, "Answers")) == {"0012", "None"}
+    assert set(parsed(text, "f1 by kind")["0012"]) == {"backend", "NA (n=5)", "1e3 (n=5)"}
+
+
+def test_texts_cannot_break_out_of_a_table(tmp_path: Path) -> None:
+    """Pipes and tags are escaped in Markdown, and no control character reaches a terminal."""
+    rows = arm("my|arm", [[1]] * 5, notice="<b>\x1b[31mred")
+    run = write_run(tmp_path / "run", rows)
+    assert "| my\\|arm " in render([run], markdown=True)
+    assert "&lt;b>" in render([run], markdown=True)
+    assert "\x1b" not in render([run])
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_lines_fit_the_terminal(tmp_path: Path, width: int) -> None:
+    """Wide tables go on in a further block that repeats the names of the rows."""
+    spec = "gist,checkpoint=/a/rather/long/path/to/an/adapter,placement=interleaved,ratio=16"
+    rows = [line for name in ("full", spec, "closed_book") for line in arm(name, [[1, 0]] * 6)]
+    rows = [{**line, "accuracy": 1.0, "abstained": 0.0, "exact_match": 1.0} for line in rows]
+    text = render([write_run(tmp_path / "run", rows)], width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "placement=interleaved" in text
+    for metric in ("accuracy", "abstained", "exact_match"):
+        assert metric in text
+
+
+def test_brief_keeps_answers_and_costs(tmp_path: Path) -> None:
+    """A brief report is the headline and the costs."""
+    rows = arm("gist", [[1, 0]] * 6, prepare_s=1.0) + arm("full", [[1, 1]] * 6, prepare_s=1.0)
+    text = render([write_run(tmp_path / "run", rows)], markdown=True, brief=True)
+    assert re.findall(r"\*\*(.+?)\*\*", text) == ["Answers", "Costs"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"name,score\nx,1\n", "lacks the columns suite, backend, model, sample_id, ..."),
+        (b"\xff\xfe\x00", "is not UTF-8"),
+        (",".join(columns((), ())).encode() + b"\n", "has no rows"),
+    ],
+)
+def test_what_is_no_records_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    """A file that this tool did not write is refused in one line that says why."""
+    file = tmp_path / "records.csv"
+    file.write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        render([file])
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_cell_that_is_no_number_is_named_by_line(tmp_path: Path) -> None:
+    """A damaged number is never read as unknown."""
+    run = write_run(tmp_path / "run", arm("full", [[1]] * 3))
+    file = run / "records.csv"
+    lines = file.read_text().splitlines()
+    lines[2] = lines[2].replace(",16,", ",sixteen,")
+    file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="line 3: 'sixteen' in column 'max_new_tokens'"):
+        render([run])
+
+
+def test_paths_without_runs_are_refused(tmp_path: Path) -> None:
+    """A path that is not there, and a folder that holds no run, are named."""
+    with pytest.raises(UserError, match=r"no such file or folder: .*nowhere"):
+        render([tmp_path / "nowhere"])
+    with pytest.raises(UserError, match=r"no records\.csv in"):
+        render([tmp_path])
+
+
+def test_a_damaged_run_json_is_refused(tmp_path: Path) -> None:
+    """What cannot be read is not taken for what is not known."""
+    run = write_run(tmp_path / "run", arm("full", [[1]] * 3))
+    (run / "run.json").write_text('{"configuration": ')
+    with pytest.raises(UserError, match=r"run\.json is not JSON"):
+        render([run])
+
+
+def invoke(*arguments: str | Path) -> Result:
+    """Run `gist-bench report` with these arguments."""
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def test_the_command_prints_tables(tmp_path: Path) -> None:
+    """The tables go to stdout, as text or as Markdown."""
+    run = write_run(tmp_path / "run", arm("full", [[1]] * 6))
+    text, markdown = invoke(run), invoke(run, "--markdown")
+    assert (text.exit_code, markdown.exit_code) == (0, 0)
+    assert "\nAnswers\nbackend" in text.stdout
+    assert "**Answers**" in markdown.stdout
+
+
+def test_update_makes_tables_anew_and_check_finds_stale_ones(tmp_path: Path) -> None:
+    """Only what is between markers changes; a check writes nothing and fails while it is stale."""
+    write_run(tmp_path / "results" / "one", arm("full", [[1]] * 6))
+    readme = tmp_path / "README.md"
+    old = (
+        "# Title\n\n<!-- gist-bench report: results/one --brief -->\nold\n<!-- end -->\n\nAfter.\n"
+    )
+    readme.write_text(old)
+    assert invoke("--update", readme, "--check").exit_code == 1
+    assert readme.read_text() == old
+    assert invoke("--update", readme).exit_code == 0
+    new = readme.read_text()
+    assert new.startswith("# Title\n\n<!-- gist-bench report: results/one --brief -->\n")
+    assert new.endswith("<!-- end -->\n\nAfter.\n")
+    assert "**Answers**" in new
+    assert "old" not in new
+    assert invoke("--update", readme, "--check").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no markers\n",
+        "<!-- gist-bench report: results -->\nno end\n",
+        "<!-- gist-bench report: -->\n<!-- end -->\n",
+    ],
+)
+def test_a_file_without_a_marked_place_is_refused(tmp_path: Path, text: str) -> None:
+    """Nothing is written where nothing, or half of it, is marked."""
+    readme = tmp_path / "README.md"
+    readme.write_text(text)
+    refused = invoke("--update", readme)
+    assert isinstance(refused.exception, UserError)
+    assert readme.read_text() == text
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check",), ("run", "--update", "README.md")])
+def test_contradictory_arguments_are_refused(arguments: tuple[str, ...]) -> None:
+    """Paths or a file to update: one of them, and --check only with the latter."""
+    assert invoke(*arguments).exit_code == 2
+
+
+def test_a_report_needs_no_torch_and_help_no_pandas(tmp_path: Path) -> None:
+    """The heavy libraries are loaded by those who need them."""
+    run = write_run(tmp_path / "run", arm("full", [[1]] * 6))
+    code = (
+        "import sys\nfrom pathlib import Path\nimport harness.cli.report, harness.report\n"
+        "assert not {'pandas', 'numpy', 'scipy', 'torch'} & set(sys.modules)\n"
+        "harness.report.render([Path(sys.argv[1])])\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(run)], check=True)
