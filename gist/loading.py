@@ -42,6 +42,7 @@ class _Loaded:
     fingerprint: str
     random_weights: bool
     details: Mapping[str, Any]  # what run.json should say of it besides
+    does_not_fit: str = ""
 
 
 def load_model(
@@ -88,6 +89,7 @@ def load_model(
         fingerprint=loaded.fingerprint,
         random_weights=loaded.random_weights,
         load_in_4bit=load_in_4bit,
+        does_not_fit=loaded.does_not_fit,
         details=loaded.details,
     )
 
@@ -156,10 +158,8 @@ def _load_shape(name: str, device: torch.device, dtype: torch.dtype, in_4bit: bo
         tokenizer,
         fingerprint,
         random_weights=True,
-        details={
-            "positions_raised_from": published if raised else None,
-            "does_not_fit": does_not_fit,
-        },
+        details={"positions_raised_from": published if raised else None},
+        does_not_fit=does_not_fit,
     )
 
 

@@ -13,6 +13,8 @@ from gist.errors import DoesNotFit, TooLong
 from gist.memory import check_fits
 from gist.prompt import PromptIds, TextTokenizer
 
+WORTH_CHECKING_BYTES = 2**28  # asking the system what is free takes longer than a small pass
+
 
 @dataclass
 class LanguageModel:
@@ -27,6 +29,7 @@ class LanguageModel:
     fingerprint: str
     random_weights: bool = False
     load_in_4bit: bool = False
+    does_not_fit: str = ""  # why the weights are on the meta device, if they are
     details: Mapping[str, Any] = field(default_factory=dict)  # what describe() adds
 
     @property
@@ -50,6 +53,7 @@ class LanguageModel:
             "load_in_4bit": self.load_in_4bit,
             "max_positions": self.max_positions,
             "random_weights": self.random_weights,
+            "weights_fit": not self.does_not_fit,
             "fingerprint": self.fingerprint,
             "prompt_hash": self.prompt_hash,
             **self.details,
@@ -58,14 +62,14 @@ class LanguageModel:
     def reserve(
         self, positions: int, *, entries: int, new_tokens: int, batch: int, held_entries: int = 0
     ) -> None:
-        """Refuse a request that cannot be run, before it allocates anything.
+        """Check before anything is allocated that a forward pass has room.
 
         Args:
-            positions: the position after the last token.
-            entries: KV entries of each row when the request is done.
-            new_tokens: tokens of each row that are fed in its largest pass.
+            positions: position after the last token.
+            entries: KV entries of one row when all is done.
+            new_tokens: tokens of one row in the largest forward pass.
             batch: rows.
-            held_entries: those of the entries, over all rows, that are in memory already.
+            held_entries: entries that are in memory already and will be used where they are.
 
         Raises:
             TooLong: more positions than the model has.
@@ -75,17 +79,18 @@ class LanguageModel:
             raise TooLong(
                 f"the sequence needs {positions} positions, {self.name} has {self.max_positions}"
             )
-        if self.model.device.type == "meta":
-            raise DoesNotFit(str(self.details["does_not_fit"]))
+        if self.device == "meta":
+            raise DoesNotFit(self.does_not_fit)
         need_bytes = fit.request_bytes(
             self.model.config,
             self.model.dtype,
-            new_entries=entries * batch - held_entries,
+            new_entries=batch * entries - held_entries,
             new_tokens=new_tokens,
             past_entries=entries - new_tokens,
             batch=batch,
         )
-        check_fits(need_bytes, self.model.device, what=f"a request of {batch} x {entries} tokens")
+        if need_bytes > WORTH_CHECKING_BYTES:
+            check_fits(need_bytes, self.model.device, what=f"{batch} rows of {entries} tokens")
 
     def ids(self, ids: list[list[int]]) -> torch.Tensor:
         """Return rows of token ids as a tensor on the model's device."""

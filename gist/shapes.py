@@ -132,11 +132,11 @@ def raise_positions(config: PretrainedConfig, positions: int) -> bool:
 
 def build_random(
     config: PretrainedConfig, *, name: str, device: torch.device, dtype: torch.dtype, in_4bit: bool
-) -> tuple[PreTrainedModel, str | None]:
+) -> tuple[PreTrainedModel, str]:
     """Build a model with random weights, or its skeleton where the weights do not fit.
 
     Returns:
-        The model on `device` and None; or the model on the meta device and why it does not fit.
+        The model on `device` and an empty text; or the model on the meta device and why it does not fit.
     """
     try:
         check_fits(fit.weights_bytes(config, dtype, in_4bit), device, what=f"{name} (weights)")
@@ -154,7 +154,7 @@ def build_random(
     _fill_parameters(model, block)
     model.to(device)  # type: ignore[arg-type]  # moves the buffers, the rest is there
     model.eval()
-    return model, None
+    return model, ""
 
 
 def _quantise_layers(model: PreTrainedModel, block: torch.Tensor) -> None:
