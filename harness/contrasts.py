@@ -40,9 +40,10 @@ def _difference_table(section: Section, paired: pd.DataFrame) -> Iterator[Table]
     """Yield the differences of every gist arm to every other arm, each pair once."""
     rows: list[tuple[str, ...]] = []
     done: list[str] = []
+    arms = section.arms
     for arm in section.arms_named(COMPARED):
         done.append(arm)
-        for other in (other for other in section.arms if other not in done):
+        for other in (other for other in arms if other not in done):
             columns, contexts = _common(paired, (arm, other))
             if not len(contexts):
                 continue

@@ -16,7 +16,7 @@ from harness.tables import Section, errors_by_arm, notices
 
 ASKED = (1, 10, 100)  # questions per context, for the time per question
 HELD = "contexts_held"
-SAMPLE = ["run", "backend", "sample_id"]
+SAMPLE = ["run", "context"]  # of one suite and backend
 BATCH = [*SAMPLE, "batch_id"]
 NAN = math.nan
 LEGEND = (

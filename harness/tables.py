@@ -42,7 +42,7 @@ class Section:
     @property
     def arms(self) -> list[str]:
         """The backends: full context, then others as they came, then the floors."""
-        found = dict.fromkeys(self.frame["backend"])
+        found = self.frame["backend"].unique()  # in order of appearance
         return sorted(found, key=lambda arm: RANKS.get(arm.partition(",")[0], 1))
 
     def arms_named(self, name: str) -> list[str]:
