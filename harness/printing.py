@@ -7,7 +7,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tabulate import tabulate
 
@@ -28,6 +28,38 @@ class Table:
     notes: tuple[str, ...] = ()  # about these rows, under the table
     legend: tuple[str, ...] = ()  # how to read any such table, once at the end of a report
     keys: int = 1  # leading columns that name a row
+
+
+@dataclass
+class Page:
+    """Headings, notes and tables one after the other, for a terminal or as Markdown."""
+
+    markdown: bool
+    width: int  # columns of the terminal
+    parts: list[str] = field(default_factory=list)
+
+    def add_heading(self, text: str) -> None:
+        """Add the name of a section."""
+        text = _clean(text)
+        self.parts.append(
+            f"### {_escaped(text)}" if self.markdown else f"{text}\n{'=' * len(text)}"
+        )
+
+    def add_notes(self, notes: Sequence[str]) -> None:
+        """Add sentences, each for itself."""
+        lines = [
+            f"- {_escaped(note)}" if self.markdown else _paragraph(note, width=self.width)
+            for note in notes
+        ]
+        self.parts += ["\n".join(lines)] if lines else []
+
+    def add_table(self, table: Table) -> None:
+        """Add a table with its title and its notes."""
+        self.parts.append(_as_markdown(table) if self.markdown else _as_text(table, self.width))
+
+    def text(self) -> str:
+        """Return the page."""
+        return "\n\n".join(self.parts) + "\n"
 
 
 def interval(estimate: Estimate | None, *, signed: bool = False) -> str:
@@ -74,7 +106,7 @@ def _figures(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
 
 
-def as_markdown(table: Table) -> str:
+def _as_markdown(table: Table) -> str:
     """Return a bold title, a pipe table and a list of notes."""
     cells = [[_escaped(cell) for cell in row] for row in table.rows]
     header = [_escaped(cell) for cell in table.header]
@@ -84,25 +116,24 @@ def as_markdown(table: Table) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def as_text(table: Table, width: int) -> str:
+def _as_text(table: Table, width: int) -> str:
     """Return a title, the table and its notes; a wide table goes on in a further block."""
     rows = [[_clean(cell) for cell in row] for row in table.rows]
     for row in rows:
         row[: table.keys] = (_wrapped(name, int(NAMES * width)) for name in row[: table.keys])
     columns = list(zip(map(_clean, table.header), *rows, strict=True)) if rows else []
     blocks = [_drawn(block) for block in _blocks(columns, keys=table.keys, width=width)]
-    notes = [paragraph(note, width=width, indent="  ") for note in table.notes]
+    notes = [_paragraph(note, width=width, indent="  ") for note in table.notes]
     return "\n".join(filter(None, [_clean(table.title), "\n\n".join(blocks), *notes]))
 
 
-def paragraph(text: str, *, width: int, indent: str = "") -> str:
+def _paragraph(text: str, *, width: int, indent: str = "") -> str:
     """Return text in lines of at most `width`, those after the first indented further."""
-    further = indent and indent + "  "
     return textwrap.fill(
         _clean(text),
         width,
         initial_indent=indent,
-        subsequent_indent=further,
+        subsequent_indent=indent + "  ",
         break_on_hyphens=False,
     )
 

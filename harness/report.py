@@ -27,10 +27,7 @@ MARKED = re.compile(
     r"(?P<tail>^<!-- end -->)",
     re.MULTILINE | re.DOTALL,
 )
-LEGEND = (
-    "n: questions. In brackets: 95 % intervals; Wilson's where every context has one question, "
-    "else from resampling contexts; none where that would rest on fewer than 5. A dash: not known."
-)
+LEGEND = "A dash: not known."
 
 
 def render(
@@ -47,27 +44,22 @@ def render(
     Raises:
         UserError: a path is missing or holds no records of this tool.
     """
-    from harness import printing
+    from harness.printing import Page
     from harness.rows import read_rows
 
     rows = read_rows(paths)
-    setups = list(dict.fromkeys(rows.frame["setup"]))
-    parts = [f"Model: {setups[0]}"] if len(setups) == 1 else []
-    parts += rows.notes
-    legend = {LEGEND: None}
+    setups = rows.frame["setup"].unique()
+    page = Page(markdown=markdown, width=width)
+    page.add_notes([*([f"Model: {setups[0]}"] if len(setups) == 1 else []), *rows.notes])
+    legend: dict[str, None] = {}
     for setup, suite, section in _sections(rows):
-        title = suite if len(setups) == 1 else f"{suite} ({setup})"
-        parts.append(f"### {title}" if markdown else f"{title}\n{'=' * len(title)}")
+        page.add_heading(suite if len(setups) == 1 else f"{suite} ({setup})")
         for table in _tables(section, brief=brief):
-            drawn = printing.as_markdown(table) if markdown else printing.as_text(table, width)
-            parts.append(drawn)
+            page.add_table(table)
             legend |= dict.fromkeys(table.legend)
-    if markdown:
-        parts.append("\n".join(f"- {line}" for line in legend))
-    else:
-        lines = [printing.paragraph(line, width=width, indent="  ") for line in legend]
-        parts.append("\n".join(["Reading the tables", *lines]))
-    return "\n\n".join(parts) + "\n"
+    page.add_heading("Reading the tables")
+    page.add_notes([*legend, LEGEND])
+    return page.text()
 
 
 def regenerated(file: Path) -> str:

@@ -26,7 +26,11 @@ NEEDED = {  # what a table with gist rows lacks without them
 }
 
 RANKS = {CEILING: 0, FLOOR: 2, "truncate": 2}  # of rows; all others: 1
-LEGEND = ("Compression: tokens of the context over the KV entries that stand for it.",)
+LEGEND = (
+    "n: questions. In brackets: 95 % intervals; Wilson's where every context has one question, "
+    f"else from resampling contexts; none where those are fewer than {stats.MIN_CONTEXTS}.",
+    "Compression: tokens of the context over the KV entries that stand for it.",
+)
 
 APART = ("template", "unseen")  # rows that the headline leaves out
 

@@ -462,6 +462,11 @@ def test_the_command_prints_tables(tmp_path: Path) -> None:
     assert "**Answers**" in markdown.stdout
 
 
+def test_help_shows_an_example_per_line() -> None:
+    """The examples of the help text stand each on its own line."""
+    assert "\n    gist-bench report --update README.md\n" in invoke("--help").stdout
+
+
 def test_update_makes_tables_anew_and_check_finds_stale_ones(tmp_path: Path) -> None:
     """Only what is between markers changes; a check writes nothing and fails while it is stale."""
     write_run(tmp_path / "results" / "one", arm("full", [[1]] * 6))

@@ -21,14 +21,14 @@ import click
 def command(
     paths: tuple[Path, ...], *, markdown: bool, brief: bool, readme: Path | None, check: bool
 ) -> None:
-    r"""Print tables for run folders, folders of them, or records.csv files.
+    """Print tables for run folders, folders of them, or records.csv files.
 
     \b
     Examples:
       gist-bench report results/runs
       gist-bench report results/runs/qa-1f3a --markdown
       gist-bench report --update README.md
-    """
+    """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     if (readme is None) == (not paths):
         raise click.UsageError("Give PATH... to report, or --update FILE, not both.")
     if readme is not None:
