@@ -220,9 +220,7 @@ def _draw_facts(
     rng: random.Random, split: Split, *, people: int, facts: int, restated: float
 ) -> list[Fact]:
     names = _distinct(rng, split, lexicon.person, people)
-    values = {
-        relation.name: _distinct(rng, split, relation.draw, people) for relation in RELATIONS
-    }
+    values = {relation.name: _distinct(rng, split, relation.draw, people) for relation in RELATIONS}
     clubs = _distinct(rng, split, lexicon.club, 2)
     minority = rng.randrange((people - 1) // 2 + 1)  # so that one club has most members
     members = [clubs[0]] * (people - minority) + [clubs[1]] * minority

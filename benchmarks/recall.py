@@ -2,16 +2,17 @@
 
     Tavo <gap filler words> amber vase. Milor <gap filler words> Branford.   Tavo? -> amber vase
 
-It is where a model learns to bind a value to a name: first side by side, then a few words
-apart (multi-query associative recall, arXiv 2312.04927). Part of the curriculum of the
-reference model, and a suite like any other: `--suite benchmarks.recall:Recall,pairs=8`.
+It is where a model learns to bind a value to a name: first by completing the whole line, then
+side by side, then a few words apart (multi-query associative recall, arXiv 2312.04927). Part of
+the curriculum of the reference model, and a suite like any other:
+`--suite benchmarks.recall:Recall,pairs=8`.
 """
 
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from benchmarks import lexicon
 from benchmarks.documents import RELATIONS
@@ -27,6 +28,7 @@ class Recall:
     split: Split = "test"
     pairs: int = 4
     gap: int = 0  # words between name and value
+    answer: Literal["value", "line"] = "value"  # line: the name and all that follows it
     documents: int | None = 20  # none: endless
 
     metrics: ClassVar[tuple[str, ...]] = ("exact_match",)
@@ -45,7 +47,13 @@ class Recall:
             values[lexicon.person(rng, self.split)] = rng.choice(RELATIONS).draw(rng, self.split)
         lines = [" ".join((name, *self._gap(rng), value)) for name, value in values.items()]
         questions = tuple(
-            Question(f"q{i}", f"{name}?", (value,), {"kind": "recall"}, (f"{line}.",))
+            Question(
+                f"q{i}",
+                f"{name}?",
+                (value if self.answer == "value" else line,),
+                {"kind": "recall"},
+                (f"{line}.",),
+            )
             for i, ((name, value), line) in enumerate(zip(values.items(), lines, strict=True))
         )
         return Sample(sample_id, ". ".join(lines) + ".", questions, max_new_tokens=16)

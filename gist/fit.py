@@ -113,6 +113,11 @@ def activation_bytes(
     # been copied to make it longer; and the mask itself becomes a bias in the dtype of the queries.
     one_layer = columns * (2 * heads + 2 * kv_heads) * head_dim * dtype.itemsize
     mask = new_tokens * columns * (1 + dtype.itemsize)
+    if dtype.itemsize < FLOAT32_BYTES:
+        # The CPU lifts masked attention in half precision to float32, and holds its scores when
+        # the queries follow a cache.
+        one_layer += columns * 2 * heads * head_dim * FLOAT32_BYTES
+        mask += (new_tokens * columns * heads * FLOAT32_BYTES) if past_entries else 0
     logits = text.vocab_size * (dtype.itemsize + FLOAT32_BYTES)  # of the last token only
     return int(batch * (rows + one_layer + mask + logits))
 

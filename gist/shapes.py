@@ -136,7 +136,7 @@ def build_random(
     """Build a model with random weights, or its skeleton where the weights do not fit.
 
     Returns:
-        The model on `device` and an empty text; or the model on the meta device and why it does not fit.
+        The model on `device` and an empty text; or it on the meta device and why it does not fit.
     """
     try:
         check_fits(fit.weights_bytes(config, dtype, in_4bit), device, what=f"{name} (weights)")

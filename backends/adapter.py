@@ -1,0 +1,79 @@
+"""Find the gist adapter that belongs to a model, and keep it on while a backend is open."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from backends.cached import translated
+from harness.errors import NotReady
+
+if TYPE_CHECKING:
+    from gist.checkpoint import Card
+    from gist.layout import GistPlan
+    from gist.model import LanguageModel
+
+
+Switch = Literal["off", "on"]
+UNTRAINED_ROWS = 64
+
+
+def find(lm: "LanguageModel", checkpoint: Path | None) -> Path:
+    """Return the adapter's folder: the given one, or the reference adapter on its own model.
+
+    Raises:
+        NotReady: there is none for this model.
+    """
+    if checkpoint is not None:
+        return checkpoint
+    from gist.checkpoint import REFERENCE_ADAPTER, read_card
+
+    if (
+        REFERENCE_ADAPTER.is_dir()
+        and read_card(REFERENCE_ADAPTER).base_fingerprint == lm.fingerprint
+    ):
+        return REFERENCE_ADAPTER
+    raise NotReady(
+        f"there is no gist adapter for {lm.name}. Train one with gist-bench train-gist "
+        f"--model {lm.name} --output DIR, then give gist,checkpoint=DIR.",
+        cost_options={"untrained": "true"},
+    )
+
+
+@contextmanager
+def attached(lm: "LanguageModel", folder: Path) -> Iterator["Card"]:
+    """Put a checkpoint's adapter onto the model while the context lasts."""
+    from gist.adapter import attached as attach
+
+    with translated(), attach(lm, folder) as card:
+        yield card
+
+
+@contextmanager
+def untrained(lm: "LanguageModel") -> Iterator["GistPlan"]:
+    """Put an adapter onto the model that nobody has trained: right in its costs alone."""
+    from gist.adapter import LoraOptions, added
+    from gist.layout import GistPlan
+
+    plan = GistPlan(rows=UNTRAINED_ROWS)
+    with translated(), added(lm.model, plan, LoraOptions(), seed=0):
+        lm.model.eval()
+        yield plan
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """Return what identifies an adapter in a run."""
+    from gist.checkpoint import file_hash
+
+    return {"adapter": file_hash(folder)}
+
+
+def switch(
+    stack: ExitStack, lm: "LanguageModel", adapter: Switch, checkpoint: Path | None
+) -> dict[str, Any]:
+    """Put the adapter on for `on`, until `stack` is closed; return what identifies it."""
+    if adapter == "off":
+        return {}
+    folder = find(lm, checkpoint)
+    stack.enter_context(attached(lm, folder))
+    return about(folder)

@@ -1,0 +1,55 @@
+"""truncate: the head and the tail of the context, cut to a budget of tokens.
+
+The cheapest compression there is: a learned one of the same size must beat it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from backends.cached import CachedContext, translated
+
+if TYPE_CHECKING:
+    from gist.model import LanguageModel
+
+
+@dataclass
+class Truncate:
+    """Half of the budget from the context's start, half from its end.
+
+    Args:
+        model: handed in by the harness.
+        budget_tokens: context tokens kept; by default as many as gist keeps entries by default.
+    """
+
+    model: "LanguageModel"
+    budget_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that keeps nothing."""
+        if self.budget_tokens is not None and self.budget_tokens < 1:
+            raise ValueError(f"budget_tokens={self.budget_tokens} must be at least 1")
+
+    def prepare(self, context: str) -> CachedContext:
+        """Cut the context and read what is left."""
+        from gist.compress import gists_for
+        from gist.decode import read
+
+        ids = self.model.tokenizer.encode(context)
+        budget = min(len(ids), gists_for(len(ids), tokens=self.budget_tokens, ratio=None))
+        tail = budget // 2
+        head = budget - tail
+        kept = [part for part in (ids[:head], ids[len(ids) - tail :]) if part]
+        with translated():
+            state = read(
+                self.model, [*self.model.prompt.before, *(i for part in kept for i in part)]
+            )
+        shown = () if budget == len(ids) else tuple(map(self.model.tokenizer.decode, kept))
+        return CachedContext(self.model, state, context_entries=budget, evidence=shown)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return nothing: the options say all."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing was changed."""

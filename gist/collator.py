@@ -1,0 +1,100 @@
+"""Pack examples into one training batch: `before | context with gists | q1 a1 | q2 a2 | ...`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from gist.layout import GistPlan, lay_out
+from gist.masks import PADDING, QUESTION, packed_mask
+from gist.prompt import PromptIds
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One context and its questions, as token ids."""
+
+    context: tuple[int, ...]
+    questions: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]  # (question, answer + end)
+    gists: int = 0  # 0: the questions see the context
+
+
+@dataclass(frozen=True, slots=True)
+class PackedCollator:
+    """Turn examples into the tensors of one forward pass.
+
+    Positions of every question start where the first one's do. Labels lie on answers alone, and
+    logits are computed only at the columns that predict them (`logits_to_keep`).
+    """
+
+    prompt: PromptIds
+    first_gist_id: int
+    plan: GistPlan
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+        """Return the tensors of one forward pass.
+
+        `input_ids`, `position_ids` (batch, tokens); `attention_mask` bool (batch, 1, tokens,
+        tokens); `logits_to_keep` (kept,); `shift_labels`, `answers` (batch, kept).
+
+        All examples must agree in whether they use gists. `answers` numbers the answers of the
+        batch, IGNORED elsewhere.
+        """
+        with_gists = {example.gists > 0 for example in examples}
+        assert len(with_gists) == 1, "a batch is either compressed or not"
+        rows = [self._row(example) for example in examples]
+        width = max(len(row.ids) for row in rows)
+        segments = _padded([row.segments for row in rows], width, PADDING)
+        targets = _padded([row.targets for row in rows], width, IGNORED)
+        keep = (targets != IGNORED).any(dim=0).nonzero()[:, 0]  # (kept,)
+        answers = _padded([row.answers for row in rows], width, IGNORED)
+        offsets = torch.arange(len(rows))[:, None] * 1000
+        answers = torch.where(answers == IGNORED, IGNORED, answers + offsets)
+        return {
+            "input_ids": _padded([row.ids for row in rows], width, 0),
+            "position_ids": _padded([row.positions for row in rows], width, 0),
+            "attention_mask": packed_mask(segments, see_context=not with_gists.pop()),
+            "logits_to_keep": keep,
+            "shift_labels": targets[:, keep],
+            "answers": answers[:, keep],
+        }
+
+    def _row(self, example: Example) -> "_Row":
+        layout = lay_out(
+            self.prompt.before,
+            example.context,
+            gists=example.gists,
+            first_gist_id=self.first_gist_id,
+            plan=self.plan,
+        )
+        row = _Row(
+            ids=list(layout.ids),
+            positions=list(layout.positions),
+            segments=list(layout.kinds),
+            targets=[IGNORED] * len(layout.ids),
+            answers=[IGNORED] * len(layout.ids),
+        )
+        for m, (question, answer) in enumerate(example.questions):
+            asked = [*self.prompt.between, *question, *self.prompt.after]
+            tokens = [*asked, *answer[:-1]]  # nothing follows the end token
+            row.ids += tokens
+            row.positions += range(layout.next_position, layout.next_position + len(tokens))
+            row.segments += [QUESTION + m] * len(tokens)
+            row.targets += [IGNORED] * (len(asked) - 1) + list(answer)
+            row.answers += [IGNORED] * (len(asked) - 1) + [m] * len(answer)
+        return row
+
+
+@dataclass(slots=True)
+class _Row:
+    ids: list[int]
+    positions: list[int]
+    segments: list[int]
+    targets: list[int]  # at column j: the token that j should predict
+    answers: list[int]  # at column j: which answer that token belongs to
+
+
+def _padded(rows: Sequence[Sequence[int]], width: int, value: int) -> torch.Tensor:
+    return torch.tensor([[*row, *([value] * (width - len(row)))] for row in rows])

@@ -1,0 +1,188 @@
+"""Read a sequence into KV entries once; ask them any number of times, greedily.
+
+Full context, gists, truncation and closed book all answer through `ask`: what differs between
+them is only which entries the state holds. Positions and masks are always given explicitly, since
+a cache that is shorter than its text would restart the positions at its own length.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache
+
+from gist.model import LanguageModel
+
+
+@dataclass
+class KVState:
+    """KV entries of a text that has been read, and the position that follows it."""
+
+    cache: DynamicCache  # each layer's keys and values: (1, kv_heads, entries, head_dim)
+    next_position: int
+
+    @property
+    def entries(self) -> int:
+        """KV entries per layer."""
+        return int(self.cache.get_seq_length())
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the storage behind the entries: a view of a longer cache would show here."""
+        tensors = [t for layer in self.cache.layers for t in (layer.keys, layer.values)]
+        return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+
+
+@torch.inference_mode()
+def read(
+    lm: LanguageModel,
+    ids: Sequence[int],
+    *,
+    positions: Sequence[int] | None = None,
+    next_position: int | None = None,
+    keep: Sequence[int] | None = None,
+) -> KVState:
+    """Read a sequence in one forward pass and return its entries.
+
+    Args:
+        lm: the model.
+        ids: token ids, gist ids among them if the model has gist rows.
+        positions: position of each id; by default 0, 1, 2, ...
+        next_position: position of what follows; by default one beyond the last.
+        keep: indices of the entries to keep, copied out of the full cache; by default all.
+
+    Raises:
+        TooLong: more positions than the model has.
+        DoesNotFit: more memory than there is, foreseen.
+    """
+    positions = list(positions) if positions is not None else list(range(len(ids)))
+    following = next_position if next_position is not None else positions[-1] + 1
+    lm.reserve(following, entries=len(ids), new_tokens=len(ids), batch=1)
+    cache = DynamicCache()  # without a config: never a layer that forgets
+    lm.model(
+        input_ids=lm.ids([list(ids)]),
+        position_ids=lm.ids([positions]),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    if keep is not None:
+        cache = _select(cache, torch.tensor(list(keep), device=lm.model.device))
+    return KVState(cache, following)
+
+
+def _select(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
+    """Copy the entries at `index` (kept,) into a cache that shares no storage with the old one."""
+    chosen = DynamicCache()
+    for number, layer in enumerate(cache.layers):
+        keys = layer.keys.index_select(2, index)  # (1, kv_heads, kept, head_dim)
+        chosen.update(keys, layer.values.index_select(2, index), number)
+    return chosen
+
+
+@torch.inference_mode()
+def ask(
+    lm: LanguageModel,
+    state: KVState,
+    rows: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    min_new_tokens: int = 0,
+) -> list[list[int]]:
+    """Continue the state with each row of ids apart, greedily; the state is left as it was.
+
+    Args:
+        lm: the model.
+        state: what all rows have in common.
+        rows: ids that follow the state, one row per question; lengths may differ.
+        max_new_tokens: most tokens to generate for a row.
+        min_new_tokens: end tokens are not accepted before this many.
+
+    Returns:
+        The new ids of each row, its end token included if it came to one.
+
+    Raises:
+        TooLong: more positions than the model has.
+        DoesNotFit: more memory than there is, foreseen.
+    """
+    widest = max(len(row) for row in rows)
+    last = state.next_position + widest + max_new_tokens
+    total = state.entries + widest + max_new_tokens
+    lm.reserve(last, entries=total, new_tokens=widest, batch=len(rows))
+    pads = [widest - len(row) for row in rows]
+    ids = lm.ids([[0] * pad + list(row) for pad, row in zip(pads, rows, strict=True)])
+    start = state.next_position
+    positions = lm.ids([[max(start, start + i - pad) for i in range(widest)] for pad in pads])
+    seen = [[1] * state.entries + [0] * pad + [1] * (widest - pad) for pad in pads]
+    mask = lm.ids(seen) if any(pads) else None  # (batch, entries + widest)
+    with _borrowed(state, len(rows)) as cache:
+        steps = _decode(lm, cache, ids, positions, mask, max_new_tokens, min_new_tokens)
+        return _until_end(steps, len(rows), lm.end_ids, min_new_tokens)
+
+
+def _decode(
+    lm: LanguageModel,
+    cache: DynamicCache,
+    ids: torch.Tensor,  # (batch, fed)
+    positions: torch.Tensor,  # (batch, fed)
+    mask: torch.Tensor | None,  # (batch, entries + fed); None: nothing is hidden
+    max_new_tokens: int,
+    min_new_tokens: int,
+) -> Iterator[list[int]]:
+    """Yield the most likely next token of every row, step by step."""
+    ends = torch.tensor(sorted(lm.end_ids), device=ids.device)
+    for step in range(max_new_tokens):
+        logits = lm.model(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]  # (batch, vocabulary)
+        if step < min_new_tokens:
+            logits[:, ends] = -torch.inf
+        ids = logits.argmax(dim=-1, keepdim=True)  # (batch, 1)
+        positions = positions[:, -1:] + 1
+        if mask is not None:
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        yield ids[:, 0].tolist()
+
+
+def _until_end(
+    steps: Iterator[list[int]], rows: int, end_ids: frozenset[int], min_new_tokens: int
+) -> list[list[int]]:
+    answers: list[list[int]] = [[] for _ in range(rows)]
+    ended = [False] * rows
+    for count, tokens in enumerate(steps, start=1):
+        for row, token in enumerate(tokens):
+            if not ended[row]:
+                answers[row].append(token)
+                ended[row] = token in end_ids and count > min_new_tokens
+        if all(ended):
+            break
+    return answers
+
+
+@contextmanager
+def _borrowed(state: KVState, batch: int) -> Iterator[DynamicCache]:
+    """Lend the state's cache for decoding; afterwards it holds what it held before.
+
+    One row grows the cache in place, so that a long context is never held twice; several rows
+    get a copy each.
+    """
+    if batch > 1:
+        copy = DynamicCache()
+        for number, layer in enumerate(state.cache.layers):
+            shape = (batch, *layer.keys.shape[1:])
+            copy.update(layer.keys.expand(shape), layer.values.expand(shape), number)
+        yield copy
+        return
+    entries = state.entries
+    try:
+        yield state.cache
+    finally:
+        for layer in state.cache.layers:  # without the copy, the grown storage would stay alive
+            layer.keys = layer.keys[:, :, :entries].clone()
+            layer.values = layer.values[:, :, :entries].clone()

@@ -1,0 +1,60 @@
+"""Gist embeddings beside the vocabulary, not in it.
+
+Ids beyond the base model's embeddings are served from a table of their own. The vocabulary and
+the output head keep their sizes: a gist can never be generated, the base model stays as it is
+under 4-bit quantisation, and an adapter stores these few rows alone.
+"""
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+
+class GistEmbedding(nn.Module):
+    """Serve ids below the vocabulary's size from the base, gist k = size + k from `gist_rows`."""
+
+    def __init__(self, base: nn.Embedding, rows: int) -> None:
+        super().__init__()
+        self.base = base
+        self.gist_rows = nn.Embedding(
+            rows, base.embedding_dim, dtype=base.weight.dtype, device=base.weight.device
+        )
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The base model's table: what other code takes for the embedding's weight."""
+        return self.base.weight
+
+    @property
+    def num_embeddings(self) -> int:
+        """The size of the base model's table."""
+        return self.base.num_embeddings
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings of ids (batch, tokens) as (batch, tokens, hidden)."""
+        size = self.base.num_embeddings
+        is_gist = ids >= size
+        gists = self.gist_rows((ids - size).clamp(min=0))
+        return torch.where(is_gist[..., None], gists, self.base(ids.masked_fill(is_gist, 0)))
+
+
+def add_gist_rows(model: PreTrainedModel, rows: int, *, seed: int) -> GistEmbedding:
+    """Put `rows` gist embeddings beside the model's own, drawn around their mean.
+
+    The draw is N(mean, variance) of the vocabulary per dimension, from its own generator.
+    """
+    base = model.get_input_embeddings()
+    embedding = GistEmbedding(base, rows)
+    weight = base.weight.detach().float()  # (vocabulary, hidden)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(rows, weight.shape[1], generator=generator).to(weight.device)
+    drawn = weight.mean(dim=0) + noise * weight.std(dim=0)
+    with torch.no_grad():
+        embedding.gist_rows.weight.copy_(drawn)
+    model.set_input_embeddings(embedding)
+    return embedding
+
+
+def remove_gist_rows(model: PreTrainedModel, embedding: GistEmbedding) -> None:
+    """Give the model its own embeddings back."""
+    model.set_input_embeddings(embedding.base)

@@ -1,0 +1,98 @@
+"""Where the gist tokens stand among the context's tokens, and at which positions.
+
+    end, continue     before c0 c1 c2 c3 G0 G1      positions  0  1 2 3 4  5 6    next 7
+    end, spread       before c0 c1 c2 c3 G0 G1      positions  0  1 2 3 4  2 4    next 5
+    interleaved       before c0 c1 G0 c2 c3 G1      (continue: 0  1 2 3 4 5 6     next 7)
+
+Training and compression both lay out by this one function, so they cannot drift apart.
+`spread` gives the gists positions inside the context's own range, evenly (arXiv 2409.14364);
+gists among the context instead of behind it are arXiv 2412.17483's fine-grained placement.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Placement = Literal["end", "interleaved"]
+Positions = Literal["continue", "spread"]
+
+
+@dataclass(frozen=True, slots=True)
+class GistPlan:
+    """How an adapter lays out its gists; fixed by training, kept in its checkpoint."""
+
+    rows: int  # gist embeddings that the adapter has
+    placement: Placement = "interleaved"
+    positions: Positions = "spread"
+    segment_tokens: int = 64  # interleaved: context tokens in front of each group of gists
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A sequence `before | context with gists`, token by token."""
+
+    ids: list[int]
+    positions: list[int]
+    kinds: list[int]  # 0 before, 1 context, 2 gist
+    next_position: int  # of what follows the context
+
+
+BEFORE, CONTEXT, GIST = 0, 1, 2
+
+
+def lay_out(
+    before: Sequence[int],
+    context: Sequence[int],
+    *,
+    gists: int,
+    first_gist_id: int,
+    plan: GistPlan,
+) -> Layout:
+    """Place `gists` gist tokens into a context.
+
+    Args:
+        before: ids in front of the context; their entries are always kept.
+        context: ids of the context.
+        gists: number of gist tokens; 0 gives the plain sequence.
+        first_gist_id: id of gist 0, the number of embeddings of the base model.
+        plan: placement and positions.
+
+    Raises:
+        ValueError: more gists in one group than the adapter has embeddings.
+    """
+    groups = _groups(len(context), gists, plan)
+    ids, positions, kinds = list(before), list(range(len(before))), [BEFORE] * len(before)
+    position = len(before)
+    start = 0
+    for end, count in groups:
+        if count > plan.rows:
+            raise ValueError(f"{count} gists in a row, but the adapter has {plan.rows} embeddings")
+        ids += context[start:end]
+        positions += range(position, position + end - start)
+        kinds += [CONTEXT] * (end - start)
+        ids += range(first_gist_id, first_gist_id + count)
+        kinds += [GIST] * count
+        if plan.positions == "spread":
+            positions += _spread(position, position + end - start, count)
+            position += end - start
+        else:
+            positions += range(position + end - start, position + end - start + count)
+            position += end - start + count
+        start = end
+    return Layout(ids, positions, kinds, position)
+
+
+def _groups(context_tokens: int, gists: int, plan: GistPlan) -> list[tuple[int, int]]:
+    """Return (end of the segment in the context, gists after it) for each segment."""
+    if plan.placement == "end" or gists == 0:
+        return [(context_tokens, gists)]
+    segments = min(max(1, round(context_tokens / plan.segment_tokens)), gists)
+    ends = [context_tokens * (i + 1) // segments for i in range(segments)]
+    counts = [gists * (i + 1) // segments - gists * i // segments for i in range(segments)]
+    return list(zip(ends, counts, strict=True))
+
+
+def _spread(start: int, end: int, count: int) -> list[int]:
+    """Return `count` positions in [start, end), each in the middle of an equal share."""
+    share = (end - start) / max(count, 1)
+    return [start + int(share * (i + 0.5)) for i in range(count)]

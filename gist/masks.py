@@ -1,0 +1,44 @@
+"""The attention mask of a packed sequence: one context, several questions apart.
+
+    before b, context c, gist G, two questions p and q; 1 = the row may attend to the column
+
+          b c G p p q q
+        b 1 . . . . . .
+        c 1 1 . . . . .
+        G 1 1 1 . . . .
+        p 1 . 1 1 . . .      a question sees `before`, the gists and itself,
+        p 1 . 1 1 1 . .      neither the context nor another question
+        q 1 . 1 . . 1 .
+        q 1 . 1 . . 1 1
+
+The mask is boolean and goes to sdpa as it is. A float mask of 0 and 1 would be *added* to the
+scores and mask nothing; eager attention adds a boolean one in the same way.
+"""
+
+import torch
+
+PADDING, BEFORE, CONTEXT, GIST, QUESTION = -1, 0, 1, 2, 3
+
+
+def packed_mask(segments: torch.Tensor, *, see_context: bool) -> torch.Tensor:
+    """Build the mask of a batch of packed sequences.
+
+    Args:
+        segments: what each token is, (batch, tokens): PADDING, BEFORE, CONTEXT, GIST, or
+            QUESTION + m for question and answer m.
+        see_context: whether questions see the context too (the full-context model).
+
+    Returns:
+        bool (batch, 1, tokens, tokens), True = the row may attend to the column. Rows of
+        padding attend to themselves, so that no row is empty.
+    """
+    tokens = segments.shape[1]
+    row, column = segments[:, :, None], segments[:, None, :]  # (batch, tokens, 1), (.., 1, tokens)
+    causal = torch.ones(tokens, tokens, dtype=torch.bool, device=segments.device).tril()
+    shared = (column == BEFORE) | (column == GIST)
+    if see_context:
+        shared = shared | (column == CONTEXT)
+    allowed = shared | (row < QUESTION) | (row == column)  # (batch, tokens, tokens)
+    allowed = allowed & causal & (column != PADDING)
+    allowed = allowed | torch.eye(tokens, dtype=torch.bool, device=segments.device)
+    return allowed[:, None]

@@ -1,0 +1,79 @@
+"""The prompt as token ids, cut where the context and the question go in.
+
+    before | context | between | question | after
+
+Every arm uses the same pieces. The pieces are tokenised apart, in training and in inference
+alike, so that a prefix of a prompt is a prefix of its ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+_CONTEXT, _QUESTION = "[[context-goes-here]]", "[[question-goes-here]]"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptIds:
+    """Token ids of the fixed pieces of the prompt."""
+
+    before: tuple[int, ...]  # begin-of-sequence, template, instruction
+    between: tuple[int, ...]
+    after: tuple[int, ...]  # ends where the answer begins
+
+
+@dataclass(frozen=True, slots=True)
+class TextTokenizer:
+    """Turn plain text into ids and back; special tokens are never read from text."""
+
+    inner: PreTrainedTokenizerBase
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of `text`; what looks like a special token is spelled out."""
+        ids = self.inner(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return list(ids["input_ids"])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of `ids`, special tokens left out."""
+        return str(self.inner.decode(list(ids), skip_special_tokens=True))
+
+
+def render_prompt(
+    tokenizer: PreTrainedTokenizerBase, *, head: str, between: str, tail: str
+) -> PromptIds:
+    """Render one user turn and cut it around the context and the question.
+
+    Args:
+        tokenizer: with a chat template (generation prompt on, thinking off, fixed date), or
+            without one: then `tail` follows the question.
+        head: text before the context.
+        between: text between context and question.
+        tail: text after the question, for models without a chat template.
+    """
+    content = f"{head}{_CONTEXT}{between}{_QUESTION}"
+    if tokenizer.chat_template:
+        options: dict[str, Any] = {"enable_thinking": False, "date_string": "1 January 2026"}
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}],
+            tokenize=False,
+            add_generation_prompt=True,
+            **options,
+        )
+    else:
+        text = content + tail
+    before, rest = str(text).split(_CONTEXT)
+    middle, after = rest.split(_QUESTION)
+    ids = [
+        tokenizer(piece, add_special_tokens=False)["input_ids"] for piece in (before, middle, after)
+    ]
+    bos = tokenizer.bos_token_id
+    if bos is not None and _adds_bos(tokenizer) and ids[0][:1] != [bos]:
+        ids[0] = [bos, *ids[0]]
+    return PromptIds(*(tuple(piece) for piece in ids))
+
+
+def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Say whether the tokenizer itself puts the begin-of-sequence token in front of a text."""
+    return tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
