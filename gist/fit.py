@@ -1,8 +1,9 @@
 """What a model needs in memory, computed from its configuration: weights, KV entries, activations.
 
 Nothing is allocated: parameters are counted on the meta device, the rest is arithmetic. Weights and
-KV entries are exact (tests compare them with built models); activations are an estimate from above
-for a decoder with gated feed-forward layers, which is what Llama, Qwen and Mistral are.
+KV entries are exact (tests compare them with built models). Activations are an estimate for a
+decoder with gated feed-forward layers, which is what Llama, Qwen and Mistral are: on a CPU, peaks
+of 100 MiB to 1 GiB came within a tenth of it in float32, and up to 1.7 times it in bfloat16.
 """
 
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ import torch
 from gist.errors import DoesNotFit
 
 GIB = 2**30
-USABLE = 0.95  # share of the free RAM that is offered; libraries allocate too
+USABLE = 0.9  # share of the free RAM that is offered; libraries and fragments take the rest
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 NO_LIMIT = 2**60  # version 1 writes a number near 2**63 for "no limit"
