@@ -1,0 +1,127 @@
+"""The command line: one module per command, imported when it is asked for.
+
+This is the only place where the harness meets `gist`, and the only one that prints. What a person
+can mend becomes one line on stderr and exit code 2, never a traceback.
+"""
+
+import errno
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import NoReturn
+
+import click
+
+from harness.errors import SampleError, UserError
+from harness.spec import did_you_mean
+
+_COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "run": "harness.cli.run:command",
+        "report": "harness.cli.report:command",
+        "list": "harness.cli.list:command",
+        "doctor": "harness.cli.doctor:command",
+        "train-gist": "harness.cli.train:train_gist",
+        "train-reference": "harness.cli.train:train_reference",
+    }
+)
+_DISK = MappingProxyType(
+    {
+        errno.ENOSPC: "no space is left on the disk. Free some and give the same command again",
+        errno.EACCES: "no permission. Choose another folder",
+        errno.EPERM: "no permission. Choose another folder",
+        errno.EROFS: "the disk is read-only. Choose another folder",
+    }
+)
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module when the command is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            guess = did_you_mean(cmd_name, _COMMANDS)
+            raise UserError(
+                f"unknown command {cmd_name!r}. {guess}Commands: {', '.join(_COMMANDS)}."
+            )
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command), _COMMANDS[cmd_name]
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gist-bench", message="gist-bench %(version)s")
+def cli() -> None:
+    """Compare full context, RAG and gist tokens on your own model and documents.
+
+    \b
+    Examples:
+      gist-bench run                    every suite and backend on the reference model
+      gist-bench run --suite passkey    one suite
+      gist-bench list                   what there is, with its options
+    """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0 done, 1 a check failed, 2 a mistake to mend, 130 interrupted."""
+    _log_to_stderr()
+    # Last, so that no file of the current folder can stand in for an installed package.
+    sys.path.append(str(Path.cwd()))  # for module:Class
+    with _mistakes_in_one_line():
+        sys.exit(cli.main(arguments, prog_name="gist-bench", standalone_mode=False))
+
+
+@contextmanager
+def _mistakes_in_one_line() -> Iterator[None]:
+    from gist.errors import GistError  # the errors alone: no torch
+
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError as asked:
+        asked.show()
+        sys.exit(asked.exit_code)
+    except click.ClickException as mistake:
+        _fail(mistake.format_message())
+    except (UserError, SampleError, GistError) as mistake:
+        _fail(str(mistake))
+    except click.Abort:
+        print("gist-bench: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except OSError as broken:
+        advice = _DISK.get(broken.errno or 0)
+        if advice is None:
+            raise
+        _fail(f"{broken.filename or 'cannot write'}: {advice}.")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"gist-bench: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+class _Once(logging.Filter):
+    """Lets a message pass once: a backend is built for every suite, and says the same each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        is_new = message not in self._seen
+        self._seen.add(message)
+        return is_new
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.addFilter(_Once())
+    logging.basicConfig(handlers=[handler], format="gist-bench: %(message)s")

@@ -1,0 +1,129 @@
+"""`gist-bench run`: suites with backends, then the tables."""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from harness.api import Model
+
+
+@click.command(name="run")
+@click.option(
+    "--suite",
+    "suites",
+    metavar="SPEC",
+    multiple=True,
+    help="A suite: name,option=value,... Give it again for more. Default: every suite.",
+)
+@click.option(
+    "--backend",
+    "backends",
+    metavar="SPEC",
+    multiple=True,
+    help="A backend: name,option=value,... Give it again for more. Default: every backend.",
+)
+@click.option(
+    "--model",
+    "model_name",
+    metavar="M",
+    default="reference",
+    show_default=True,
+    help="The reference model, a folder, a hub id, or shape:NAME for costs alone.",
+)
+@click.option("--device", metavar="D", help="cpu, cuda or mps. Default: cuda if there is one.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
+    help="Type of the weights. Default: bfloat16 on cuda, else float32.",
+)
+@click.option("--load-in-4bit", is_flag=True, help="NF4 weights with double quantisation.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Samples for each suite.")
+@click.option(
+    "--batch-size",
+    metavar="B",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Questions asked at once; suites that show costs ask one at a time.",
+)
+@click.option(
+    "--seed", metavar="S", type=int, default=0, show_default=True, help="Decides the samples."
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/runs"),
+    show_default=True,
+    help="Where the folders of runs are.",
+)
+@click.option("--restart", is_flag=True, help="Drop what an earlier run of this command has left.")
+def command(
+    *,
+    suites: tuple[str, ...],
+    backends: tuple[str, ...],
+    model_name: str,
+    device: str | None,
+    dtype: str | None,
+    load_in_4bit: bool,
+    limit: int | None,
+    batch_size: int,
+    seed: int,
+    out: Path,
+    restart: bool,
+) -> None:
+    """Run suites with backends and print the tables.
+
+    The same command goes on where an earlier one was stopped. gist-bench list shows the names.
+
+    \b
+    Examples:
+      gist-bench run
+      gist-bench run --suite passkey --backend full --backend rag,top_k=4
+      gist-bench run --suite qa,data=mine.jsonl --model ./my-model --load-in-4bit
+      gist-bench run --suite vram --model shape:llama-3-8b
+    """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
+    from harness.choose import choose_backends, choose_suites, make_plan
+    from harness.plan import Settings
+    from harness.runner import run
+
+    # Before the model: a typing mistake should not wait for it.
+    chosen_suites, chosen_backends = choose_suites(suites), choose_backends(backends)
+    model = _load_model(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit)
+    settings = Settings(seed=seed, limit=limit, batch_size=batch_size)
+    plan = make_plan(model, chosen_suites, chosen_backends, settings)
+    try:
+        typed = shlex.join(["gist-bench", *sys.argv[1:]])
+        folder = run(plan, model, out=out, command=typed, restart=restart)
+    except KeyboardInterrupt:
+        click.echo("\nWhat is done is kept: the same command goes on from there.", err=True)
+        raise
+    _print_tables(folder)
+
+
+def _load_model(name: str, *, device: str | None, dtype: str | None, load_in_4bit: bool) -> "Model":
+    from gist.loading import load_model  # torch and transformers: seconds
+    from harness.api import PROMPT
+
+    return load_model(
+        name,
+        head=PROMPT.head,
+        between=PROMPT.between,
+        tail=PROMPT.tail,
+        device=device,
+        dtype=dtype,
+        load_in_4bit=load_in_4bit,
+    )
+
+
+def _print_tables(folder: Path) -> None:
+    from harness.report import render
+
+    width = shutil.get_terminal_size((110, 24)).columns
+    click.echo(render([folder], width=width), nl=False)
+    click.echo(f"\n{folder}")
