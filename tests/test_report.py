@@ -90,6 +90,14 @@ def test_errors_are_counted_and_not_scored(tmp_path: Path) -> None:
     assert table["full"]["errors"] == "2 context_too_long"
 
 
+def test_unequal_numbers_of_questions_are_pointed_out(tmp_path: Path) -> None:
+    """Means over different questions do not compare, and the report says so."""
+    equal = write_run(tmp_path / "equal", arm("full", [[1]] * 6) + arm("rag", [[0]] * 6))
+    unequal = write_run(tmp_path / "unequal", arm("full", [[1]] * 6) + arm("rag", [[0]] * 5))
+    assert "different numbers of questions" not in render([equal])
+    assert "different numbers of questions" in render([unequal])
+
+
 def test_an_arm_with_nothing_but_errors_keeps_its_row(tmp_path: Path) -> None:
     """An arm that answered nothing is shown as unknown, not left out."""
     failed = [row("full", at, error="out_of_memory") for at in range(3)]
@@ -147,13 +155,13 @@ def test_compression_is_a_ratio_of_sums(tmp_path: Path) -> None:
 def test_prepare_counts_per_sample_and_generate_per_batch(tmp_path: Path) -> None:
     """Rows repeat what they share; the time per question does not add it up again."""
     rows = [
-        row("full", sample, question, f1=1.0, prepare_s=2.0, generate_s=0.8, batch_id=batch)
-        for sample in range(3)
-        for question, batch in enumerate(["0", "0", "1", "1"])
+        row("full", sample, question, f1=1.0, prepare_s=taken, generate_s=0.8, batch_id=batch)
+        for sample, (taken, batches) in enumerate([(9.0, "00001111"), (2.0, "01"), (1.0, "01")])
+        for question, batch in enumerate(batches)
     ]
     costs = told(write_run(tmp_path / "run", rows), "Costs")["full"]
     assert costs["prepare"] == "2.00 s"
-    assert costs["asked 1x"] == "2.40 s"  # 1.6 s for four questions
+    assert costs["asked 1x"] == "2.40 s"  # 4.8 s for twelve questions
     assert costs["asked 10x"] == "600 ms"
     assert costs["asked 100x"] == "420 ms"
 
@@ -165,19 +173,19 @@ def test_speed_follows_from_requests_for_one_and_many_tokens(tmp_path: Path) -> 
             "full",
             tokens * 100 + new,
             suite="speed",
-            tokens=str(tokens),
+            tokens=slice_,
             context_tokens=tokens,
             new_tokens=new,
             max_new_tokens=new,
             prepare_s=tokens / 1000,
             generate_s=0.05 + (new - 1) * tokens / 100_000,
         )
-        for tokens in (1000, 4000)
+        for slice_, tokens in (("1000", 1000), ("1000", 900), ("4000", 4000))
         for new in (1, 33)
     ]
     lines = render([write_run(tmp_path / "run", rows)], width=200).splitlines()
     small, large = (re.split(r"\s{2,}", line) for line in lines if line.startswith("full"))
-    assert small[:6] == ["full", "1000", "1.00 s", "50.0 ms", "100", "24.1"]
+    assert small[:5] == ["full", "1000", "950 ms", "50.0 ms", "106"]  # of 100 and 111
     assert large[:6] == ["full", "4000", "4.00 s", "50.0 ms", "25.0", "6.19"]
 
 
@@ -359,18 +367,19 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     """A run that was killed while writing can be reported up to its last whole row."""
     run = write_run(tmp_path / "run", arm("full", [[1]] * 6), {"status": "running"})
     whole = render([run])
-    with (run / "records.csv").open("a") as file:
-        file.write("qa,full,small,s9,q0,,")
+    file = run / "records.csv"
+    text = file.read_text()
+    file.write_text(text + text.splitlines()[-1].replace(",s5,", ",s6,")[:-1])
     assert render([run]) == whole
     assert "Run run is not whole: running." in whole
 
 
 def test_names_stay_as_they_are(tmp_path: Path) -> None:
     """Names that look like numbers or like nothing are neither changed nor lost."""
-    rows = arm("0012", [[1]] * 5, kind="NA") + arm("None", [[1]] * 5, kind="1e3")
+    rows = arm("0012", [[1]] * 5, kind="NA") + arm("1e3", [[1]] * 5, kind="None")
     text = render([write_run(tmp_path / "run", rows)], markdown=True)
-    assert set(parsed(text, "Answers")) == {"0012", "None"}
-    assert set(parsed(text, "f1 by kind")["0012"]) == {"backend", "NA (n=5)", "1e3 (n=5)"}
+    assert set(parsed(text, "Answers")) == {"0012", "1e3"}
+    assert set(parsed(text, "f1 by kind")["0012"]) == {"backend", "NA (n=5)", "None (n=5)"}
 
 
 def test_texts_cannot_break_out_of_a_table(tmp_path: Path) -> None:
