@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.chunking import chunk_context, split_sentences
+from backends.chunking import Span, chunk_context, merge_chunks, split_sentences
 
 
 def count_words(texts: Sequence[str]) -> list[int]:
@@ -101,3 +102,21 @@ def test_a_long_sentence_is_cut_between_words_and_lines() -> None:
     assert {words[chunk.start : chunk.end].strip().replace("word", "") for chunk in chunks} <= {
         " " * n for n in range(8)
     }
+
+
+@given(st.lists(st.integers(0, 9), unique=True), st.booleans(), st.integers(0, 1))
+def test_merged_chunks_show_no_text_twice(ranked: list[int], by_rank: bool, overlap: int) -> None:
+    """Merged spans hold the text of the ranked chunks, once, and do not touch one another."""
+    chunks = [Span(10 * n, 10 * n + 10 + 5 * overlap) for n in range(10)]
+    spans = merge_chunks(chunks, ranked, by_rank=by_rank)
+    shown = [place for span in spans for place in range(span.start, span.end)]
+    wanted = {place for n in ranked for place in range(chunks[n].start, chunks[n].end)}
+    assert sorted(shown) == sorted(wanted)
+    assert all(a.end < b.start for a, b in pairwise(sorted(spans, key=lambda span: span.start)))
+
+
+def test_spans_stand_in_document_order_or_by_their_best_chunk() -> None:
+    """By rank, a span stands where the best of its chunks would."""
+    chunks = [Span(n, n + 1) for n in range(9)]
+    assert merge_chunks(chunks, [8, 2, 5, 3], by_rank=False) == [Span(2, 4), Span(5, 6), Span(8, 9)]
+    assert merge_chunks(chunks, [8, 2, 5, 3], by_rank=True) == [Span(8, 9), Span(2, 4), Span(5, 6)]

@@ -8,43 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from backends import embedders
 from backends.embedders import SentenceEmbedder, find_embedder, minilm_folder
 from harness.errors import UserError
-
-WORDS = [
-    "the",
-    "amber",
-    "harp",
-    "is",
-    "in",
-    "hall",
-    "red",
-    "cup",
-    "which",
-    "holds",
-    "##s",
-    "7",
-    ".",
-]
+from tests.tiny_embedder import save_tiny_embedder
 
 
 @pytest.fixture(scope="session")
 def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT that reads 16 tokens, as a folder; tests must not write into it."""
-    folder = tmp_path_factory.mktemp("embedder")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=16)
-    torch.manual_seed(3)
-    shape = {"hidden_size": 16, "intermediate_size": 16, "max_position_embeddings": 16}
-    layers = {"num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": len(vocabulary)}
-    BertModel(BertConfig(**shape, **layers)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_tiny_embedder(tmp_path_factory.mktemp("embedder"))
 
 
 @pytest.fixture(scope="session")

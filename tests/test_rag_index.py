@@ -1,15 +1,14 @@
 """Search by vectors and by words: finds the needle, keeps contexts apart, counts its bytes."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from backends.index import LexicalRetriever, Retriever, VectorRetriever
 from harness.errors import UserError
+from tests.tiny_embedder import LetterEmbedder
 
 COLORS = ("red", "blue", "green", "black", "white", "brown", "pink", "gray", "gold", "pale")
 THINGS = ("vase", "lamp", "cup", "bowl", "chair", "rug", "clock", "box", "pen", "bag")
@@ -24,35 +23,6 @@ def haystack(needle_at: int) -> list[str]:
         f"The {color} {thing} is in hall {n} and costs {n} coins." for color, thing, n in kinds
     ]
     return [*lines[:needle_at], NEEDLE, *lines[needle_at:]]
-
-
-class LetterEmbedder:
-    """Counts letters, and how many passages it was given."""
-
-    name = "letters"
-    fingerprint = "letters-1"
-    max_tokens: int | None = 40
-
-    def __init__(self) -> None:
-        self.passages_read = 0
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Count words."""
-        return [len(text.split()) for text in texts]
-
-    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Count the letters of each text."""
-        self.passages_read += len(texts)
-        return self.embed_questions(texts)
-
-    def embed_questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Count the letters of each text."""
-        letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-        rows = [[text.lower().count(letter) for letter in letters] for text in texts]
-        return np.array(rows, dtype=np.float32)
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def by_vectors() -> Retriever:

@@ -1,0 +1,205 @@
+"""Retrieval: show the model the passages that are nearest to the question, not the context.
+
+    before | top-k passages | between + question + after
+
+A context is cut into chunks of whole sentences once, and searched for every question. Chunks
+that touch are shown as one passage, so no text is shown twice. The model is the base model; no
+adapter is on.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from backends.cached import translated
+from backends.chunking import Span, chunk_context, merge_chunks
+from backends.embedders import MINILM_PACKAGE, SentenceEmbedder, find_embedder, minilm_folder
+from backends.index import Index, LexicalRetriever, Retriever, VectorRetriever
+from harness.api import Generation
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from gist.decode import KVState
+    from gist.model import LanguageModel
+
+SMALLEST_CHUNK = 8  # tokens: room for a character, which may be four of them
+GAP = "\n"  # between passages
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Rag:
+    """Passages of the context that are nearest to the question.
+
+    The defaults show up to 320 of the embedder's tokens: small chunks, since a question is
+    mostly answered by one or two sentences, and many of them.
+
+    Args:
+        model: handed in by the harness.
+        chunk_tokens: the most tokens of a chunk, by the embedder's own tokenizer; for bm25,
+            words and punctuation marks.
+        overlap: sentences that a chunk repeats from the chunk before it.
+        top_k: chunks that are shown.
+        order: passages as they stand in the document, or the best first.
+        embedder: `auto` (the packaged MiniLM if it is installed, else bm25), `minilm`, `bm25`
+            (words, no model), or a sentence-transformers model by folder or hub id.
+        persist_dir: a folder that keeps the vectors, so that a context is embedded once.
+    """
+
+    model: "LanguageModel"
+    chunk_tokens: int = 40
+    overlap: int = 0
+    top_k: int = 8
+    order: Literal["document", "score"] = "document"
+    embedder: str = "auto"
+    persist_dir: Path | None = None
+    _retriever: Retriever = field(init=False, repr=False)
+    _notice: str = field(default="", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Choose and load the embedder."""
+        for name, least in (("chunk_tokens", SMALLEST_CHUNK), ("overlap", 0), ("top_k", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, it is {getattr(self, name)}.")
+        self._retriever, self._notice = _open_retriever(
+            self.embedder, self.persist_dir, "cuda" if self.model.device == "cuda" else "cpu"
+        )
+        if self._notice:
+            log.warning(self._notice)
+        limit = self._retriever.max_tokens
+        if limit is not None and self.chunk_tokens > limit:
+            self.close()
+            raise ValueError(
+                f"chunk_tokens={self.chunk_tokens} is more than embedder {self.embedder!r} reads: "
+                f"{limit} tokens besides its special ones. Use chunk_tokens={limit} or less."
+            )
+
+    def prepare(self, context: str) -> "RagContext":
+        """Cut the context into chunks and make them searchable."""
+        from gist.decode import read
+
+        chunks: list[Span] = []
+        if context.strip():
+            chunks = chunk_context(
+                context,
+                chunk_tokens=self.chunk_tokens,
+                overlap=self.overlap,
+                count_tokens=self._retriever.count_tokens,
+            )
+        with translated():
+            state = read(self.model, self.model.prompt.before)
+        passages = [context[chunk.start : chunk.end].strip() for chunk in chunks]
+        index = self._retriever.index(passages) if passages else None
+        by_rank = self.order == "score"
+        return RagContext(self.model, state, context, chunks, index, self.top_k, by_rank)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return which embedder was chosen, its hash, and why if it is not the best one."""
+        notice = {"notice": self._notice} if self._notice else {}
+        return {**self._retriever.describe(), **notice}
+
+    def close(self) -> None:
+        """Give back the embedder and the database; the model was never changed."""
+        self._retriever.close()
+
+
+@dataclass
+class RagContext:
+    """A context that can be searched.
+
+    `held_bytes` counts the entries of `before`, as in every other arm, the vectors (or the
+    weights of BM25), and the context as UTF-8.
+    """
+
+    lm: "LanguageModel"
+    state: "KVState"  # of `before`
+    context: str
+    chunks: list[Span]
+    index: Index | None  # None: there is nothing to search
+    top_k: int
+    by_rank: bool
+    held_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count what is kept."""
+        indexed = self.index.held_bytes if self.index else 0
+        self.held_bytes = self.state.held_bytes + indexed + len(self.context.encode())
+
+    def generate(
+        self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0
+    ) -> list[Generation]:
+        """Answer a batch of questions, each from its own passages.
+
+        Raises:
+            ContextTooLong: passages and question need more positions than the model has.
+            OutOfMemory: they need more memory than there is.
+        """
+        from gist.decode import ask
+
+        encode, prompt = self.lm.tokenizer.encode, self.lm.prompt
+        shown = self._retrieve(questions)
+        read = [encode(GAP.join(passages)) for passages in shown]
+        rows = [
+            [*ids, *prompt.between, *encode(question), *prompt.after]
+            for ids, question in zip(read, questions, strict=True)
+        ]
+        with translated():
+            answers = ask(
+                self.lm,
+                self.state,
+                rows,
+                max_new_tokens=max_new_tokens,
+                min_new_tokens=min_new_tokens,
+            )
+        return [
+            Generation(
+                text=self.lm.tokenizer.decode(answer).strip(),
+                prompt_tokens=self.state.entries + len(row),
+                context_entries=len(ids),
+                new_tokens=len(answer),
+                evidence=tuple(passages),
+            )
+            for answer, row, ids, passages in zip(answers, rows, read, shown, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Give back the index and the entries."""
+        if self.index:
+            self.index.close()
+        self.index = None
+        self.state.cache.layers.clear()
+
+    def _retrieve(self, questions: Sequence[str]) -> list[list[str]]:
+        """Return the passages of each question, verbatim from the context."""
+        if self.index is None:
+            return [[] for _ in questions]
+        found = []
+        for ranked in self.index.search(questions, self.top_k):
+            spans = merge_chunks(self.chunks, ranked, by_rank=self.by_rank)
+            found.append([self.context[span.start : span.end].strip() for span in spans])
+        return found
+
+
+def _open_retriever(embedder: str, persist_dir: Path | None, device: str) -> tuple[Retriever, str]:
+    """Return what `embedder` names, and what there is to say about the choice."""
+    notice = ""
+    folder = minilm_folder() if embedder in ("auto", "minilm") else None
+    if embedder in ("auto", "minilm") and folder is None:
+        install = f"pip install {MINILM_PACKAGE}==0.1.0"
+        if embedder == "minilm":
+            raise UserError(
+                f"embedder=minilm needs {MINILM_PACKAGE}, which is not installed. "
+                f"Install it: {install}; or use embedder=bm25."
+            )
+        embedder = "bm25"
+        notice = f"rag searches by words (bm25): no embedder is installed. Install one: {install}"
+    if embedder == "bm25":
+        if persist_dir is not None:
+            raise ValueError("persist_dir keeps vectors, and embedder=bm25 has none. Leave it out.")
+        return LexicalRetriever(), notice
+    name = embedder if folder is None else "minilm"
+    found = SentenceEmbedder(name, folder or find_embedder(embedder), device=device)
+    return VectorRetriever(found, persist_dir), notice
