@@ -130,7 +130,7 @@ def _columns(file: Path, header: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return which columns are slices and which metrics: their place says it."""
     missing = [name for name in (*IDENTITY, *MEASURES, *OUTCOME) if name not in header]
     if missing:
-        shown = ", ".join(missing[:4]) + (", ..." if len(missing) > 4 else "")
+        shown = ", ".join(missing[:4]) + (" and more" if len(missing) > 4 else "")
         raise UserError(
             f"{file} is no {RECORDS} of gist-bench: it lacks the columns {shown}. "
             "Give a run folder or its records.csv."

@@ -415,7 +415,7 @@ def test_brief_keeps_answers_and_costs(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"name,score\nx,1\n", "lacks the columns suite, backend, model, sample_id, ..."),
+        (b"name,score\nx,1\n", "lacks the columns suite, backend, model, sample_id and more"),
         (b"\xff\xfe\x00", "is not UTF-8"),
         (",".join(columns((), ())).encode() + b"\n", "has no rows"),
     ],
