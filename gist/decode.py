@@ -63,6 +63,8 @@ def read(
     lm.model(
         input_ids=lm.ids([list(ids)]),
         position_ids=lm.ids([positions]),
+        # Given, since positions that jump back would else be read as packed sequences.
+        attention_mask=lm.ids([[1] * len(ids)]),
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,

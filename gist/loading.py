@@ -100,7 +100,7 @@ def choose_device(device: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
+        torch.ones(1, device=chosen).tolist()  # on `meta` there is nothing to read back
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
         count = torch.cuda.device_count()
         there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(count))])
