@@ -7,7 +7,6 @@ that touch are shown as one passage, so no text is shown twice. The model is the
 adapter is on.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 SMALLEST_CHUNK = 8  # tokens: room for a character, which may be four of them
 GAP = "\n"  # between passages
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -67,8 +64,6 @@ class Rag:
         self._retriever, self._notice = _open_retriever(
             self.embedder, self.persist_dir, "cuda" if self.model.device == "cuda" else "cpu"
         )
-        if self._notice:
-            log.warning(self._notice)
         limit = self._retriever.max_tokens
         if limit is not None and self.chunk_tokens > limit:
             self.close()
