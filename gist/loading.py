@@ -14,6 +14,8 @@ import torch
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
+    BitsAndBytesConfig,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -129,11 +131,13 @@ def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: b
     """Load trained weights from a folder or the hub, after everything cheaper has been checked."""
     folder = folders.find_folder(name)
     config = folders.read_config(folder, name)
+    stored_4bit = _check_stored_quantisation(config, name, in_4bit)
     tokenizer = folders.read_tokenizer(folder, name)
     folders.check_weights(folder, name)
     need_bytes = fit.weights_bytes(config, dtype, in_4bit)
     check_fits(need_bytes, device, what=f"{name} (weights as {str(dtype).removeprefix('torch.')})")
-    model = _read_weights(folder, name, device, dtype, in_4bit)
+    quantisation = nf4.quantisation(dtype) if in_4bit and not stored_4bit else None
+    model = _read_weights(folder, name, device, dtype, quantisation)
     return _Loaded(
         model,
         tokenizer,
@@ -172,19 +176,25 @@ def _tokenizer_folder(shape: str) -> Path:
 
 
 def _read_weights(
-    folder: Path, name: str, device: torch.device, dtype: torch.dtype, in_4bit: bool
+    folder: Path,
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantisation: BitsAndBytesConfig | None,
 ) -> PreTrainedModel:
     """Read the weights of a folder onto the device; refuse incomplete or damaged ones."""
+    # Given as None, it would switch off a quantisation that the checkpoint itself states.
+    options = {} if quantisation is None else {"quantization_config": quantisation}
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
             device_map=str(device),
             attn_implementation="sdpa",  # boolean 4D masks are wrong in the eager implementation
-            quantization_config=nf4.quantisation(dtype) if in_4bit else None,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **options,
         )
     except torch.OutOfMemoryError as error:
         raise DoesNotFit(f"{name} does not fit on {device}: {folders.one_line(error)}") from error
@@ -197,9 +207,24 @@ def _read_weights(
             f"{name} lacks {len(missing)} of its model's tensors, such as {missing[0]}: its files "
             "belong to another architecture or are incomplete"
         )
-    if in_4bit:
-        nf4.keep_gradients(model)
+    nf4.keep_gradients(model)
     return model
+
+
+def _check_stored_quantisation(config: PretrainedConfig, name: str, in_4bit: bool) -> bool:
+    """Say whether the weights are stored in 4 bits; refuse storage that cannot be read."""
+    stored = getattr(config, "quantization_config", None)
+    if stored is None:
+        return False
+    method = stored.get("quant_method", "unknown")
+    if method != "bitsandbytes" or not stored.get("load_in_4bit"):
+        raise GistError(
+            f"{name} is stored quantised ({method}), which cannot be read. Allowed: plain "
+            "safetensors, or 4 bits of bitsandbytes."
+        )
+    if not in_4bit:
+        raise GistError(f"{name} is stored in 4 bits. Add --load-in-4bit.")
+    return True
 
 
 def _check_vocabulary(loaded: _Loaded, prompt: PromptIds, name: str) -> None:

@@ -38,8 +38,10 @@ def keep_gradients(model: PreTrainedModel) -> None:
 
     There, an evaluation repacks the weights for a kernel without a gradient, for good: training
     after evaluating goes on with a plausible loss and wrong gradients. Call this right after
-    loading, before the first forward pass. Does nothing to other layers.
+    loading, before the first forward pass. Does nothing to a model without such layers.
     """
+    if not getattr(model, "is_loaded_in_4bit", False):
+        return
     from bitsandbytes.nn.modules import Linear4bit
 
     for module in model.modules():

@@ -85,3 +85,16 @@ def load_tiny(folder: Path) -> LanguageModel:
     return load_model(
         str(folder), head=PROMPT.head, between=PROMPT.between, tail=PROMPT.tail, device="cpu"
     )
+
+
+def stored_bytes(model: torch.nn.Module) -> int:
+    """Bytes of all parameters, with what 4-bit ones keep beside them; a tied one counts once."""
+    total = 0
+    for parameter in model.parameters():
+        tensors = [parameter.data]
+        state = getattr(parameter, "quant_state", None)
+        if state is not None:
+            tensors += [state.absmax, state.code, state.offset, state.state2.absmax]
+            tensors += [state.state2.code]
+        total += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return total
