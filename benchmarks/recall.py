@@ -2,8 +2,8 @@
 
     Tavo <gap filler words> amber vase. Milor <gap filler words> Branford.   Tavo? -> amber vase
 
-It is where a model learns to bind a value to a name: first by completing the whole line, then
-side by side, then a few words apart (multi-query associative recall, arXiv 2312.04927). Part of
+It is where a model learns to bind a value to a name: first behind the repeated name, then
+in answer to it, side by side, then a few words apart (multi-query associative recall, arXiv 2312.04927). Part of
 the curriculum of the reference model, and a suite like any other:
 `--suite benchmarks.recall:Recall,pairs=8`.
 """
@@ -12,13 +12,16 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from benchmarks import lexicon
 from benchmarks.documents import RELATIONS
 from benchmarks.lexicon import Split
 from benchmarks.scoring import exact_match
 from harness.api import Question, Sample, Tokenizer
+
+
+LEAD = ("is", "in", "the", "room")
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Recall:
     split: Split = "test"
     pairs: int = 4
     gap: int = 0  # words between name and value
-    answer: Literal["value", "line"] = "value"  # line: the name and all that follows it
+    lead: int | None = None  # the answer repeats the name and puts so many words before the value
     documents: int | None = 20  # none: endless
 
     metrics: ClassVar[tuple[str, ...]] = ("exact_match",)
@@ -47,16 +50,17 @@ class Recall:
             values[lexicon.person(rng, self.split)] = rng.choice(RELATIONS).draw(rng, self.split)
         lines = [" ".join((name, *self._gap(rng), value)) for name, value in values.items()]
         questions = tuple(
-            Question(
-                f"q{i}",
-                f"{name}?",
-                (value if self.answer == "value" else line,),
-                {"kind": "recall"},
-                (f"{line}.",),
-            )
+            self._question(f"q{i}", name, value, f"{line}.")
             for i, ((name, value), line) in enumerate(zip(values.items(), lines, strict=True))
         )
         return Sample(sample_id, ". ".join(lines) + ".", questions, max_new_tokens=16)
+
+    def _question(self, question_id: str, name: str, value: str, line: str) -> Question:
+        text, target = f"{name}?", value
+        if self.lead is not None:
+            text = f"Say it of {name}?"
+            target = " ".join((name, *LEAD[: self.lead], value))
+        return Question(question_id, text, (target,), {"kind": "recall"}, (line,))
 
     def _gap(self, rng: random.Random) -> list[str]:
         words = lexicon.filler_sentence(rng, self.split).lower().rstrip(".").split()

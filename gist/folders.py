@@ -32,11 +32,12 @@ WEIGHTS = ["model.safetensors", "model-*.safetensors"]
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-def find_folder(name: str) -> Path:
+def find_folder(name: str, *, weights: bool = True) -> Path:
     """Return the folder of a model.
 
     Args:
         name: `reference`, a folder, or a hub id, whose texts and then weights are downloaded.
+        weights: download the weights too, not the texts alone.
 
     Raises:
         GistError: when there is no such folder, or the hub cannot be reached or refuses.
@@ -54,7 +55,7 @@ def find_folder(name: str) -> Path:
         raise GistError(f"{name} is a file. Give the folder of the model, with its config.json.")
     if not HUB_ID.fullmatch(name):
         raise GistError(f"no folder {name}. Allowed: {REFERENCE}, a folder, a hub id, shape:NAME.")
-    return _download(name)
+    return _download(name, weights=weights)
 
 
 def read_config(folder: Path, name: str) -> PretrainedConfig:
@@ -121,11 +122,13 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _download(name: str) -> Path:
+def _download(name: str, *, weights: bool) -> Path:
     """Download a model from the hub: first its texts, and its weights only if it is supported."""
     try:
         folder = Path(snapshot_download(name, allow_patterns=TEXTS))
         read_config(folder, name)
+        if not weights:
+            return folder
         return Path(snapshot_download(name, allow_patterns=[*TEXTS, *WEIGHTS]))
     except GatedRepoError as error:
         raise GistError(

@@ -96,6 +96,14 @@ def load_model(
     )
 
 
+def read_facts(name: str) -> tuple[PretrainedConfig, PreTrainedTokenizerBase]:
+    """Return a model's configuration and tokenizer, for what can be said without its weights."""
+    if name.startswith(shapes.PREFIX):
+        return shapes.shape_config(name), folders.read_tokenizer(_tokenizer_folder(name), name)
+    folder = folders.find_folder(name, weights=False)
+    return folders.read_config(folder, name), folders.read_tokenizer(folder, name)
+
+
 def choose_device(device: str | None) -> torch.device:
     """Return the device to load onto; refuse one that is not there."""
     if device is None or device == "auto":

@@ -35,6 +35,12 @@ def free_bytes(device: torch.device | str) -> int:
     return available if allowed is None else min(available, allowed)
 
 
+def usable_bytes(device: torch.device | str) -> int:
+    """Return how much of the free memory of `device` may be asked for at once."""
+    free = free_bytes(device)
+    return free if torch.device(device).type == "cuda" else int(free * USABLE)
+
+
 def check_fits(need_bytes: int, device: torch.device | str, *, what: str) -> None:
     """Refuse a need that is larger than what is free.
 
@@ -46,9 +52,7 @@ def check_fits(need_bytes: int, device: torch.device | str, *, what: str) -> Non
     Raises:
         DoesNotFit: with both figures, in GiB.
     """
-    device = torch.device(device)
-    free = free_bytes(device)
-    usable = free if device.type == "cuda" else int(free * USABLE)
+    usable = usable_bytes(device)
     if need_bytes > usable:
         raise DoesNotFit(
             f"{what} needs {need_bytes / GIB:.2f} GiB on {device}, where {usable / GIB:.2f} GiB "

@@ -34,6 +34,7 @@ class ModelRecipe:
     max_positions: int = 4096
     vocabulary: int = 2000
     min_frequency: int = 600
+    pieces: Sequence[str] = ()  # what must be one token each
     lr: float = 2e-3
     save_steps: int = 200
 
@@ -87,7 +88,10 @@ def train_model(
     untrained = output / "untrained"
     if not untrained.is_dir():
         tokenizer = train_tokenizer(
-            corpus, vocabulary=recipe.vocabulary, min_frequency=recipe.min_frequency
+            corpus,
+            pieces=recipe.pieces,
+            vocabulary=recipe.vocabulary,
+            min_frequency=recipe.min_frequency,
         )
         shape = {"layers": recipe.layers, "hidden": recipe.hidden, "heads": recipe.heads}
         model = build_model(tokenizer, **shape, max_positions=recipe.max_positions, seed=seed)

@@ -1,12 +1,14 @@
 """Build the reference model: a small Qwen3 with its own tokenizer, before any training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
 BEGIN, USER, ASSISTANT, END, PAD = "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
+PIECE_REPEATS = 100_000  # more often than any pair of letters occurs in the texts
 CHAT_TEMPLATE = (
     BEGIN + "{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>' + message['content'] + '" + END + "' }}"
@@ -15,13 +17,14 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(
-    texts: Iterable[str], *, vocabulary: int, min_frequency: int
+    texts: Iterable[str], *, pieces: Sequence[str], vocabulary: int, min_frequency: int
 ) -> PreTrainedTokenizerFast:
     """Fit a byte-level BPE with one token per digit.
 
     Every text is given a leading space, so that a word has the same ids at the start of a text
-    and inside it. Merges rarer in `texts` than `min_frequency` are not made: names must stay
-    syllables, or held-out names would be spelled in pieces that training never used.
+    and inside it. Merges rarer in `texts` than `min_frequency` are not made, and `pieces` (a
+    capital letter begins a word) are merged before all else: names must stay syllables, or
+    held-out names would be spelled in pieces that training never used.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Prepend(" ")
@@ -39,7 +42,10 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    # A digit in front keeps a piece from being the start of a word.
+    alone = (piece if piece[0].isupper() else f"1{piece}" for piece in pieces)
+    first = repeat(" ".join(alone), PIECE_REPEATS)
+    tokenizer.train_from_iterator(chain(first, texts), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=BEGIN,

@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import (
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -109,7 +110,8 @@ def train(
         save_steps=options.save_steps,
         save_total_limit=2,
         logging_steps=options.log_steps,
-        gradient_checkpointing=options.gradient_checkpointing,
+        logging_first_step=True,
+        activation_checkpointing=options.gradient_checkpointing,
         remove_unused_columns=False,
         ignore_data_skip=True,  # `Batches` itself starts at the step reached
         dataloader_pin_memory=False,
@@ -135,6 +137,7 @@ def train(
         optimizers=(optimizer, LambdaLR(optimizer, lr_factor)),
         callbacks=[_Follow(curriculum, options.output), *callbacks],
     )
+    trainer.remove_callback(PrinterCallback)  # `_Follow` tells it
     trainer.curriculum = curriculum
     # Else the Trainer takes the loss for a sum over the accumulated batches.
     trainer.model_accepts_loss_kwargs = False
