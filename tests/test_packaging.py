@@ -11,7 +11,6 @@ from importlib.metadata import Distribution, distributions, entry_points
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -94,10 +93,13 @@ def test_the_installed_entry_points_are_those_of_pyproject() -> None:
         assert declared.items() <= found.items()
 
 
-def test_the_console_script_is_a_click_command() -> None:
-    """`gist-bench` starts the command line."""
+def test_the_console_script_starts_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """`gist-bench` is installed, and what it names is the program."""
     (script,) = entry_points(group="console_scripts", name="gist-bench")
-    assert isinstance(script.load(), click.Command)
+    with pytest.raises(SystemExit) as ended:
+        script.load()(["--version"])
+    assert ended.value.code in (0, None)
+    assert capsys.readouterr().out.startswith("gist-bench ")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list"]])
