@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gist.model import LanguageModel
 
 SMALLEST_CHUNK = 8  # tokens: room for a character, which may be four of them
-GAP = "\n"  # between passages
 
 
 @dataclass
@@ -136,7 +135,7 @@ class RagContext:
 
         encode, prompt = self.lm.tokenizer.encode, self.lm.prompt
         shown = self._retrieve(questions)
-        read = [encode(GAP.join(passages)) for passages in shown]
+        read = [encode(_joined(passages)) for passages in shown]
         rows = [
             [*ids, *prompt.between, *encode(question), *prompt.after]
             for ids, question in zip(read, questions, strict=True)
@@ -155,7 +154,7 @@ class RagContext:
                 prompt_tokens=self.state.entries + len(row),
                 context_entries=len(ids),
                 new_tokens=len(answer),
-                evidence=tuple(passages),
+                evidence=tuple(passage.strip() for passage in passages),
             )
             for answer, row, ids, passages in zip(answers, rows, read, shown, strict=True)
         ]
@@ -168,14 +167,23 @@ class RagContext:
         self.state.cache.layers.clear()
 
     def _retrieve(self, questions: Sequence[str]) -> list[list[str]]:
-        """Return the passages of each question, verbatim from the context."""
+        """Return the passages of each question, each with the whitespace that follows it."""
         if self.index is None:
             return [[] for _ in questions]
         found = []
         for ranked in self.index.search(questions, self.top_k):
             spans = merge_chunks(self.chunks, ranked, by_rank=self.by_rank)
-            found.append([self.context[span.start : span.end].strip() for span in spans])
+            found.append([self.context[span.start : span.end] for span in spans])
         return found
+
+
+def _joined(passages: Sequence[str]) -> str:
+    """Set passages apart as the context itself sets its sentences or paragraphs apart.
+
+    A mark for what was left out would be new to a model that has read whole texts only.
+    """
+    spaced = (text if text[-1:].isspace() else f"{text} " for text in passages)
+    return "".join(spaced).strip()
 
 
 def _open_retriever(embedder: str, persist_dir: Path | None, device: str) -> tuple[Retriever, str]:

@@ -82,6 +82,17 @@ def test_all_passages_are_the_full_context(rag: Rag) -> None:
     assert shown.context_entries == whole.context_entries
 
 
+def test_passages_are_set_apart_as_in_the_context(tiny_llama: "LanguageModel") -> None:
+    """Sentences stay apart by a space and paragraphs by a blank line; nothing else is added."""
+    lines = [f"The red cup {n} is green." for n in range(9)]
+    for gap in (" ", "\n\n"):
+        backend = Rag(tiny_llama, embedder="bm25", chunk_tokens=10, top_k=2)
+        question = "Is the cup 3 or the cup 7 green?"
+        shown = backend.prepare(gap.join(lines)).generate([question], max_new_tokens=1)[0]
+        assert shown.evidence == (lines[3], lines[7])
+        assert shown.context_entries == len(tiny_llama.tokenizer.encode(gap.join(shown.evidence)))
+
+
 @pytest.mark.parametrize("context", ["", " \n "])
 def test_an_empty_context_is_a_closed_book(rag: Rag, context: str) -> None:
     """A context without text gives no passages and the answers of closed_book."""
