@@ -99,7 +99,9 @@ def load_model(
 def read_facts(name: str) -> tuple[PretrainedConfig, PreTrainedTokenizerBase]:
     """Return a model's configuration and tokenizer, for what can be said without its weights."""
     if name.startswith(shapes.PREFIX):
-        return shapes.shape_config(name), folders.read_tokenizer(_tokenizer_folder(name), name)
+        config = shapes.shape_config(name)
+        shapes.raise_positions(config, shapes.POSITIONS)
+        return config, folders.read_tokenizer(_tokenizer_folder(name), name)
     folder = folders.find_folder(name, weights=False)
     return folders.read_config(folder, name), folders.read_tokenizer(folder, name)
 
