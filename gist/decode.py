@@ -8,9 +8,11 @@ a cache that is shorter than its text would restart the positions at its own len
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from gist.model import LanguageModel
 
@@ -30,8 +32,16 @@ class KVState:
     @property
     def held_bytes(self) -> int:
         """Bytes of the storage behind the entries: a view of a longer cache would show here."""
-        tensors = [t for layer in self.cache.layers for t in (layer.keys, layer.values)]
-        return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+        tensors = [tensor for pair in map(_kept, self.cache.layers) for tensor in pair]
+        return sum(int(tensor.untyped_storage().nbytes()) for tensor in tensors)
+
+
+def _kept(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a layer's keys and values, each (batch, kv_heads, entries, head_dim)."""
+    assert isinstance(layer, DynamicLayer), "only full attention keeps every entry"
+    assert isinstance(layer.keys, torch.Tensor), "nothing has been read yet"
+    assert isinstance(layer.values, torch.Tensor)
+    return layer.keys, layer.values
 
 
 @torch.inference_mode()
@@ -78,8 +88,9 @@ def _select(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
     """Copy the entries at `index` (kept,) into a cache that shares no storage with the old one."""
     chosen = DynamicCache()
     for number, layer in enumerate(cache.layers):
-        keys = layer.keys.index_select(2, index)  # (1, kv_heads, kept, head_dim)
-        chosen.update(keys, layer.values.index_select(2, index), number)
+        keys, values = _kept(layer)
+        kept = keys.index_select(2, index)  # (1, kv_heads, kept, head_dim)
+        chosen.update(kept, values.index_select(2, index), number)
     return chosen
 
 
@@ -111,7 +122,8 @@ def ask(
     widest = max(len(row) for row in rows)
     last = state.next_position + widest + max_new_tokens
     total = state.entries + widest + max_new_tokens
-    lm.reserve(last, entries=total, new_tokens=widest, batch=len(rows))
+    held = state.entries if len(rows) == 1 else 0  # several rows get copies
+    lm.reserve(last, entries=total, new_tokens=widest, batch=len(rows), held_entries=held)
     pads = [widest - len(row) for row in rows]
     ids = lm.ids([[0] * pad + list(row) for pad, row in zip(pads, rows, strict=True)])
     start = state.next_position
@@ -177,14 +189,16 @@ def _borrowed(state: KVState, batch: int) -> Iterator[DynamicCache]:
     if batch > 1:
         copy = DynamicCache()
         for number, layer in enumerate(state.cache.layers):
-            shape = (batch, *layer.keys.shape[1:])
-            copy.update(layer.keys.expand(shape), layer.values.expand(shape), number)
+            keys, values = _kept(layer)
+            shape = (batch, *keys.shape[1:])
+            copy.update(keys.expand(shape), values.expand(shape), number)
         yield copy
         return
     entries = state.entries
     try:
         yield state.cache
     finally:
-        for layer in state.cache.layers:  # without the copy, the grown storage would stay alive
-            layer.keys = layer.keys[:, :, :entries].clone()
-            layer.values = layer.values[:, :, :entries].clone()
+        layers: list[Any] = state.cache.layers
+        for grown in layers:  # without the copy, the grown storage would stay alive
+            keys, values = _kept(grown)
+            grown.keys, grown.values = keys[:, :, :entries].clone(), values[:, :, :entries].clone()

@@ -7,11 +7,17 @@ import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
 
+from backends.closed_book import ClosedBook
+from backends.full import Full
+from backends.gist import Gist
+from backends.rag import Rag
+from backends.truncate import Truncate
 from gist import fit, memory, shapes
 from gist.decode import ask, read
 from gist.errors import DoesNotFit, GistError
 from gist.loading import load_model
 from gist.model import LanguageModel
+from harness.errors import OutOfMemory
 from tests.tiny_models import stored_bytes
 
 
@@ -91,11 +97,17 @@ def test_positions_that_the_frequencies_depend_on_stay(tmp_path: Path) -> None:
     assert config.max_position_embeddings == 64
 
 
+@pytest.fixture
+def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without any memory left."""
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 1000)
+
+
+@pytest.mark.usefixtures("no_memory")
 def test_a_shape_that_does_not_fit_allocates_nothing_and_refuses_every_request(
-    tiny_llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_llama_folder: Path,
 ) -> None:
     """Its weights stay on the meta device; each request says how much they would need."""
-    monkeypatch.setattr(memory, "free_bytes", lambda _: 1000)
     lm = load_shape(tiny_llama_folder)
     assert {parameter.device.type for parameter in lm.model.parameters()} == {"meta"}
     assert lm.device == "meta"
@@ -139,3 +151,43 @@ def test_an_unknown_shape_lists_the_known_ones() -> None:
     """The message names what was given and what is allowed."""
     with pytest.raises(GistError, match=r"unknown shape 'llama-9'. Shapes: llama-3-8b, .*PATH"):
         shapes.shape_config("shape:llama-9")
+
+
+@pytest.mark.usefixtures("no_memory")
+@pytest.mark.parametrize(
+    ("backend", "options"),
+    [
+        (Full, {}),
+        (Rag, {"embedder": "bm25"}),
+        (Gist, {"untrained": True, "ratio": 4.0}),
+        (ClosedBook, {}),
+        (Truncate, {}),
+    ],
+)
+def test_every_backend_turns_a_shape_that_does_not_fit_into_a_row(
+    backend: type, options: dict[str, object], tiny_llama_folder: Path
+) -> None:
+    """Building a backend works, and each of its samples is out of memory: no crash, no numbers."""
+    built = backend(load_shape(tiny_llama_folder), **options)
+    try:
+        with pytest.raises(OutOfMemory, match="weights"):
+            built.prepare("Ada lives in Turin. " * 8)
+    finally:
+        built.close()
+
+
+@pytest.mark.parametrize("in_4bit", [False, True])
+@pytest.mark.parametrize(
+    ("backend", "options"), [(Full, {}), (Gist, {"untrained": True, "ratio": 4.0})]
+)
+def test_costs_of_a_shape_can_be_measured(
+    backend: type, options: dict[str, object], in_4bit: bool, tiny_qwen3_folder: Path
+) -> None:
+    """Full context and an untrained gist adapter answer on random weights, in 4 bits too."""
+    built = backend(load_shape(tiny_qwen3_folder, load_in_4bit=in_4bit), **options)
+    context = built.prepare("Ada lives in Turin. " * 8)
+    (answer,) = context.generate(["Where?"], max_new_tokens=3, min_new_tokens=3)
+    assert answer.new_tokens == 3
+    assert context.held_bytes > 0
+    context.close()
+    built.close()
