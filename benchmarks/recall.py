@@ -32,6 +32,7 @@ class Recall:
     pairs: int = 4
     gap: int = 0  # words between name and value
     lead: int | None = None  # the answer repeats the name and puts so many words before the value
+    whole: bool = False  # ask for the whole list, to be said again
     documents: int | None = 20  # none: endless
 
     metrics: ClassVar[tuple[str, ...]] = ("exact_match",)
@@ -53,7 +54,10 @@ class Recall:
             self._question(f"q{i}", name, value, f"{line}.")
             for i, ((name, value), line) in enumerate(zip(values.items(), lines, strict=True))
         )
-        return Sample(sample_id, ". ".join(lines) + ".", questions, max_new_tokens=16)
+        context = ". ".join(lines) + "."
+        if self.whole:
+            questions = (Question("q", "Say it all.", (context,), {"kind": "recall"}),)
+        return Sample(sample_id, context, questions, max_new_tokens=16)
 
     def _question(self, question_id: str, name: str, value: str, line: str) -> Question:
         text, target = f"{name}?", value

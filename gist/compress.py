@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from gist.decode import KVState, read
+from gist.embedding import first_gist_id
 from gist.errors import GistError
 from gist.layout import CONTEXT, GistPlan, lay_out
 from gist.model import LanguageModel
@@ -36,7 +37,7 @@ def compress(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: Gis
             lm.prompt.before,
             context,
             gists=gists,
-            first_gist_id=lm.model.get_input_embeddings().num_embeddings,
+            first_gist_id=first_gist_id(lm.model),
             plan=plan,
         )
     except ValueError as error:

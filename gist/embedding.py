@@ -38,12 +38,20 @@ class GistEmbedding(nn.Module):
         return torch.where(is_gist[..., None], gists, self.base(ids.masked_fill(is_gist, 0)))
 
 
+def first_gist_id(model: PreTrainedModel) -> int:
+    """Return the id of gist 0: the number of embeddings of the base model."""
+    table = model.get_input_embeddings()
+    assert isinstance(table, nn.Embedding | GistEmbedding)
+    return table.num_embeddings
+
+
 def add_gist_rows(model: PreTrainedModel, rows: int, *, seed: int) -> GistEmbedding:
     """Put `rows` gist embeddings beside the model's own, drawn around their mean.
 
     The draw is N(mean, variance) of the vocabulary per dimension, from its own generator.
     """
     base = model.get_input_embeddings()
+    assert isinstance(base, nn.Embedding), "the model has gist rows already"
     embedding = GistEmbedding(base, rows)
     weight = base.weight.detach().float()  # (vocabulary, hidden)
     generator = torch.Generator().manual_seed(seed)

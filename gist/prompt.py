@@ -76,4 +76,4 @@ def render_prompt(
 
 def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Say whether the tokenizer itself puts the begin-of-sequence token in front of a text."""
-    return tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+    return bool(tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id])

@@ -7,12 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from gist.adapter import ATTENTION, LoraOptions, added
 from gist.checkpoint import Card, write_card
 from gist.collator import PackedCollator
 from gist.curriculum import Batches, Curriculum, Source, Stage
+from gist.embedding import first_gist_id
 from gist.errors import GistError
 from gist.layout import GistPlan, Placement, Positions
 from gist.model import LanguageModel
@@ -87,17 +88,17 @@ def train_model(
     """
     untrained = output / "untrained"
     if not untrained.is_dir():
-        tokenizer = train_tokenizer(
+        fitted = train_tokenizer(
             corpus,
             pieces=recipe.pieces,
             vocabulary=recipe.vocabulary,
             min_frequency=recipe.min_frequency,
         )
         shape = {"layers": recipe.layers, "hidden": recipe.hidden, "heads": recipe.heads}
-        model = build_model(tokenizer, **shape, max_positions=recipe.max_positions, seed=seed)
-        save(untrained, model, tokenizer)
-    tokenizer = AutoTokenizer.from_pretrained(untrained)
-    model = AutoModelForCausalLM.from_pretrained(untrained, attn_implementation="sdpa")
+        fresh = build_model(fitted, **shape, max_positions=recipe.max_positions, seed=seed)
+        save(untrained, fresh, fitted)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(untrained)
+    model = Qwen3ForCausalLM.from_pretrained(untrained, attn_implementation="sdpa")
     text = TextTokenizer(tokenizer)
     pieces = render_prompt(tokenizer, **prompt)
     curriculum = Curriculum(stages, {name: make(text) for name, make in sources.items()}, seed)
@@ -105,7 +106,7 @@ def train_model(
     train(
         model,
         Batches(curriculum, text, tokenizer.eos_token_id, _overhead(pieces)),
-        PackedCollator(pieces, model.get_input_embeddings().num_embeddings, GistPlan(rows=0)),
+        PackedCollator(pieces, first_gist_id(model), GistPlan(rows=0)),
         options,
     )
     save(output / "model", model, tokenizer)
@@ -157,12 +158,12 @@ def train_adapter(
         seed=seed,
         resume=resume,
     )
-    first_gist_id = lm.model.get_input_embeddings().num_embeddings
+    gist_id = first_gist_id(lm.model)
     with added(lm.model, recipe.plan, lora, seed=seed) as adapted:
         train(
             adapted,
             Batches(curriculum, lm.tokenizer, end_id, _overhead(lm.prompt)),
-            PackedCollator(lm.prompt, first_gist_id, recipe.plan),
+            PackedCollator(lm.prompt, gist_id, recipe.plan),
             options,
         )
         folder = output / "adapter"

@@ -61,7 +61,7 @@ class PackedTrainer(Trainer):
         model: torch.nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Return the mean cross-entropy of the answers' tokens."""
         source, answers = self.curriculum.names[int(inputs.pop("source"))], inputs.pop("answers")
@@ -85,8 +85,8 @@ def share_right(logits: torch.Tensor, labels: torch.Tensor, answers: torch.Tenso
     """
     wanted = labels != IGNORED
     wrong = (logits.argmax(dim=-1) != labels) & wanted
-    asked = answers[wanted].unique().numel()
-    return 1.0 - answers[wrong].unique().numel() / asked
+    asked, failed = (len(answers[which].unique()) for which in (wanted, wrong))
+    return 1.0 - failed / asked
 
 
 def train(

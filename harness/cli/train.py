@@ -6,8 +6,9 @@ hands it the prompt's pieces as values.
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,11 +21,13 @@ from harness.errors import UserError
 from harness.spec import Spec, build, did_you_mean
 
 if TYPE_CHECKING:
-    from gist.curriculum import Item, Stage
+    from _typeshed import DataclassInstance
+
+    from gist.curriculum import Item, Source, Stage
 
 CORPUS_SAMPLES = 3000  # samples of each source that the reference tokenizer is fitted on
 
-T = TypeVar("T")
+Recipe = TypeVar("Recipe", bound="DataclassInstance")
 
 _output = click.option(
     "--output",
@@ -146,10 +149,7 @@ def train_reference(*, output: Path, config: Path | None, seed: int, resume: boo
     named = _sources(settings, (), ())
     corpus = chain(*(_texts(named[name]) for name in settings["tokenizer"]))
     folder = train_model(
-        {
-            name: (lambda tokenizer, text=text: _stream(text, tokenizer))
-            for name, text in named.items()
-        },
+        {name: partial(_stream, text) for name, text in named.items()},
         _fill(ModelRecipe, settings),
         corpus=chain([PROMPT.head, PROMPT.between, ABSTENTION] * CORPUS_SAMPLES, corpus),
         prompt={"head": PROMPT.head, "between": PROMPT.between, "tail": PROMPT.tail},
@@ -181,12 +181,15 @@ def _settings(config: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
             raise UserError(f"{config} is no YAML: {error}") from None
         if not isinstance(read, dict):
             raise UserError(f"{config} must hold options, as name: value. See gist/reference.")
-    return read | {name: value for name, value in given.items() if value is not None}
+    settings: dict[str, Any] = read | {
+        name: value for name, value in given.items() if value is not None
+    }
+    return settings
 
 
-def _fill(cls: type[T], settings: Mapping[str, Any]) -> T:
+def _fill(cls: type[Recipe], settings: Mapping[str, Any]) -> Recipe:
     """Make a recipe of the settings; what is neither its field nor known here is refused."""
-    names = {item.name for item in fields(cls)}  # type: ignore[arg-type] - a dataclass
+    names = {item.name for item in fields(cls)}
     known = names | {"sources", "stages", "tokenizer", "ratios", "max_steps", "batch_tokens"}
     for name in settings:
         if name not in known:
@@ -248,7 +251,7 @@ def _build(text: str) -> Suite:
     return suite
 
 
-def _stream(text: str, tokenizer: Tokenizer) -> "Callable[[int], Iterator[Item]]":
+def _stream(text: str, tokenizer: Tokenizer) -> "Source":
     """Return a source: for a seed, a suite's contexts with their questions and answers.
 
     A suite over a file has the same samples whatever the seed: they are shuffled by it.
