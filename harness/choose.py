@@ -69,23 +69,21 @@ def make_plan(
     Raises:
         UserError: a suite or backend that the user named cannot run, or nothing is left to run.
     """
-    notices: list[str] = []
+    left_out: dict[str, list[str]] = {}  # why, and what
     jobs = tuple(
         Job(str(choice.spec), suite, _draw(choice.spec, suite, model=model, settings=settings))
         for choice, suite in suites
-        if _runs_with(model, choice, suite, notices)
+        if _runs_with(model, choice, suite, left_out)
     )
     scored = any(job.suite.metrics for job in jobs)
     costed = any(not job.suite.metrics for job in jobs)
-    arms = [
-        arm
-        for choice in backends
-        if (arm := _try(choice, model, scored=scored, costed=costed, notices=notices))
-    ]
-    notices += [arm.notice for arm in arms if arm.notice]
-    for notice in dict.fromkeys(notices):
+    tried = (_try(c, model, scored=scored, costed=costed, left_out=left_out) for c in backends)
+    arms = tuple(arm for arm in tried if arm)
+    notices = [f"without {', '.join(names)}: {why}" for why, names in left_out.items()]
+    notices += [f"{arm.name}: {arm.notice}" for arm in arms if arm.notice]
+    for notice in notices:
         log.warning(notice)
-    plan = Plan(jobs, tuple(arms), settings, tuple(dict.fromkeys(notices)))
+    plan = Plan(jobs, arms, settings, tuple(notices))
     if not any(plan.cells()):
         raise UserError("nothing is left to run. Choose other suites or backends.")
     return plan
@@ -99,13 +97,13 @@ def _choose(
     return [Choice(spec, plugins.load(group, spec.name), named, control) for spec in once]
 
 
-def _runs_with(model: Model, choice: Choice, suite: Suite, notices: list[str]) -> bool:
+def _runs_with(model: Model, choice: Choice, suite: Suite, left_out: dict[str, list[str]]) -> bool:
     if not (model.random_weights and suite.metrics):
         return True
-    refusal = f"{choice.spec} scores answers, and {model.name} has random weights"
+    why = f"{model.name} has random weights, and they have no answers to score."
     if choice.named:
-        raise UserError(f"{refusal}. Choose a suite that shows costs only, or another model.")
-    notices.append(f"{refusal}: left out.")
+        raise UserError(f"no {choice.spec}: {why} Choose suites that show costs, or another model.")
+    left_out.setdefault(why, []).append(str(choice.spec))
     return False
 
 
@@ -129,7 +127,7 @@ def _refuse_repeats(what: str, ids: Sequence[str]) -> None:
 
 
 def _try(
-    choice: Choice, model: Model, *, scored: bool, costed: bool, notices: list[str]
+    choice: Choice, model: Model, *, scored: bool, costed: bool, left_out: dict[str, list[str]]
 ) -> Arm | None:
     """Build a backend once; one that lacks what answers need may still show its costs."""
     spec, kind = choice.spec, choice.kind
@@ -138,14 +136,14 @@ def _try(
     except NotReady as lacking:
         if choice.named and (scored or not lacking.cost_options):
             raise
-        reason, cost_options = str(lacking), lacking.cost_options
+        why, cost_options = str(lacking), lacking.cost_options
     if scored:
-        notices.append(f"{spec} is left out of the suites that score answers: {reason}")
+        left_out.setdefault(why, []).append(str(spec))
     if choice.control or not (costed and cost_options):
         return None
     instead = Spec(spec.name, {**spec.options, **cost_options})
-    notices.append(f"{instead} stands in for {spec} in the suites that show costs only: {reason}")
-    return _arm(instead, kind, model, scored=False, costed=True, notice=notices[-1])
+    notice = f"in place of {spec}, for its costs alone: {why}"
+    return _arm(instead, kind, model, scored=False, costed=True, notice=notice)
 
 
 def _arm(

@@ -85,7 +85,7 @@ class Meter:
         gc.freeze()
 
     def clear(self) -> None:
-        """Free what a backend or a failed sample has left behind, in cycles too."""
+        """Free what earlier backends have left behind, in cycles too."""
         gc.unfreeze()
         gc.collect()
         self._memory.reset()

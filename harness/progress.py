@@ -1,13 +1,12 @@
 """The progress bar: questions answered of all questions of the run, with the time left.
 
-It is drawn on stderr when that is a terminal. Log messages pass above it.
+It is drawn on stderr when that is a terminal.
 """
 
 from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 
 class Progress:
@@ -17,8 +16,6 @@ class Progress:
         self._total, self._done = total, done
 
     def __enter__(self) -> Self:
-        self._redirect = logging_redirect_tqdm()
-        self._redirect.__enter__()
         # disable=None: no bar in a file or a pipe.
         self._bar = tqdm(
             total=self._total, initial=self._done, unit=" questions", disable=None, smoothing=0.1
@@ -29,7 +26,6 @@ class Progress:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         self._bar.close()
-        self._redirect.__exit__(None, None, None)
 
     def label(self, text: str) -> None:
         """Say what is being run."""

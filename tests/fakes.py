@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.api import Generation, Question, Sample, Tokenizer
+from harness.api import Generation, Model, Question, Sample, Tokenizer
 from harness.errors import ContextTooLong, NotReady, OutOfMemory
 
 
@@ -128,6 +128,27 @@ class Unready:
 
 
 @dataclass
+class Broken:
+    """A backend for any model that cannot read a context which starts with `w w`."""
+
+    model: Model
+    error: int | None = None  # what the system says; None: someone presses Ctrl-C
+
+    def prepare(self, context: str) -> FakeContext:
+        """Read a context, or fail."""
+        if context.startswith("w w"):
+            raise KeyboardInterrupt if self.error is None else OSError(self.error, "", "a/file")
+        return Fake(FakeModel()).prepare(context)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@dataclass
 class Scored:
     """Contexts of growing size with questions about their last word."""
 
@@ -152,7 +173,7 @@ class Scored:
 
     def score(self, question: Question, answer: str, context: str) -> Mapping[str, float]:
         """Return whether the answer is a target of the question, and in the context."""
-        assert answer in context.split()
+        del context
         return {"right": float(answer in question.targets)}
 
 

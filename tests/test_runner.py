@@ -169,7 +169,10 @@ def test_a_backend_that_is_not_ready_shows_its_cost(tmp_path: Path) -> None:
     """Named for a cost suite it runs with its cost options and a notice; for answers it fails."""
     rows = execute(tmp_path, [f"{COSTS},sizes=1,held=1"], [UNREADY])
     assert {row["backend"] for row in rows} == {f"{UNREADY},untrained=true"}
-    assert "no adapter" in rows[0]["notice"]
+    assert (
+        rows[0]["notice"]
+        == f"{UNREADY},untrained=true shows the costs of {UNREADY}, not its answers"
+    )
     with pytest.raises(NotReady, match="train-gist"):
         execute(tmp_path, [SCORED], [UNREADY])
 
@@ -187,7 +190,7 @@ def test_a_backends_notice_is_in_its_rows(tmp_path: Path) -> None:
     rows = execute(tmp_path, [f"{SCORED},contexts=1"], [f"{FAKE},note=no model"])
     assert {row["notice"] for row in rows} == {"no model"}
     (path,) = tmp_path.glob("*/run.json")
-    assert json.loads(path.read_text())["notices"] == ["no model"]
+    assert json.loads(path.read_text())["notices"] == [f"{FAKE},note=no model: no model"]
 
 
 def test_the_limit_cuts_samples_not_questions(tmp_path: Path) -> None:

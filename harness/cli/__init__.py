@@ -7,6 +7,7 @@ can mend becomes one line on stderr and exit code 2, never a traceback.
 import errno
 import logging
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -23,18 +24,20 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "run": "harness.cli.run:command",
         "report": "harness.cli.report:command",
-        "list": "harness.cli.list:command",
+        "list": "harness.cli.listing:command",  # not `list`: it would hide the built-in here
         "doctor": "harness.cli.doctor:command",
         "train-gist": "harness.cli.train:train_gist",
         "train-reference": "harness.cli.train:train_reference",
     }
 )
+_OURS = ("harness", "backends", "gist", "benchmarks")
 _DISK = MappingProxyType(
     {
         errno.ENOSPC: "no space is left on the disk. Free some and give the same command again",
         errno.EACCES: "no permission. Choose another folder",
         errno.EPERM: "no permission. Choose another folder",
         errno.EROFS: "the disk is read-only. Choose another folder",
+        errno.ENOTDIR: "a part of this path is no folder. Choose another folder",
     }
 )
 
@@ -72,10 +75,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 a check failed, 2 a mistake to mend, 130 interrupted."""
-    _log_to_stderr()
     # Last, so that no file of the current folder can stand in for an installed package.
     sys.path.append(str(Path.cwd()))  # for module:Class
-    with _mistakes_in_one_line():
+    with _notices_on_stderr(), _mistakes_in_one_line():
         sys.exit(cli.main(arguments, prog_name="gist-bench", standalone_mode=False))
 
 
@@ -107,21 +109,35 @@ def _fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
-class _Once(logging.Filter):
-    """Lets a message pass once: a backend is built for every suite, and says the same each time."""
+class _Notices(logging.Handler):
+    """Writes our own log messages to stderr, each once, above a progress bar if there is one.
+
+    A backend is built for every suite, and says the same each time. What other packages miss or
+    plan is not the user's matter, unless it is an error.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: set[str] = set()
+        self._written: set[str] = set()
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        is_new = message not in self._seen
-        self._seen.add(message)
-        return is_new
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        text = record.getMessage()
+        ours = record.name.partition(".")[0] in _OURS
+        if (ours or record.levelno >= logging.ERROR) and text not in self._written:
+            self._written.add(text)
+            tqdm.write(f"gist-bench: {text}", file=sys.stderr)
 
 
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.addFilter(_Once())
-    logging.basicConfig(handlers=[handler], format="gist-bench: %(message)s")
+@contextmanager
+def _notices_on_stderr() -> Iterator[None]:
+    root, handler = logging.getLogger(), _Notices()
+    root.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeHandler(handler)
