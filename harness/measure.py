@@ -84,6 +84,10 @@ class Meter:
         """Keep what lives now out of later garbage collections, which it would slow to 0.3 s."""
         gc.freeze()
 
+    def unsettle(self) -> None:
+        """Let the garbage collector see everything again."""
+        gc.unfreeze()
+
     def clear(self) -> None:
         """Free what earlier backends have left behind, in cycles too."""
         gc.unfreeze()

@@ -88,7 +88,8 @@ class Records:
 
     def __init__(self, path: Path, header: tuple[str, ...]) -> None:
         self._header = header
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        as_it_is = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | as_it_is, 0o644)
         if not os.fstat(self._file).st_size:
             self._write([header])
 

@@ -113,6 +113,7 @@ def _run_cells(
         finally:
             backend.close()
             del backend
+            meter.unsettle()
 
 
 def _warm_up(backend: Backend) -> None:

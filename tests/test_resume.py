@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from harness import plugins
 from harness.choose import choose_backends, choose_suites, make_plan
+from harness.environment import code_hash
 from harness.errors import UserError
 from harness.plan import Plan, Settings
 from harness.runner import run
@@ -185,6 +187,20 @@ def test_what_could_change_a_row_has_a_folder_of_its_own(tmp_path: Path) -> None
     data.write_text("two")
     others.append(folder(FakeModel()))
     assert len({first, *others}) == 1 + len(others)
+
+
+def test_other_code_has_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plug-in that was edited does not add its rows to those of the one before."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "edited_plug_in.py"
+    module.write_text("from tests.fakes import Scored as Base\nclass Mine(Base): pass\n")
+    kind = plugins.load(plugins.SUITES, "edited_plug_in:Mine")
+    before = code_hash([kind])
+    assert code_hash([kind, kind]) == before
+    module.write_text(module.read_text() + "# edited\n")
+    assert code_hash([kind]) != before
 
 
 def test_run_json_says_how_the_rows_were_made(tmp_path: Path) -> None:
