@@ -2,9 +2,9 @@
 
     Tavo <gap filler words> amber vase. Milor <gap filler words> Branford.   Tavo? -> amber vase
 
-It is where a model learns to bind a value to a name: first behind the repeated name, then
-in answer to it, side by side, then a few words apart (multi-query associative recall, arXiv 2312.04927). Part of
-the curriculum of the reference model, and a suite like any other:
+It is where a model learns to bind a value to a name: one token to one token first, then longer
+ones, then a few words apart (multi-query associative recall, arXiv 2312.04927). Part of the
+curriculum of the reference model, and a suite like any other:
 `--suite benchmarks.recall:Recall,pairs=8`.
 """
 
@@ -21,7 +21,7 @@ from benchmarks.scoring import exact_match
 from harness.api import Question, Sample, Tokenizer
 
 
-LEAD = ("is", "in", "the", "room")
+WORDS = (*lexicon.MATERIALS, *lexicon.CRAFTS, *lexicon.COLOURS, *lexicon.THINGS, *lexicon.ANIMALS)
 
 
 @dataclass
@@ -31,8 +31,7 @@ class Recall:
     split: Split = "test"
     pairs: int = 4
     gap: int = 0  # words between name and value
-    lead: int | None = None  # the answer repeats the name and puts so many words before the value
-    whole: bool = False  # ask for the whole list, to be said again
+    single: bool = False  # names and values of one part instead of two
     documents: int | None = 20  # none: endless
 
     metrics: ClassVar[tuple[str, ...]] = ("exact_match",)
@@ -48,23 +47,19 @@ class Recall:
     def _sample(self, rng: random.Random, sample_id: str) -> Sample:
         values: dict[str, str] = {}
         while len(values) < self.pairs:
-            values[lexicon.person(rng, self.split)] = rng.choice(RELATIONS).draw(rng, self.split)
+            name, value = self._pair(rng)
+            values[name] = value
         lines = [" ".join((name, *self._gap(rng), value)) for name, value in values.items()]
         questions = tuple(
-            self._question(f"q{i}", name, value, f"{line}.")
+            Question(f"q{i}", f"{name}?", (value,), {"kind": "recall"}, (f"{line}.",))
             for i, ((name, value), line) in enumerate(zip(values.items(), lines, strict=True))
         )
-        context = ". ".join(lines) + "."
-        if self.whole:
-            questions = (Question("q", "Say it all.", (context,), {"kind": "recall"}),)
-        return Sample(sample_id, context, questions, max_new_tokens=16)
+        return Sample(sample_id, ". ".join(lines) + ".", questions, max_new_tokens=16)
 
-    def _question(self, question_id: str, name: str, value: str, line: str) -> Question:
-        text, target = f"{name}?", value
-        if self.lead is not None:
-            text = f"Say it of {name}?"
-            target = " ".join((name, *LEAD[: self.lead], value))
-        return Question(question_id, text, (target,), {"kind": "recall"}, (line,))
+    def _pair(self, rng: random.Random) -> tuple[str, str]:
+        if self.single:
+            return rng.choice(lexicon.NAME_HEADS), rng.choice(WORDS)
+        return lexicon.person(rng, self.split), rng.choice(RELATIONS).draw(rng, self.split)
 
     def _gap(self, rng: random.Random) -> list[str]:
         words = lexicon.filler_sentence(rng, self.split).lower().rstrip(".").split()

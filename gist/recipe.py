@@ -37,6 +37,7 @@ class ModelRecipe:
     min_frequency: int = 600
     pieces: Sequence[str] = ()  # what must be one token each
     lr: float = 2e-3
+    bf16: bool = True
     save_steps: int = 200
 
 
@@ -102,7 +103,14 @@ def train_model(
     text = TextTokenizer(tokenizer)
     pieces = render_prompt(tokenizer, **prompt)
     curriculum = Curriculum(stages, {name: make(text) for name, make in sources.items()}, seed)
-    options = Options(output, lr=recipe.lr, save_steps=recipe.save_steps, seed=seed, resume=resume)
+    options = Options(
+        output,
+        lr=recipe.lr,
+        bf16=recipe.bf16,
+        save_steps=recipe.save_steps,
+        seed=seed,
+        resume=resume,
+    )
     train(
         model,
         Batches(curriculum, text, tokenizer.eos_token_id, _overhead(pieces)),
