@@ -20,7 +20,6 @@ from benchmarks.lexicon import Split
 from benchmarks.scoring import exact_match
 from harness.api import Question, Sample, Tokenizer
 
-
 WORDS = (*lexicon.MATERIALS, *lexicon.CRAFTS, *lexicon.COLOURS, *lexicon.THINGS, *lexicon.ANIMALS)
 
 

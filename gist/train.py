@@ -170,6 +170,14 @@ def _groups(model: torch.nn.Module, options: Options) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
+def _line(row: Mapping[str, Any], *, steps_left: int, rate: float) -> str:
+    """Return what is shown of a logged step; stages that are passed early leave less to do."""
+    return (
+        f"step {row['step']} ({row['stage']}): loss {row['loss']:.3f}, right {row['right']}, "
+        f"gradient {row['grad_norm']:.2f}; at most {steps_left * rate / 60:.0f} minutes left"
+    )
+
+
 class _Follow(TrainerCallback):
     """Write the log and the curriculum's progress; stop when every stage has ended."""
 
@@ -177,7 +185,12 @@ class _Follow(TrainerCallback):
         self._curriculum = curriculum
         self._output = output
         self._started = time.monotonic()
-        self._stage = ""
+        self._first_step = 0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._first_step = state.global_step  # not 0 in a resumed run
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -205,7 +218,9 @@ class _Follow(TrainerCallback):
             "seconds": round(time.monotonic() - self._started, 1),
         }
         row |= {key: value for key, value in logs.items() if key in LOG_FIELDS}
-        log.info("%s", " ".join(f"{key}={value}" for key, value in row.items()))
+        log.info(
+            "%s", _line(row, steps_left=args.max_steps - state.global_step, rate=self._rate(state))
+        )
         path = self._output / "log.csv"
         new = not path.exists()
         with path.open("a", newline="") as file:
@@ -213,6 +228,10 @@ class _Follow(TrainerCallback):
             if new:
                 writer.writeheader()
             writer.writerow(row)
+
+    def _rate(self, state: TrainerState) -> float:
+        """Return seconds per step of this process."""
+        return (time.monotonic() - self._started) / (state.global_step - self._first_step)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -6,6 +6,7 @@ hands it the prompt's pieces as values.
 
 import logging
 import random
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -293,4 +294,6 @@ def _texts(text: str) -> Iterator[str]:
 
 
 def _show_progress() -> None:
+    """Show the steps, and not what the libraries have to say to each other."""
     logging.getLogger("gist").setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
