@@ -1,6 +1,6 @@
 """What can go wrong, as a tree.
 
-    UserError              one line for a person: what was given, what is allowed, what to do; exit code 2
+    UserError              one line for a person: what was given, what to do; exit code 2
     └── NotReady           a backend that cannot answer with this model, though it may show its cost
     SampleError            a sample that cannot be run by this backend: becomes a row with `error`
     ├── ContextTooLong     `context_too_long`: more positions than the model has
