@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from hypothesis import given, strategies
+from hypothesis import HealthCheck, given, settings, strategies
 
 from harness import plugins
 from harness.errors import UserError
@@ -120,10 +120,11 @@ def test_options_are_listed_as_they_would_be_written() -> None:
     assert settings_of(build(Example, Spec("e"), None), given=1) == written
 
 
-names = strategies.text(strategies.characters(codec="ascii", categories=["L"]), min_size=1)
-values = strategies.text(strategies.sampled_from("a,\\=:+ é"))
+names = strategies.text("abz_", min_size=1)
+values = strategies.text("a,\\=:+ é")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(names, strategies.dictionaries(names, values))
 def test_a_written_spec_reads_back_the_same(name: str, options: dict[str, str]) -> None:
     """`Spec.parse(str(spec))` is the spec, whatever its values hold."""
