@@ -50,7 +50,7 @@ class Recall:
             values[name] = value
         lines = [" ".join((name, *self._gap(rng), value)) for name, value in values.items()]
         questions = tuple(
-            Question(f"q{i}", f"{name}?", (value,), {"kind": "recall"}, (f"{line}.",))
+            Question(f"q{i}", name, (value,), {"kind": "recall"}, (f"{line}.",))
             for i, ((name, value), line) in enumerate(zip(values.items(), lines, strict=True))
         )
         return Sample(sample_id, ". ".join(lines) + ".", questions, max_new_tokens=16)

@@ -19,6 +19,7 @@ class Example:
     context: tuple[int, ...]
     questions: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]  # (question, answer + end)
     gists: int = 0  # 0: the questions see the context
+    bare: bool = False  # no prompt but its first token: the answers continue the questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class PackedCollator:
 
     def _row(self, example: Example) -> "_Row":
         layout = lay_out(
-            self.prompt.before,
+            self.prompt.before[:1] if example.bare else self.prompt.before,
             example.context,
             gists=example.gists,
             first_gist_id=self.first_gist_id,
@@ -77,7 +78,9 @@ class PackedCollator:
             answers=[IGNORED] * len(layout.ids),
         )
         for m, (question, answer) in enumerate(example.questions):
-            asked = [*self.prompt.between, *question, *self.prompt.after]
+            asked = list(question)
+            if not example.bare:
+                asked = [*self.prompt.between, *question, *self.prompt.after]
             tokens = [*asked, *answer[:-1]]  # nothing follows the end token
             row.ids += tokens
             row.positions += range(layout.next_position, layout.next_position + len(tokens))

@@ -6,7 +6,7 @@ small numbers, and no generator has to be wound forward.
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from torch.utils.data import IterableDataset
@@ -31,6 +31,7 @@ class Stage:
     batch_tokens: int = 8192
     questions: int = 12  # per context
     ratios: tuple[float, ...] = ()  # context tokens per gist, drawn per batch; none: no gists
+    bare: tuple[str, ...] = ()  # sources whose answers continue the questions directly
     lr: tuple[float, float] = (1.0, 1.0)  # factor of the learning rate at the start and end
 
     def __post_init__(self) -> None:
@@ -133,19 +134,21 @@ class Batches(IterableDataset[tuple[str, list[Example]]]):
         step = self.curriculum.progress.step
         while True:
             name, items, ratio = self.curriculum.draw(step)
-            yield name, self._batch(items, ratio, random.Random(step))
+            bare = name in self.curriculum.stage.bare
+            yield name, self._batch(items, ratio, random.Random(step), bare=bare)
             step += 1
 
     def _batch(
-        self, items: Iterator[Item], ratio: float | None, rng: random.Random
+        self, items: Iterator[Item], ratio: float | None, rng: random.Random, *, bare: bool
     ) -> list[Example]:
         stage = self.curriculum.stage
         batch: list[Example] = []
         widest = 0
         for item in items:
-            example = self._encode(item, ratio, rng, questions=stage.questions)
+            example = replace(self._encode(item, ratio, rng, questions=stage.questions), bare=bare)
             width = len(example.context) + example.gists
-            width += sum(len(q) + len(a) + self.overhead for q, a in example.questions)
+            overhead = 0 if bare else self.overhead
+            width += sum(len(q) + len(a) + overhead for q, a in example.questions)
             widest = max(widest, width)
             if batch and widest * (len(batch) + 1) > stage.batch_tokens:
                 return batch

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from gist import fit, folders, nf4, shapes
 from gist.errors import DoesNotFit, GistError
@@ -73,6 +74,7 @@ def load_model(
         DoesNotFit: when the weights of a real model are larger than the free memory. A shape that
             does not fit is returned on the meta device, and every `reserve` of it raises.
     """
+    disable_progress_bar()  # a line per shard says nothing to the user of a small model
     target = choose_device(device)
     kind = choose_dtype(dtype, target, load_in_4bit)
     if load_in_4bit:

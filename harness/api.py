@@ -83,13 +83,40 @@ class Tokenizer(Protocol):
 class Model(Protocol):
     """A loaded language model, as far as the harness looks at it. Backends know its class."""
 
-    name: str
-    fingerprint: str  # of configuration, revision and sampled weights
-    prompt_hash: str  # of the prompt pieces as token ids
-    random_weights: bool  # an architecture without trained weights: costs only, no answers
-    max_positions: int
-    device: str
-    tokenizer: Tokenizer
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of its configuration and sampled weights."""
+        ...
+
+    @property
+    def prompt_hash(self) -> str:
+        """A hash of the prompt's pieces as token ids."""
+        ...
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether it is an architecture without trained weights: costs only, no answers."""
+        ...
+
+    @property
+    def max_positions(self) -> int:
+        """Positions that a sequence may have, prompt and answer included."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """The type of the device that holds its weights."""
+        ...
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Its tokenizer."""
+        ...
 
     def describe(self) -> Mapping[str, Any]:
         """Return what `run.json` should say of it: dtype, parameters, quantisation, revision."""

@@ -60,8 +60,16 @@ _seed = click.option("--seed", type=int, default=0, show_default=True, help="Dec
 @_output
 @_config
 @click.option("--ratio", "ratios", multiple=True, type=float, help="Context tokens per gist.")
-@click.option("--placement", type=click.Choice(["end", "interleaved"]))
-@click.option("--positions", type=click.Choice(["continue", "spread"]))
+@click.option(
+    "--placement",
+    type=click.Choice(["end", "interleaved"]),
+    help="Gists behind the context, or a few after each segment of it.",
+)
+@click.option(
+    "--positions",
+    type=click.Choice(["continue", "spread"]),
+    help="Gists at positions of their own, or spread over the context's.",
+)
 @click.option("--segment-tokens", type=click.IntRange(min=1), help="Tokens before each group.")
 @click.option("--rows", type=click.IntRange(min=1), help="Gist embeddings: most gists in a group.")
 @click.option("--rank", type=click.IntRange(min=1), help="Rank of LoRA.")
