@@ -80,7 +80,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delitem(sys.modules, name.removesuffix(".py"), raising=False)
     for name in ("mine.jsonl", "train.jsonl"):
         (tmp_path / name).write_text("".join(blocks("jsonl")), encoding="utf-8")
-    shutil.copytree(ROOT / "gist/reference", tmp_path / "gist/reference")
+    (tmp_path / "gist/reference").mkdir(parents=True)
+    for curriculum in (ROOT / "gist/reference").glob("*.yaml"):
+        shutil.copy(curriculum, tmp_path / "gist/reference")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     return tmp_path
