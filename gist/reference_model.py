@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
@@ -74,6 +75,7 @@ def build_model(
         num_attention_heads=heads,
         num_key_value_heads=heads,
         head_dim=64,
+        attention_bias=True,  # heads that look at a place, whatever stands there, form sooner
         max_position_embeddings=max_positions,
         rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
         tie_word_embeddings=True,
@@ -81,7 +83,12 @@ def build_model(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return Qwen3ForCausalLM(config)
+    model = Qwen3ForCausalLM(config)
+    # What all tokens have in common is what attention by position alone can hold on to.
+    with torch.no_grad():
+        shared = torch.randn(hidden) * config.initializer_range
+        model.get_input_embeddings().weight.add_(shared)
+    return model
 
 
 def save(folder: Path, model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
