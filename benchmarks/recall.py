@@ -15,12 +15,24 @@ from itertools import count
 from typing import ClassVar
 
 from benchmarks import lexicon
-from benchmarks.documents import RELATIONS
+from benchmarks.documents import CLUB, RELATIONS
 from benchmarks.lexicon import Split
 from benchmarks.scoring import exact_match
 from harness.api import Question, Sample, Tokenizer
 
-WORDS = (*lexicon.MATERIALS, *lexicon.CRAFTS, *lexicon.COLOURS, *lexicon.THINGS, *lexicon.ANIMALS)
+WORDS = (
+    *lexicon.NAME_HEADS,
+    *lexicon.PLACE_HEADS,
+    *lexicon.MATERIALS,
+    *lexicon.CRAFTS,
+    *lexicon.COLOURS,
+    *lexicon.THINGS,
+    *lexicon.ADJECTIVES,
+    *lexicon.ANIMALS,
+    *lexicon.SEASONS,
+    *lexicon.CONTESTS,
+    *"0123456789",
+)
 
 
 @dataclass
@@ -30,7 +42,7 @@ class Recall:
     split: Split = "test"
     pairs: int = 4
     gap: int = 0  # words between name and value
-    single: bool = False  # names and values of one part instead of two
+    single: bool = False  # most names and values are of one part instead of two
     documents: int | None = 20  # none: endless
 
     metrics: ClassVar[tuple[str, ...]] = ("exact_match",)
@@ -56,9 +68,12 @@ class Recall:
         return Sample(sample_id, ". ".join(lines) + ".", questions, max_new_tokens=16)
 
     def _pair(self, rng: random.Random) -> tuple[str, str]:
+        name = lexicon.person(rng, self.split)
+        value = rng.choice((*RELATIONS, CLUB)).draw(rng, self.split)
         if self.single:
-            return rng.choice(lexicon.NAME_HEADS), rng.choice(WORDS)
-        return lexicon.person(rng, self.split), rng.choice(RELATIONS).draw(rng, self.split)
+            name = rng.choice((name, rng.choice(lexicon.NAME_HEADS)))
+            value = rng.choice((value, *[rng.choice(WORDS)] * 3))
+        return name, value
 
     def _gap(self, rng: random.Random) -> list[str]:
         words = lexicon.filler_sentence(rng, self.split).lower().rstrip(".").split()
