@@ -68,6 +68,8 @@ def quick(words: list[str], model: Path) -> list[str]:
         if before == "--backend" and word.startswith("gist"):
             word = "gist,untrained=true"
         kept.append(word)
+    if kept and name == "run" and "--backend" not in kept:  # `gist-bench run` alone runs them all
+        kept += ["--backend", "full", "--backend", "rag,embedder=bm25"]
     return [name, *kept, "--model", str(model), *QUICK[name]]
 
 
