@@ -113,7 +113,7 @@ class Passkey:
     keys: int = 1
     values: int = 1
     distractors: int = 2
-    repeats: int | None = 2
+    repeats: int | None = 1
 
     def __post_init__(self) -> None:
         """Refuse options that no context can have."""
