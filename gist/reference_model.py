@@ -87,7 +87,7 @@ def build_model(
     # What all tokens have in common is what attention by position alone can hold on to.
     with torch.no_grad():
         shared = torch.randn(hidden) * config.initializer_range
-        model.get_input_embeddings().weight.add_(shared)
+        model.model.embed_tokens.weight.add_(shared)
     return model
 
 
