@@ -68,7 +68,9 @@ def quick(words: list[str], model: Path) -> list[str]:
         if before == "--backend" and word.startswith("gist"):
             word = "gist,untrained=true"
         kept.append(word)
-    if kept and name == "run" and "--backend" not in kept:  # `gist-bench run` alone runs them all
+    if words == ["run"]:  # every backend, but not in every suite
+        kept += ["--suite", "passkey", "--suite", "vram"]
+    elif name == "run" and "--backend" not in kept:
         kept += ["--backend", "full", "--backend", "rag,embedder=bm25"]
     return [name, *kept, "--model", str(model), *QUICK[name]]
 
