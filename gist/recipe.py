@@ -1,5 +1,6 @@
 """The two trainings from start to end: the reference model, and a gist adapter for any model."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -177,6 +178,7 @@ def train_adapter(
         folder = output / "adapter"
         adapted.save_pretrained(str(folder))
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+    _name_base(folder / "adapter_config.json", lm.name)
     shutil.copy(output / "log.csv", folder / "log.csv")
     training = {
         **about,
@@ -191,6 +193,12 @@ def train_adapter(
         Card(recipe.plan, lm.name, lm.fingerprint, lm.prompt_hash, ratios, training),
     )
     return folder
+
+
+def _name_base(path: Path, name: str) -> None:
+    """Put the base's name where PEFT writes its folder on the machine that trained."""
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"base_model_name_or_path": name}, indent=2) + "\n")
 
 
 def _overhead(pieces: PromptIds) -> int:
