@@ -126,7 +126,10 @@ class Model(Protocol):
 class PreparedContext(Protocol):
     """A context that a backend has read once; asking leaves it as it was."""
 
-    held_bytes: int  # exact bytes this state keeps: KV entries, or index and texts
+    @property
+    def held_bytes(self) -> int:
+        """Exact bytes that this state keeps: KV entries, or index and texts."""
+        ...
 
     def generate(
         self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0
