@@ -1,7 +1,7 @@
 """Pack examples into one training batch: `before | context with gists | q1 a1 | q2 a2 | ...`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,6 +20,7 @@ class Example:
     questions: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]  # (question, answer + end)
     gists: int = 0  # 0: the questions see the context
     bare: bool = False  # no prompt but its first token: the answers continue the questions
+    snippets: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()  # (cue, what follows it)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class PackedCollator:
     """Turn examples into the tensors of one forward pass.
 
     Positions of every question start where the first one's do. Labels lie on answers alone, and
-    logits are computed only at the columns that predict them (`logits_to_keep`).
+    logits are computed only at the columns that predict them (`logits_to_keep`). Snippets are
+    pieces of the context to be told from the gists, packed as further questions.
     """
 
     prompt: PromptIds
@@ -41,10 +43,11 @@ class PackedCollator:
         tokens); `logits_to_keep` (kept,); `shift_labels`, `answers` (batch, kept).
 
         All examples must agree in whether they use gists. `answers` numbers the answers of the
-        batch, IGNORED elsewhere.
+        batch; it is IGNORED elsewhere, and on snippets.
         """
         with_gists = {example.gists > 0 for example in examples}
         assert len(with_gists) == 1, "a batch is either compressed or not"
+        compressed = with_gists.pop()
         rows = [self._row(example) for example in examples]
         width = max(len(row.ids) for row in rows)
         segments = _padded([row.segments for row in rows], width, PADDING)
@@ -53,10 +56,15 @@ class PackedCollator:
         answers = _padded([row.answers for row in rows], width, IGNORED)
         offsets = torch.arange(len(rows))[:, None] * 1000
         answers = torch.where(answers == IGNORED, IGNORED, answers + offsets)
+        mask = packed_mask(
+            segments,
+            see_context=not compressed,
+            see_before=not compressed or self.plan.keep_prefix,
+        )
         return {
             "input_ids": _padded([row.ids for row in rows], width, 0),
             "position_ids": _padded([row.positions for row in rows], width, 0),
-            "attention_mask": packed_mask(segments, see_context=not with_gists.pop()),
+            "attention_mask": mask,
             "logits_to_keep": keep,
             "shift_labels": targets[:, keep],
             "answers": answers[:, keep],
@@ -81,13 +89,15 @@ class PackedCollator:
             asked = list(question)
             if not example.bare:
                 asked = [*self.prompt.between, *question, *self.prompt.after]
-            tokens = [*asked, *answer[:-1]]  # nothing follows the end token
-            row.ids += tokens
-            row.positions += range(layout.next_position, layout.next_position + len(tokens))
-            row.segments += [QUESTION + m] * len(tokens)
-            row.targets += [IGNORED] * (len(asked) - 1) + list(answer)
-            row.answers += [IGNORED] * (len(asked) - 1) + [m] * len(answer)
+            row.add(asked, answer, segment=QUESTION + m, start=layout.next_position, number=m)
+        for m, (cue, told) in enumerate(example.snippets, start=len(example.questions)):
+            row.add(cue, told, segment=QUESTION + m, start=layout.next_position, number=IGNORED)
         return row
+
+
+def uncompressed(example: Example) -> Example:
+    """Return the example as the full-context model is asked it."""
+    return replace(example, gists=0, snippets=())
 
 
 @dataclass(slots=True)
@@ -97,6 +107,18 @@ class _Row:
     segments: list[int]
     targets: list[int]  # at column j: the token that j should predict
     answers: list[int]  # at column j: which answer that token belongs to
+
+    def add(
+        self, asked: Sequence[int], answer: Sequence[int], *, segment: int, start: int, number: int
+    ) -> None:
+        """Append a question and its answer; nothing follows the answer's last token."""
+        tokens = [*asked, *answer[:-1]]
+        silent = [IGNORED] * (len(asked) - 1)
+        self.ids += tokens
+        self.positions += range(start, start + len(tokens))
+        self.segments += [segment] * len(tokens)
+        self.targets += [*silent, *answer]
+        self.answers += [*silent, *([number] * len(answer))]
 
 
 def _padded(rows: Sequence[Sequence[int]], width: int, value: int) -> torch.Tensor:

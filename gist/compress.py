@@ -1,4 +1,4 @@
-"""Compress a context into gists: read it once, keep the entries of `before` and the gists alone."""
+"""Compress a context into gists: read it once, keep the entries of gists (and `before`) alone."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gist.decode import KVState, read
 from gist.embedding import first_gist_id
 from gist.errors import GistError
-from gist.layout import CONTEXT, GistPlan, lay_out
+from gist.layout import BEFORE, GIST, GistPlan, lay_out
 from gist.model import LanguageModel
 
 DEFAULT_RATIO = 16.0
@@ -21,7 +21,7 @@ def gists_for(context_tokens: int, *, tokens: int | None, ratio: float | None) -
 
 
 def compress(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan) -> KVState:
-    """Return the entries of `before` and of the gists; the adapter must be on the model.
+    """Return the entries of the gists, and of `before` if the plan keeps it; adapter on.
 
     Raises:
         GistError: more gists than the context has tokens, or than the adapter can place.
@@ -42,7 +42,8 @@ def compress(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: Gis
         )
     except ValueError as error:
         raise GistError(f"{error}. Give fewer tokens, or a larger ratio.") from None
-    keep = [index for index, kind in enumerate(layout.kinds) if kind != CONTEXT]
+    kept = {BEFORE, GIST} if plan.keep_prefix else {GIST}
+    keep = [index for index, kind in enumerate(layout.kinds) if kind in kept]
     return read(
         lm,
         layout.ids,

@@ -25,6 +25,7 @@ class GistPlan:
     placement: Placement = "interleaved"
     positions: Positions = "spread"
     segment_tokens: int = 64  # interleaved: context tokens in front of each group of gists
+    keep_prefix: bool = True  # what stands before the context stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def lay_out(
     """Place `gists` gist tokens into a context.
 
     Args:
-        before: ids in front of the context; their entries are always kept.
+        before: ids in front of the context.
         context: ids of the context.
         gists: number of gist tokens; 0 gives the plain sequence.
         first_gist_id: id of gist 0, the number of embeddings of the base model.

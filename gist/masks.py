@@ -20,13 +20,16 @@ import torch
 PADDING, BEFORE, CONTEXT, GIST, QUESTION = -1, 0, 1, 2, 3
 
 
-def packed_mask(segments: torch.Tensor, *, see_context: bool) -> torch.Tensor:
+def packed_mask(
+    segments: torch.Tensor, *, see_context: bool, see_before: bool = True
+) -> torch.Tensor:
     """Build the mask of a batch of packed sequences.
 
     Args:
         segments: what each token is, (batch, tokens): PADDING, BEFORE, CONTEXT, GIST, or
             QUESTION + m for question and answer m.
         see_context: whether questions see the context too (the full-context model).
+        see_before: whether they see what stands before the context.
 
     Returns:
         bool (batch, 1, tokens, tokens), True = the row may attend to the column. Rows of
@@ -35,7 +38,9 @@ def packed_mask(segments: torch.Tensor, *, see_context: bool) -> torch.Tensor:
     tokens = segments.shape[1]
     row, column = segments[:, :, None], segments[:, None, :]  # (batch, tokens, 1), (.., 1, tokens)
     causal = torch.ones(tokens, tokens, dtype=torch.bool, device=segments.device).tril()
-    shared = (column == BEFORE) | (column == GIST)
+    shared = column == GIST
+    if see_before:
+        shared = shared | (column == BEFORE)
     if see_context:
         shared = shared | (column == CONTEXT)
     allowed = shared | (row < QUESTION) | (row == column)  # (batch, tokens, tokens)
