@@ -8,57 +8,39 @@ whole file is checked before the first sample is given out, and every error name
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scoring import normalize
-from harness.api import Question, Sample
+from benchmarks.formats import Entry, Format, Paragraph
+from benchmarks.formats._lines import read_lines
+from benchmarks.scoring import exact_match, f1, normalize
+from harness.api import Question
 from harness.errors import UserError
 
 _TYPES: dict[type, str] = {str: "text", list: "a list", dict: "an object"}
 
 
-def read_samples(path: Path, *, max_new_tokens: int) -> list[Sample]:
-    """Return the samples of a JSONL file, in its order.
+def read(path: Path) -> list[Entry]:
+    """Return the contexts of a JSONL file with their questions, in its order.
 
     Raises:
         UserError: the file cannot be read or is empty, or a line is not as described.
     """
-    samples: list[Sample] = []
+    entries: list[Entry] = []
     seen: dict[str, int] = {}
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         where = f"{path} line {number}"
-        sample = _sample(where, _parse(where, line), max_new_tokens)
-        if sample.id in seen:
+        entry = _entry(where, _parse(where, line))
+        if entry.id in seen:
             raise UserError(
-                f"{where}: id {sample.id!r} was given in line {seen[sample.id]} already. "
+                f"{where}: id {entry.id!r} was given in line {seen[entry.id]} already. "
                 "Give every context its own id."
             )
-        seen[sample.id] = number
-        samples.append(sample)
-    if not samples:
+        seen[entry.id] = number
+        entries.append(entry)
+    if not entries:
         raise UserError(f"{path} is empty. Give one JSON object per line, one per context.")
-    return samples
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, numbered from 1."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserError(f"cannot read {path}: {reason}. Give the path of a JSONL file.") from error
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path} line {number}: byte {error.start + 1} is not UTF-8. "
-                "Save the file as UTF-8 text."
-            ) from error
-        if text.strip():
-            yield number, text
+    return entries
 
 
 def _parse(where: str, line: str) -> dict[str, Any]:
@@ -76,8 +58,8 @@ def _parse(where: str, line: str) -> dict[str, Any]:
     return row
 
 
-def _sample(where: str, row: dict[str, Any], max_new_tokens: int) -> Sample:
-    sample_id = _text(where, row, "id")
+def _entry(where: str, row: dict[str, Any]) -> Entry:
+    entry_id = _text(where, row, "id")
     context = _text(where, row, "context")
     listed = _field(where, row, "questions", list)
     if not listed:
@@ -91,7 +73,7 @@ def _sample(where: str, row: dict[str, Any], max_new_tokens: int) -> Sample:
         if question.id in questions:
             raise UserError(f"{here}: id {question.id!r} is given twice in this line.")
         questions[question.id] = question
-    return Sample(sample_id, context, tuple(questions.values()), max_new_tokens)
+    return Entry(entry_id, (Paragraph(context),), tuple(questions.values()))
 
 
 def _question(where: str, row: dict[str, Any]) -> Question:
@@ -144,3 +126,13 @@ def _name(value: object) -> str:
     if isinstance(value, bool):
         return "true or false"
     return _TYPES.get(type(value), "a number")
+
+
+FORMAT = Format(
+    title="your own contexts and questions",
+    licence="yours",
+    source="your own JSONL",
+    read=read,
+    metrics={"f1": f1, "exact_match": exact_match},
+    slice_names=("kind",),
+)

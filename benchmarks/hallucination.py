@@ -7,13 +7,13 @@ they can happen.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
-from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.abstention import abstained
 from benchmarks.collection import Choice, Collection, Template
-from benchmarks.datafile import read_samples
+from benchmarks.dataset import Dataset
 from benchmarks.lexicon import Split
 from benchmarks.scoring import contains
 from benchmarks.unsupported import unsupported
@@ -25,7 +25,8 @@ class Hallucination:
     """Questions about documents, half of them unanswerable.
 
     Args:
-        data: a JSONL file of your own contexts and questions; the options of generated documents
+        data: a JSONL file of your own contexts and questions, or PREFIX:FILE for a data set in
+            its published layout (`gist-bench list --data`); the options of generated documents
             (all but `max_new_tokens`) are then without effect.
         split: `test`, or `train` with other names, values, filler and documents.
         documents: number of documents; none: without end, for training.
@@ -46,7 +47,7 @@ class Hallucination:
     )
     slice_names: ClassVar[tuple[str, ...]] = ("answerable", "kind", "template")
 
-    data: Path | None = None
+    data: str | None = None
     split: Split = "test"
     documents: int | None = 20
     questions: int | None = 8
@@ -62,13 +63,14 @@ class Hallucination:
         self._choice()
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens={self.max_new_tokens} must be at least 1")
-        if self.data is not None:
-            read_samples(self.data, max_new_tokens=self.max_new_tokens)
+        if self._dataset is not None:
+            names = ("answerable", *self._dataset.format.slice_names)
+            object.__setattr__(self, "slice_names", names)
 
     def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:  # noqa: ARG002
         """Yield one document at a time with its questions."""
-        if self.data is not None:
-            samples = read_samples(self.data, max_new_tokens=self.max_new_tokens)
+        if self._dataset is not None:
+            samples = self._dataset.samples(max_new_tokens=self.max_new_tokens)
             yield from (replace(s, questions=_marked(s.questions)) for s in samples)
             return
         choice = self._choice()
@@ -101,6 +103,10 @@ class Hallucination:
             }
         right = contains(answer, question.targets)
         return {"accuracy": right, "false_refusal": float(silent and not right), **common}
+
+    @cached_property
+    def _dataset(self) -> Dataset | None:
+        return None if self.data is None else Dataset.open(self.data)
 
     def _documents(self) -> Collection:
         return Collection(self.split, self.documents, self.people, self.facts, self.filler)

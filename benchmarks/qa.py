@@ -6,13 +6,13 @@ frequent). Documents are written for this project, or come from a person's own f
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import ClassVar
 
+from benchmarks import datafile
 from benchmarks.collection import Choice, Collection, Template
-from benchmarks.datafile import read_samples
+from benchmarks.dataset import Dataset
 from benchmarks.lexicon import Split
-from benchmarks.scoring import exact_match, f1
 from harness.api import Question, Sample, Tokenizer
 
 
@@ -21,8 +21,9 @@ class Qa:
     """Questions about documents.
 
     Args:
-        data: a JSONL file of your own contexts and questions; the options of generated documents
-            (all but `max_new_tokens`) are then without effect.
+        data: a JSONL file of your own contexts and questions, or PREFIX:FILE for a data set in
+            its published layout (`gist-bench list --data`), scored by its own metrics; the options
+            of generated documents (all but `max_new_tokens`) are then without effect.
         split: `test`, or `train` with other names, values, filler and documents.
         documents: number of documents; none: without end, for training.
         questions: questions per document, the kinds in turn; none: all that it can answer.
@@ -36,7 +37,7 @@ class Qa:
     metrics: ClassVar[tuple[str, ...]] = ("f1", "exact_match")
     slice_names: ClassVar[tuple[str, ...]] = ("kind", "template")
 
-    data: Path | None = None
+    data: str | None = None
     split: Split = "test"
     documents: int | None = 20
     questions: int | None = 8
@@ -52,13 +53,15 @@ class Qa:
         self._choice()
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens={self.max_new_tokens} must be at least 1")
-        if self.data is not None:
-            read_samples(self.data, max_new_tokens=self.max_new_tokens)
+        if self._dataset is not None:
+            # What a data set is scored by is known when it is named, not before.
+            object.__setattr__(self, "metrics", tuple(self._dataset.format.metrics))
+            object.__setattr__(self, "slice_names", self._dataset.format.slice_names)
 
     def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:  # noqa: ARG002
         """Yield one document at a time with its questions."""
-        if self.data is not None:
-            yield from read_samples(self.data, max_new_tokens=self.max_new_tokens)
+        if self._dataset is not None:
+            yield from self._dataset.samples(max_new_tokens=self.max_new_tokens)
             return
         choice = self._choice()
         for sample_id, document in self._documents().write("qa", seed):
@@ -67,11 +70,13 @@ class Qa:
                 yield Sample(sample_id, document.text, tuple(asked), self.max_new_tokens)
 
     def score(self, question: Question, answer: str, context: str) -> Mapping[str, float]:  # noqa: ARG002
-        """Return `f1` and `exact_match` as SQuAD defines them; see `benchmarks.scoring`."""
-        return {
-            "f1": f1(answer, question.targets),
-            "exact_match": exact_match(answer, question.targets),
-        }
+        """Return the metrics of the data set, SQuAD's for all others; see `benchmarks.scoring`."""
+        metrics = self._dataset.format.metrics if self._dataset else datafile.FORMAT.metrics
+        return {name: metric(answer, question.targets) for name, metric in metrics.items()}
+
+    @cached_property
+    def _dataset(self) -> Dataset | None:
+        return None if self.data is None else Dataset.open(self.data)
 
     def _documents(self) -> Collection:
         return Collection(self.split, self.documents, self.people, self.facts, self.filler)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.datafile import read_samples
+from benchmarks.dataset import Dataset
 from benchmarks.hallucination import Hallucination
 from benchmarks.qa import Qa
+from harness.api import Sample
 from harness.errors import UserError
 from tests.fake_tokenizers import WordTokenizer
 from tests.squad import EXCERPT, answers, predictions, write_data_file
@@ -31,6 +32,11 @@ def written(folder: Path, *lines: dict[str, Any] | str | bytes) -> Path:
     return path
 
 
+def samples_of(path: Path) -> list[Sample]:
+    """Return the samples of a file."""
+    return list(Dataset.open(str(path)).samples(max_new_tokens=9))
+
+
 def question(**changes: Any) -> dict[str, Any]:
     """Return a good line whose first question has other fields; None removes one."""
     fields = {**GOOD["questions"][0], **changes}  # type: ignore[dict-item]  # it is a dict
@@ -39,7 +45,7 @@ def question(**changes: Any) -> dict[str, Any]:
 
 def test_line_becomes_a_sample(tmp_path: Path) -> None:
     """Context, questions, answers and kinds arrive as they were written."""
-    (sample,) = read_samples(written(tmp_path, GOOD), max_new_tokens=9)
+    (sample,) = samples_of(written(tmp_path, GOOD))
     assert (sample.id, sample.context, sample.max_new_tokens) == ("a", "Ada lives in Rome.", 9)
     first, second = sample.questions
     assert (first.id, first.text, first.targets) == ("1", "Where does Ada live?", ("Rome",))
@@ -51,14 +57,14 @@ def test_blank_lines_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Pa
     """What editors and other systems add to a file is no mistake."""
     line = json.dumps(GOOD, ensure_ascii=False).replace("Ada", "Zoë").encode()
     path = written(tmp_path, b"\xef\xbb\xbf" + line + b"\r", "", "  \r")
-    (sample,) = read_samples(path, max_new_tokens=9)
+    (sample,) = samples_of(path)
     assert sample.context == "Zoë lives in Rome."
 
 
 def test_line_separators_inside_a_text_do_not_end_the_line(tmp_path: Path) -> None:
     """U+2028 may stand unescaped in JSON; only a line feed ends a line."""
     line = json.dumps({**GOOD, "context": "one\u2028two"}, ensure_ascii=False)
-    (sample,) = read_samples(written(tmp_path, line), max_new_tokens=9)
+    (sample,) = samples_of(written(tmp_path, line))
     assert sample.context == "one\u2028two"
 
 
@@ -98,7 +104,7 @@ def test_mistake_is_told_in_one_line_with_its_place(
     """A wrong line stops the reading and is named with its number."""
     path = written(tmp_path, GOOD, line)
     with pytest.raises(UserError) as caught:
-        read_samples(path, max_new_tokens=9)
+        samples_of(path)
     told = str(caught.value)
     assert message in told
     assert str(path) in told
@@ -111,28 +117,28 @@ def test_empty_file_is_a_mistake(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "data.jsonl"
     path.write_bytes(content)
     with pytest.raises(UserError, match="is empty"):
-        read_samples(path, max_new_tokens=9)
+        samples_of(path)
 
 
 def test_missing_file_and_folder_are_mistakes(tmp_path: Path) -> None:
     """A path that cannot be read is named with the system's reason."""
     with pytest.raises(UserError, match="No such file"):
-        read_samples(tmp_path / "none.jsonl", max_new_tokens=9)
+        samples_of(tmp_path / "none.jsonl")
     with pytest.raises(UserError, match="directory"):
-        read_samples(tmp_path, max_new_tokens=9)
+        samples_of(tmp_path)
 
 
 @pytest.mark.parametrize("suite", [Qa, Hallucination])
 def test_mistakes_are_found_before_the_run(tmp_path: Path, suite: type[Qa]) -> None:
     """A suite reads its file when it is made, so that nothing is written for a bad one."""
     with pytest.raises(UserError, match="line 1: not JSON"):
-        suite(data=written(tmp_path, "{"))
+        suite(data=str(written(tmp_path, "{")))
 
 
 def test_squad_paragraphs_run_as_a_data_file(tmp_path: Path) -> None:
     """Real SQuAD paragraphs become samples, and published answers score as officially."""
     squad = EXCERPT / "dev-v2.0.excerpt.json"
-    suite = Qa(data=write_data_file(squad, tmp_path / "squad.jsonl"))
+    suite = Qa(data=str(write_data_file(squad, tmp_path / "squad.jsonl")))
     samples = list(suite.samples(WordTokenizer(), seed=0))
     said = predictions(EXCERPT / "predictions-v2.0.excerpt.json")
     scores = [
@@ -151,7 +157,7 @@ def test_squad_paragraphs_run_as_a_data_file(tmp_path: Path) -> None:
 def test_squad_paragraphs_show_hallucinations(tmp_path: Path) -> None:
     """On SQuAD 2.0 the published answers invent, abstain and refuse as often as counted by hand."""
     squad = EXCERPT / "dev-v2.0.excerpt.json"
-    suite = Hallucination(data=write_data_file(squad, tmp_path / "squad.jsonl"))
+    suite = Hallucination(data=str(write_data_file(squad, tmp_path / "squad.jsonl")))
     said = predictions(EXCERPT / "predictions-v2.0.excerpt.json")
     sums: dict[str, float] = {}
     marks = []

@@ -53,8 +53,8 @@ _seed = click.option("--seed", type=int, default=0, show_default=True, help="Dec
     "--data",
     "data",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="A JSONL file of contexts and questions, as the suite qa reads it.",
+    metavar="FILE",
+    help="Contexts and questions as the suite qa reads them: JSONL, or PREFIX:FILE.",
 )
 @click.option("--suite", "suites", multiple=True, metavar="SPEC", help="e.g. qa,split=train")
 @_output
@@ -84,7 +84,7 @@ _seed = click.option("--seed", type=int, default=0, show_default=True, help="Dec
 def train_gist(
     *,
     model: str,
-    data: tuple[Path, ...],
+    data: tuple[str, ...],
     suites: tuple[str, ...],
     output: Path,
     config: Path | None,
@@ -213,12 +213,12 @@ def _fill(cls: type[Recipe], settings: Mapping[str, Any]) -> Recipe:
 
 
 def _sources(
-    settings: Mapping[str, Any], data: Sequence[Path], suites: Sequence[str]
+    settings: Mapping[str, Any], data: Sequence[str], suites: Sequence[str]
 ) -> dict[str, str]:
     """Return every source's spec by name: those of the YAML file, then the command line's."""
     named = dict(settings.get("sources", {}))
     for path in data:
-        named[path.stem] = str(Spec("qa", {"data": str(path)}))
+        named[Path(path).stem] = str(Spec("qa", {"data": path}))
     for text in suites:
         named[text] = text
     return named

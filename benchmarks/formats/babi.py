@@ -1,0 +1,75 @@
+"""bAbI (arXiv 1502.05698): stories of short sentences with questions between them.
+
+    1 Mary moved to the bathroom.
+    2 John went to the hallway.
+    3 Where is Mary?<TAB>bathroom<TAB>1
+
+A number of 1 begins a new story, and the last column names the sentences that prove the answer. A
+question is asked of what was told so far, so every question has a context of its own; its id is
+`story.question`, and the questions of a story are not independent of each other.
+"""
+
+import re
+from pathlib import Path
+
+from benchmarks.formats._format import Entry, Format, Paragraph
+from benchmarks.formats._lines import read_lines
+from benchmarks.scoring import exact_match
+from harness.api import Question
+from harness.errors import UserError
+
+_LINE = re.compile(r"(\d{1,9}) (.*\S)\s*\Z")
+
+
+def read(path: Path) -> list[Entry]:
+    """Return one entry per question, in the order of the file."""
+    entries: list[Entry] = []
+    story, asked, previous = 0, 0, 0
+    told: dict[int, str] = {}  # sentences of the story by their numbers
+    for at, line in read_lines(path):
+        where = f"{path} line {at}"
+        parts = _LINE.match(line)
+        if parts is None:
+            raise UserError(f"{where}: does not start with a number. Give a file of bAbI.")
+        number, text = int(parts[1]), parts[2]
+        if number == 1:
+            story, asked, told = story + 1, 0, {}
+        elif number != previous + 1 or not story:
+            raise UserError(
+                f"{where}: number {number} follows {previous}. A story counts from 1; "
+                "lines are missing here."
+            )
+        previous = number
+        if "\t" not in text:
+            told[number] = text
+            continue
+        asked += 1
+        entries.append(_entry(where, f"{story}.{asked}", told, text))
+    if not entries:
+        raise UserError(f"{path} holds no question. Give a file of bAbI.")
+    return entries
+
+
+def _entry(where: str, name: str, told: dict[int, str], text: str) -> Entry:
+    question, answer, *proof = (part.strip() for part in text.split("\t"))
+    if len(proof) > 1 or not question or not answer:
+        raise UserError(f"{where}: is no question, answer and numbers of sentences between tabs.")
+    numbers = " ".join(proof).split()
+    unknown = [n for n in numbers if not n.isdecimal() or int(n) not in told]
+    if unknown:
+        raise UserError(f"{where}: sentence {unknown[0]!r} is not told before the question.")
+    if not told:
+        raise UserError(f"{where}: nothing is told before the question.")
+    support = tuple(told[int(n)] for n in numbers)
+    context = tuple(Paragraph(sentence) for sentence in told.values())
+    return Entry(name, context, (Question("q", question, (answer,), support=support),))
+
+
+FORMAT = Format(
+    title="bAbI tasks: stories that need one or more facts",
+    licence="CC BY 3.0",
+    source="https://research.facebook.com/downloads/babi/",
+    read=read,
+    metrics={"exact_match": exact_match},
+    separator=" ",
+)
