@@ -10,11 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gist.errors import GistError
 from gist.layout import GistPlan
-from gist.model import LanguageModel
+
+if TYPE_CHECKING:
+    from gist.model import LanguageModel  # torch, which reading a card does without
 
 REFERENCE_ADAPTER = Path(__file__).parent / "reference" / "adapter"
 CARD = "gist.json"
@@ -66,7 +68,7 @@ def file_hash(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_base(card: Card, lm: LanguageModel, folder: Path) -> None:
+def check_base(card: Card, lm: "LanguageModel", folder: Path) -> None:
     """Refuse an adapter of another model, or of other prompt pieces.
 
     Raises:
