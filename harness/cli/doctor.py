@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from harness.api import PROMPT
+from harness.cli.model_options import device_option, dtype_option, model_option
 from harness.cli.needs import Format, Place, as_size, compute_needs, needs_table, weights_bytes
 
 if TYPE_CHECKING:
@@ -47,23 +48,13 @@ class Package:
 
 
 @click.command(name="doctor")
-@click.option(
-    "--model",
-    "model_name",
-    metavar="M",
-    default="reference",
-    show_default=True,
-    help="The model whose needs are computed: as for run. Its weights are not loaded.",
-)
-@click.option("--device", metavar="D", help="cpu, cuda or mps. Default: cuda if there is one.")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
-    help="Type of the weights. Default: bfloat16 on cuda, else float32.",
-)
+@model_option
+@device_option
+@dtype_option
 def command(*, model_name: str, device: str | None, dtype: str | None) -> None:
     """Show what is installed, which device there is, and what fits into its memory.
 
+    What a model needs is computed; its weights are not loaded.
     Exits with 1 when something that is required is missing.
 
     \b

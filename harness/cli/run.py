@@ -4,12 +4,10 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from harness.api import Model
+from harness.cli.model_options import load, model_options
 
 
 @click.command(name="run")
@@ -27,21 +25,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="A backend: name,option=value,... Give it again for more. Default: every backend.",
 )
-@click.option(
-    "--model",
-    "model_name",
-    metavar="M",
-    default="reference",
-    show_default=True,
-    help="The reference model, a folder, a hub id, or shape:NAME for costs alone.",
-)
-@click.option("--device", metavar="D", help="cpu, cuda or mps. Default: cuda if there is one.")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
-    help="Type of the weights. Default: bfloat16 on cuda, else float32.",
-)
-@click.option("--load-in-4bit", is_flag=True, help="NF4 weights with double quantisation.")
+@model_options
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Samples for each suite.")
 @click.option(
     "--batch-size",
@@ -94,7 +78,7 @@ def command(
 
     # Before the model: a typing mistake should not wait for it.
     chosen_suites, chosen_backends = choose_suites(suites), choose_backends(backends)
-    model = _load_model(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit)
+    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit)
     settings = Settings(seed=seed, limit=limit, batch_size=batch_size)
     plan = make_plan(model, chosen_suites, chosen_backends, settings)
     try:
@@ -104,21 +88,6 @@ def command(
         click.echo("\nWhat is done is kept: the same command goes on from there.", err=True)
         raise
     _print_tables(folder)
-
-
-def _load_model(name: str, *, device: str | None, dtype: str | None, load_in_4bit: bool) -> "Model":
-    from gist.loading import load_model  # torch and transformers: seconds
-    from harness.api import PROMPT
-
-    return load_model(
-        name,
-        head=PROMPT.head,
-        between=PROMPT.between,
-        tail=PROMPT.tail,
-        device=device,
-        dtype=dtype,
-        load_in_4bit=load_in_4bit,
-    )
 
 
 def _print_tables(folder: Path) -> None:
