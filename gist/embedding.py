@@ -53,14 +53,18 @@ def add_gist_rows(model: PreTrainedModel, rows: int, *, seed: int) -> GistEmbedd
     base = model.get_input_embeddings()
     assert isinstance(base, nn.Embedding), "the model has gist rows already"
     embedding = GistEmbedding(base, rows)
-    weight = base.weight.detach().float()  # (vocabulary, hidden)
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(rows, weight.shape[1], generator=generator).to(weight.device)
-    drawn = weight.mean(dim=0) + noise * weight.std(dim=0)
-    with torch.no_grad():
-        embedding.gist_rows.weight.copy_(drawn)
+    draw_rows(embedding.gist_rows.weight, like=base.weight, seed=seed)
     model.set_input_embeddings(embedding)
     return embedding
+
+
+@torch.no_grad()
+def draw_rows(rows: torch.Tensor, *, like: torch.Tensor, seed: int) -> None:
+    """Fill `rows` (rows, hidden) with draws from N(mean, variance) of `like` per dimension."""
+    weight = like.detach().float()  # (vocabulary, hidden)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(rows.shape, generator=generator).to(weight.device)
+    rows.copy_(weight.mean(dim=0) + noise * weight.std(dim=0))
 
 
 def remove_gist_rows(model: PreTrainedModel, embedding: GistEmbedding) -> None:
