@@ -1,23 +1,27 @@
 """What is trained on, in stages: each goes on until it is passed or its steps are used up.
 
-Batches are pure functions of (seed, step, stage): a run that was stopped goes on from three
+Batches are pure functions of (seed, number, stage): a run that was stopped goes on from a few
 small numbers, and no generator has to be wound forward.
 """
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch.utils.data import IterableDataset
 
 from gist.collator import Example
+from gist.compress import gists_for
+from gist.errors import GistError
 from gist.prompt import TextTokenizer
 
 Item = tuple[str, Sequence[tuple[str, str]]]
 """A context and its (question, answer) pairs, as text."""
 Source = Callable[[int], Iterator[Item]]
 """Gives an endless, or long, stream of items for a seed."""
+CUE_TOKENS, TOLD_TOKENS = 6, 24  # of a snippet: what is given, and what has to be told
+PASSED_OVER = 1000  # contexts too long for a stage, in a row, before it is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,11 @@ class Stage:
     pass_at: float = 2.0  # share of answers right on fresh batches of every source; 2: never
     batch_tokens: int = 8192
     questions: int = 12  # per context
-    ratios: tuple[float, ...] = ()  # context tokens per gist, drawn per batch; none: no gists
+    ratios: tuple[float, ...] = ()  # context tokens per gist, drawn per batch
+    tokens: tuple[int, ...] = ()  # gists of a context, drawn per batch, instead of ratios
+    plain: float = 0.0  # share of the batches that are not compressed
+    snippets: int = 0  # pieces of each context to be told from its gists
+    max_context_tokens: int | None = None  # longer contexts are passed over
     bare: tuple[str, ...] = ()  # sources whose answers continue the questions directly
     lr: tuple[float, float] = (1.0, 1.0)  # factor of the learning rate at the start and end
 
@@ -38,6 +46,33 @@ class Stage:
         """Refuse a stage that has nothing to draw from."""
         if not self.sources or self.max_steps < 1:
             raise ValueError(f"stage {self.name!r} needs sources and at least one step")
+        if self.ratios and self.tokens:
+            raise ValueError(f"stage {self.name!r}: give ratios or tokens, not both")
+        if any(ratio < 1 for ratio in self.ratios) or any(count < 1 for count in self.tokens):
+            raise ValueError(f"stage {self.name!r}: ratios and tokens must be at least 1")
+        if not 0 <= self.plain <= 1:
+            raise ValueError(f"stage {self.name!r}: plain={self.plain} must be from 0 to 1")
+
+    @property
+    def compresses(self) -> bool:
+        """Whether any of its batches has gists."""
+        return bool(self.ratios or self.tokens) and self.plain < 1
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What one batch is made of."""
+
+    source: str
+    items: Iterator[Item]
+    ratio: float | None = None
+    tokens: int | None = None
+
+    def gists(self, context_tokens: int) -> int:
+        """Return how many gists a context is given; 0 in a batch that is not compressed."""
+        if self.ratio is None and self.tokens is None:
+            return 0
+        return gists_for(context_tokens, tokens=self.tokens, ratio=self.ratio)
 
 
 @dataclass
@@ -47,6 +82,7 @@ class Progress:
     step: int = 0
     stage: int = 0
     stage_step: int = 0
+    stage_before: int = 0  # the stage one step ago: the next batch was drawn from it
     right: dict[str, float] = field(default_factory=dict)  # moving share of right answers
 
     def state(self) -> dict[str, Any]:
@@ -78,7 +114,7 @@ class Curriculum:
 
     @property
     def stage(self) -> Stage:
-        """The stage that the next batch belongs to."""
+        """The stage that training is in."""
         return self.stages[min(self.progress.stage, len(self.stages) - 1)]
 
     @property
@@ -91,19 +127,27 @@ class Curriculum:
         start, end = self.stage.lr
         return start + (end - start) * min(1.0, self.progress.stage_step / self.stage.max_steps)
 
-    def draw(self, step: int) -> tuple[str, Iterator[Item], float | None]:
-        """Return (source name, items, ratio) for the batch of a step."""
-        rng = random.Random(f"{self.seed}/{self.stage.name}/{step}")
-        names = list(self.stage.sources)
-        name = rng.choices(names, weights=[self.stage.sources[n] for n in names])[0]
-        ratio = rng.choice(self.stage.ratios) if self.stage.ratios else None
-        return name, self.sources[name](rng.getrandbits(31)), ratio
+    def draw(self, number: int, stage: Stage) -> Draw:
+        """Return what the batch of a number is made of."""
+        rng = random.Random(f"{self.seed}/{stage.name}/{number}")
+        names = list(stage.sources)
+        name = rng.choices(names, weights=[stage.sources[n] for n in names])[0]
+        ratio = rng.choice(stage.ratios) if stage.ratios else None
+        items = self.sources[name](rng.getrandbits(31))
+        tokens = rng.choice(stage.tokens) if stage.tokens else None
+        if stage.plain and rng.random() < stage.plain:
+            return Draw(name, items)
+        return Draw(name, items, ratio, tokens)
 
-    def count(self, source: str, right: float) -> None:
-        """Note a step's share of right answers, and go on to the next stage when it is time."""
+    def note(self, source: str, right: float) -> None:
+        """Note the share of a batch's answers that were right."""
+        old = self.progress.right.get(source, right)
+        self.progress.right[source] = SMOOTHING * old + (1 - SMOOTHING) * right
+
+    def advance(self) -> None:
+        """Count a step, and go on to the next stage when it is time."""
         progress = self.progress
-        old = progress.right.get(source, right)
-        progress.right[source] = SMOOTHING * old + (1 - SMOOTHING) * right
+        progress.stage_before = progress.stage
         progress.step += 1
         progress.stage_step += 1
         seen = [progress.right.get(name, 0.0) for name in self.stage.sources]
@@ -122,50 +166,86 @@ class Batches(IterableDataset[tuple[str, list[Example]]]):
         tokenizer: turns texts into ids.
         end_id: the token that ends an answer.
         overhead: tokens per question besides the question and answer themselves.
+        per_step: batches of an optimizer step, over accumulation and processes.
+        ahead: batches that the loader draws before the step in front of them has ended.
     """
 
     curriculum: Curriculum
     tokenizer: TextTokenizer
     end_id: int
     overhead: int
+    per_step: int = 1
+    ahead: int = 1
 
     def __iter__(self) -> Iterator[tuple[str, list[Example]]]:
         """Yield (source name, examples)."""
-        step = self.curriculum.progress.step
+        curriculum = self.curriculum
+        first = curriculum.progress.step * self.per_step
+        number = first
         while True:
-            name, items, ratio = self.curriculum.draw(step)
-            bare = name in self.curriculum.stage.bare
-            yield name, self._batch(items, ratio, random.Random(step), bare=bare)
-            step += 1
+            stage = curriculum.stage
+            if number < first + self.ahead:  # as an uninterrupted run had drawn it
+                stage = curriculum.stages[curriculum.progress.stage_before]
+            drawn = curriculum.draw(number, stage)
+            yield drawn.source, self._batch(drawn, stage, random.Random(number))
+            number += 1
 
-    def _batch(
-        self, items: Iterator[Item], ratio: float | None, rng: random.Random, *, bare: bool
-    ) -> list[Example]:
-        stage = self.curriculum.stage
+    def _batch(self, drawn: Draw, stage: Stage, rng: random.Random) -> list[Example]:
         batch: list[Example] = []
-        widest = 0
-        for item in items:
-            example = replace(self._encode(item, ratio, rng, questions=stage.questions), bare=bare)
+        widest = passed_over = 0
+        bare = drawn.source in stage.bare
+        for item in drawn.items:
+            ids = tuple(self.tokenizer.encode(item[0]))
+            if stage.max_context_tokens and len(ids) > stage.max_context_tokens:
+                passed_over += 1
+                if passed_over == PASSED_OVER and not batch:
+                    break
+                continue
+            example = self.example(ids, item[1], drawn.gists(len(ids)), stage, rng, bare=bare)
             width = len(example.context) + example.gists
             overhead = 0 if bare else self.overhead
             width += sum(len(q) + len(a) + overhead for q, a in example.questions)
+            width += sum(len(cue) + len(told) for cue, told in example.snippets)
             widest = max(widest, width)
             if batch and widest * (len(batch) + 1) > stage.batch_tokens:
                 return batch
             batch.append(example)
-        assert batch, "a source gave no items"
+        if not batch:
+            raise GistError(
+                f"{drawn.source} has no context of at most {stage.max_context_tokens} tokens, "
+                f"which stage {stage.name!r} asks for. Raise max_context_tokens."
+            )
         return batch
 
-    def _encode(
-        self, item: Item, ratio: float | None, rng: random.Random, *, questions: int
+    def example(
+        self,
+        ids: tuple[int, ...],
+        pairs: Sequence[tuple[str, str]],
+        gists: int,
+        stage: Stage,
+        rng: random.Random,
+        *,
+        bare: bool = False,
     ) -> Example:
-        context, pairs = item
+        """Return a context of `ids` with at most the stage's number of questions."""
         encode = self.tokenizer.encode
-        ids = tuple(encode(context))
-        asked = rng.sample(list(pairs), min(questions, len(pairs)))
-        gists = 0 if ratio is None else max(1, round(len(ids) / ratio))
+        if gists > len(ids):
+            raise GistError(
+                f"{gists} gists for a context of {len(ids)} tokens compress nothing. "
+                "Give fewer tokens, or ratios."
+            )
+        asked = rng.sample(list(pairs), min(stage.questions, len(pairs)))
+        snippets = []
+        for _ in range(stage.snippets if gists else 0):
+            start = rng.randrange(max(1, len(ids) - CUE_TOKENS - TOLD_TOKENS))
+            cue = ids[start : start + CUE_TOKENS]
+            told = ids[start + CUE_TOKENS : start + CUE_TOKENS + TOLD_TOKENS]
+            if told:
+                snippets.append((cue, told))
         return Example(
             ids,
             tuple((tuple(encode(q)), (*encode(a), self.end_id)) for q, a in asked),
             gists,
+            bare,
+            tuple(snippets),
         )

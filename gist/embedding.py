@@ -40,9 +40,8 @@ class GistEmbedding(nn.Module):
 
 def first_gist_id(model: PreTrainedModel) -> int:
     """Return the id of gist 0: the number of embeddings of the base model."""
-    table = model.get_input_embeddings()
-    assert isinstance(table, nn.Embedding | GistEmbedding)
-    return table.num_embeddings
+    table: torch.Tensor = model.get_input_embeddings().weight  # (vocabulary, hidden)
+    return len(table)
 
 
 def add_gist_rows(model: PreTrainedModel, rows: int, *, seed: int) -> GistEmbedding:

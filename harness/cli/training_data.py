@@ -1,0 +1,125 @@
+"""What a training is fed: suites and files as plain text for `gist`, with some contexts held back."""
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import plugins
+from harness.api import ABSTENTION, Sample, Suite, Tokenizer
+from harness.errors import UserError
+from harness.spec import Spec, build
+
+if TYPE_CHECKING:
+    from gist.curriculum import Item, Source
+
+HELD_SHARE = 0.1  # most of a file's contexts that are held back
+FEWEST = 10  # a file of fewer contexts is trained on whole
+HELD_SEED = 2**31  # of suites without end; training draws smaller seeds
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A source for training, and contexts of it that training never sees."""
+
+    source: "Source"
+    held: "Sequence[Item]"
+    contexts: int | None  # of a file; None: without end
+
+
+def feed(text: str, tokenizer: Tokenizer, *, hold: int) -> Feed:
+    """Return what a suite gives to training.
+
+    A suite over a file has the same samples whatever the seed: they are shuffled by it, and some
+    are held back, whole stories or documents at a time (the part of an id before its last dot).
+
+    Args:
+        text: a suite's spec.
+        tokenizer: of the model that is trained.
+        hold: most contexts to hold back.
+
+    Raises:
+        UserError: there is nothing to learn in it.
+    """
+    suite = build_suite(text)
+    if getattr(suite, "data", None) is None:
+        held = list(islice(_items(suite, tokenizer, HELD_SEED), hold))
+        return Feed(lambda seed: _items(suite, tokenizer, seed), held, None)
+    samples = list(suite.samples(tokenizer, 0))
+    if not any(question.targets for sample in samples for question in sample.questions):
+        raise UserError(f"{text} has no question that its contexts answer: nothing can be learnt.")
+    held_samples = _held_back(samples, hold)
+    names = {sample.id for sample in held_samples}
+    kept = [item for sample in samples if sample.id not in names for item in _item(sample)]
+
+    def shuffled(seed: int) -> "Iterator[Item]":
+        return iter(random.Random(seed).sample(kept, len(kept)))
+
+    return Feed(shuffled, [item for s in held_samples for item in _item(s)], len(kept))
+
+
+def data_hash(named: Mapping[str, str]) -> str:
+    """Return a hash of the sources: their options, and the bytes of the files they read."""
+    digest = hashlib.sha256()
+    for name, text in sorted(named.items()):
+        digest.update(f"{name}={text}\n".encode())
+        data = getattr(build_suite(text), "data", None)
+        path = Path(
+            str(data).rpartition(":")[2] if data and not Path(str(data)).exists() else data or ""
+        )
+        if path.is_file():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def texts(text: str, count: int) -> Iterator[str]:
+    """Yield the texts of a suite's first samples, before there is a tokenizer."""
+    for context, pairs in islice(_items(build_suite(text), _Words(), 0), count):
+        yield context
+        yield from chain(*pairs)
+
+
+def build_suite(text: str) -> Suite:
+    """Return the suite of a spec."""
+    spec = Spec.parse(text)
+    suite: Suite = build(plugins.load(plugins.SUITES, spec.name), spec)
+    return suite
+
+
+def _held_back(samples: Sequence[Sample], hold: int) -> list[Sample]:
+    """Return the samples to hold back: whole groups, so that no part of a story is trained on."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.id.rpartition(".")[0] or sample.id, []).append(sample)
+    if len(groups) < FEWEST:
+        groups = {sample.id: [sample] for sample in samples}
+    wanted = min(hold, int(len(samples) * HELD_SHARE)) if len(groups) >= FEWEST else 0
+    held: list[Sample] = []
+    for name in random.Random(0).sample(sorted(groups), len(groups)):
+        if len(held) + len(groups[name]) <= wanted:
+            held += groups[name]
+    return held
+
+
+def _items(suite: Suite, tokenizer: Tokenizer, seed: int) -> "Iterator[Item]":
+    for sample in suite.samples(tokenizer, seed):
+        yield from _item(sample)
+
+
+def _item(sample: Sample) -> "Iterator[Item]":
+    pairs = [(q.text, q.targets[0] if q.targets else ABSTENTION) for q in sample.questions]
+    if pairs:
+        yield sample.context, pairs
+
+
+class _Words:
+    """Stands in for a tokenizer before there is one: a token is a word."""
+
+    def encode(self, text: str) -> list[int]:
+        return [0] * len(text.split())
+
+    def decode(self, ids: Sequence[int]) -> str:  # noqa: ARG002 - part of the contract
+        return ""
