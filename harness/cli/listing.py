@@ -1,26 +1,51 @@
 """`gist-bench list`: the backends and suites that are installed, with their options."""
 
 import inspect
+import textwrap
 
 import click
 
 
 @click.command(name="list")
-def command() -> None:
+@click.option("--metrics", is_flag=True, help="List what every figure means instead.")
+def command(*, metrics: bool) -> None:
     """List backends and suites with their options and metrics.
 
     \b
-    Example:
+    Examples:
       gist-bench list
+      gist-bench list --metrics
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness import plugins
 
+    if metrics:
+        click.echo(_metrics(), nl=False)
+        return
     click.echo("Backends (--backend name,option=value,...)")
     for name in plugins.names(plugins.BACKENDS):
         click.echo(_described(plugins.BACKENDS, name, given=1))
     click.echo("\nSuites (--suite name,option=value,...)")
     for name in plugins.names(plugins.SUITES):
         click.echo(_described(plugins.SUITES, name, given=0))
+
+
+def _metrics() -> str:
+    """Return what every figure means, in paragraphs of the terminal's usual width."""
+    from harness.metrics import METRICS
+
+    kinds = {"answer": "Answers", "cost": "Costs", "comparison": "Comparisons"}
+    lines: list[str] = []
+    for kind, title in kinds.items():
+        lines += [title]
+        for metric in METRICS.values():
+            if metric.kind == kind:
+                shown = "" if metric.better == "neither" else f", {metric.better} is better"
+                derived = "" if metric.column else "; derived"
+                lines += [f"  {metric.name} ({metric.unit}{shown}{derived})"]
+                about = f"{metric.meaning} Source: {metric.source}."
+                lines += textwrap.wrap(about, 96, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        lines += [""]
+    return "\n".join(lines)
 
 
 def _described(group: str, name: str, *, given: int) -> str:
