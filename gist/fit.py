@@ -80,7 +80,7 @@ def nf4_bytes(elements: int) -> int:
 
 def kv_bytes_per_entry(config: PretrainedConfig, dtype: torch.dtype) -> int:
     """Return 2 x layers x kv_heads x head_dim x bytes: one KV entry over all layers."""
-    kv_heads, head_dim = _heads(config)
+    kv_heads, head_dim = kv_heads_and_dim(config)
     layers = int(config.get_text_config().num_hidden_layers)
     return 2 * layers * kv_heads * head_dim * dtype.itemsize
 
@@ -103,7 +103,7 @@ def activation_bytes(
         batch: rows.
     """
     text = config.get_text_config()
-    kv_heads, head_dim = _heads(config)
+    kv_heads, head_dim = kv_heads_and_dim(config)
     heads: int = text.num_attention_heads
     columns = past_entries + new_tokens
     feed_forward = 3 * text.intermediate_size + 2 * text.hidden_size  # gate, up, product
@@ -141,7 +141,7 @@ def request_bytes(
     )
 
 
-def _heads(config: PretrainedConfig) -> tuple[int, int]:
+def kv_heads_and_dim(config: PretrainedConfig) -> tuple[int, int]:
     """Return (kv_heads, head_dim); older configurations leave out what follows from the rest."""
     text = config.get_text_config()
     kv_heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
