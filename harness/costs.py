@@ -6,7 +6,8 @@ which is the highest. A sweep over context sizes gets a row per size.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -18,6 +19,10 @@ ASKED = (1, 10, 100)  # questions per context, for the time per question
 HELD = "contexts_held"
 SAMPLE = ["run", "context"]  # of one suite and backend
 BATCH = [*SAMPLE, "batch_id"]
+BASELINE = "baseline_bytes"
+SIZE = ["context_tokens", HELD, "batch_size"]
+PER_SAMPLE = ["prepare_s", "held_bytes"]  # the same in all rows of a sample
+PER_QUESTION = ["context_entries", "prompt_tokens", "new_tokens"]
 NAN = math.nan
 LEGEND = (
     "Costs: medians over contexts; peak: the highest, weights included. First token: of a context "
@@ -26,8 +31,46 @@ LEGEND = (
 )
 
 
-def cost_tables(section: Section) -> Iterator[Table]:
-    """Yield a table if costs are known: a row per arm, and per size in a suite without metrics."""
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What an arm took; NaN where it is not known."""
+
+    prepare_s: float
+    first_s: float  # to one token of a context already read
+    decode_rate: float  # tokens per second after the first, of one sequence
+    overall_rate: float  # new tokens per second, prepare included
+    question_s: float
+    held_bytes: float
+    peak_bytes: float
+    baseline_bytes: float  # in use before a context was read: weights, and on a CPU the process
+
+    def asked_s(self, times: int) -> float:
+        """Return the time per question of a context that is asked so often, prepare included."""
+        return (self.prepare_s + times * self.question_s) / times
+
+
+def measured(rows: pd.DataFrame) -> Costs:
+    """Return the costs of the rows of one arm (and size)."""
+    samples = rows.drop_duplicates(SAMPLE)
+    first_s, decode_rate = _decoding(rows)
+    peaks = rows[["prepare_peak_bytes", "generate_peak_bytes"]]
+    return Costs(
+        prepare_s=samples["prepare_s"].median(),
+        first_s=first_s,
+        decode_rate=decode_rate,
+        overall_rate=_overall(rows),
+        question_s=question_s(rows),
+        held_bytes=samples["held_bytes"].median(),
+        peak_bytes=peaks.max().max(),
+        baseline_bytes=samples[BASELINE].median() if BASELINE in samples else NAN,
+    )
+
+
+def cost_groups(section: Section) -> tuple[list[str], dict[tuple[str, ...], pd.DataFrame]]:
+    """Return the columns that split an arm's rows (none, or a sweep's), and the rows by them.
+
+    The key of a group is the arm and its value in each of the columns; sizes are in rising order.
+    """
     keys = _keys(section)
     groups = {
         tuple(map(_name, key)): rows
@@ -35,7 +78,13 @@ def cost_tables(section: Section) -> Iterator[Table]:
     }
     arms = {arm: at for at, arm in enumerate(section.arms)}
     ordered = sorted(groups, key=lambda key: (*map(_rank, key[1:]), arms[key[0]]))
-    cells = [_cells(groups[key]) for key in ordered]
+    return keys, {key: groups[key] for key in ordered}
+
+
+def cost_tables(section: Section) -> Iterator[Table]:
+    """Yield a table if costs are known: a row per arm, and per size in a suite without metrics."""
+    keys, groups = cost_groups(section)
+    cells = [_cells(rows) for rows in groups.values()]
     shown = [name for name in cells[0] if any(row[name] != printing.UNKNOWN for row in cells)]
     if not shown:
         return
@@ -46,7 +95,7 @@ def cost_tables(section: Section) -> Iterator[Table]:
     yield Table(
         f"Costs (peak: {', '.join(kinds)})" if kinds else "Costs",
         ("backend", *keys, *shown),
-        tuple((*key, *row) for key, row in zip(ordered, figures, strict=True)),
+        tuple((*key, *row) for key, row in zip(groups, figures, strict=True)),
         () if told else (*_failures(groups), *notices(section.frame)),
         LEGEND,
         keys=1 + len(keys),
@@ -75,29 +124,25 @@ def _name(value: object) -> str:
 
 def _cells(rows: pd.DataFrame) -> Mapping[str, str]:
     """Return the cells of one table row by column; the backend is not among them."""
-    samples = rows.drop_duplicates(SAMPLE)
-    prepare_s = samples["prepare_s"].median()
-    first_s, decoded = _decoding(rows)
-    question_s = _question_s(rows)
-    peak = rows[["prepare_peak_bytes", "generate_peak_bytes"]].max().max()
+    costs = measured(rows)
     errors = ", ".join(error for error in rows["error"].unique() if error)
+    unread = bool(errors) and math.isnan(costs.prepare_s)
     cells = {
-        "prepare": errors if errors and math.isnan(prepare_s) else printing.seconds(prepare_s),
-        "first token": printing.seconds(first_s),
-        "tokens/s": printing.rate(decoded),
-        "overall": printing.rate(_overall(rows)) if first_s > 0 else printing.UNKNOWN,
-        "held": printing.size(samples["held_bytes"].median()),
-        "peak": printing.size(peak),
+        "prepare": errors if unread else printing.seconds(costs.prepare_s),
+        "first token": printing.seconds(costs.first_s),
+        "tokens/s": printing.rate(costs.decode_rate),
+        "overall": printing.rate(costs.overall_rate) if costs.first_s > 0 else printing.UNKNOWN,
+        "held": printing.size(costs.held_bytes),
+        "peak": printing.size(costs.peak_bytes),
     }
     for times in ASKED:
-        each_s = (prepare_s + times * question_s) / times
-        cells[f"asked {times}x"] = printing.seconds(each_s)
+        cells[f"asked {times}x"] = printing.seconds(costs.asked_s(times))
     return cells
 
 
-def _question_s(rows: pd.DataFrame) -> float:
+def question_s(rows: pd.DataFrame) -> float:
     """Return the seconds per question, where most tokens were asked for."""
-    longest = _longest(rows)
+    longest = answeredanswered_longest(rows)
     if longest.empty:
         return NAN
     return float(longest.drop_duplicates(BATCH)["generate_s"].sum() / len(longest))
@@ -105,12 +150,12 @@ def _question_s(rows: pd.DataFrame) -> float:
 
 def _overall(rows: pd.DataFrame) -> float:
     """Return the new tokens per second of reading a context and answering, once each."""
-    longest = _longest(rows)
+    longest = answered_longest(rows)
     rates = longest["new_tokens"] / (longest["prepare_s"] + longest["generate_s"])
     return float(rates.median())
 
 
-def _longest(rows: pd.DataFrame) -> pd.DataFrame:
+def answered_longest(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that were answered and asked for the most tokens."""
     asked = rows[rows["generate_s"].notna()]
     longest: pd.DataFrame = asked[asked["max_new_tokens"] == asked["max_new_tokens"].max()]
@@ -118,26 +163,51 @@ def _longest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _decoding(rows: pd.DataFrame) -> tuple[float, float]:
-    """Return the time of one new token, and the tokens per second of those after it.
-
-    The rate is that of one sequence: a batch of them gives as many times more.
-    """
+    """Return the time of one new token, and the tokens per second of those after it."""
     asked = rows[rows["generate_s"].notna()].drop_duplicates(BATCH)
     first = asked[asked["max_new_tokens"] == 1]
-    if first.empty:
-        return NAN, NAN
-    rates = pd.Series(list(_rates(asked)), dtype=float)
-    return float(first["generate_s"].median()), float(rates.median())
+    return float(first["generate_s"].median()), float(decode_rates(asked).median())
 
 
-def _rates(asked: pd.DataFrame) -> Iterator[float]:
-    """Yield the decode rate between the shortest and the longest answer of each context size."""
-    for _, same in asked.groupby(["context_tokens", HELD, "batch_size"], dropna=False):
+def decode_rates(asked: pd.DataFrame) -> "pd.Series[float]":
+    """Return the decode rate of each context size, `context_tokens, contexts_held, batch_size`.
+
+    It lies between the request for one token and the longest one about a context of that size. The
+    rate is that of one sequence: a batch of them gives as many times more.
+
+    Args:
+        asked: rows with a `generate_s`, one per batch.
+    """
+    rates: dict[tuple[Hashable, ...], float] = {}
+    for size, same in asked.groupby(SIZE, dropna=False):
         times = same.groupby("max_new_tokens")[["new_tokens", "generate_s"]].median()
         one, many = times.iloc[0], times.iloc[-1]
-        if many["generate_s"] > one["generate_s"]:
+        if times.index[0] == 1 and many["generate_s"] > one["generate_s"]:
             more = many["new_tokens"] - one["new_tokens"]
-            yield more / (many["generate_s"] - one["generate_s"])
+            rates[size] = more / (many["generate_s"] - one["generate_s"])
+    index = pd.MultiIndex.from_tuples(list(rates), names=SIZE) if rates else None
+    return pd.Series(rates.values(), index=index, dtype=float)
+
+
+def of_samples(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what each sample cost, a row per `sample_id`; what is not known is NaN.
+
+    Args:
+        rows: the rows of one suite and backend, whole samples of one run.
+    """
+    of_sample = rows.groupby("sample_id", sort=False)
+    batches = rows.drop_duplicates(["sample_id", "batch_id"]).groupby("sample_id", sort=False)
+    costs = of_sample[PER_SAMPLE].first()
+    costs[PER_QUESTION] = of_sample[PER_QUESTION].mean()
+    costs["generate_s"] = batches["generate_s"].sum(min_count=1)
+    costs["question_s"] = costs["generate_s"] / of_sample.size()
+    peaks = of_sample[["prepare_peak_bytes", "generate_peak_bytes"]].max()
+    costs[peaks.columns] = peaks
+    costs["peak_bytes"] = peaks.max(axis=1)
+    costs["first_token_s"] = costs["generate_s"].where(of_sample["max_new_tokens"].max() == 1)
+    spent = costs["prepare_s"] + costs["generate_s"]
+    costs["overall_tokens_per_s"] = of_sample["new_tokens"].sum(min_count=1) / spent
+    return costs
 
 
 def _rank(value: str) -> tuple[float, str]:

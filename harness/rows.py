@@ -2,12 +2,12 @@
 
 Text columns stay text ("None" and "NA" are names like any other), number columns become floats
 with NaN for an empty cell. Columns that tell runs apart are added: two runs on different settings
-are never averaged, and a sample is the same in two runs only if their seeds are. Answers, targets
-and evidence are left on disk. Nothing is counted here.
+are never averaged, and a sample is the same in two runs only if their seeds are. Answers and
+targets are read when they are asked for, evidence is left on disk. Nothing is counted here.
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -38,14 +38,15 @@ MEASURES = (  # between the slices and the metrics
 )
 OUTCOME = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
 TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
-UNREAD = frozenset({"answer", "targets", "evidence"})  # the bulk of a file, and in no table
+ANSWERS = frozenset({"answer", "targets"})  # the bulk of a file, and in no table
+UNREAD = frozenset({"evidence"})  # more than all the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """All rows that were read, and what their columns are.
 
-    `frame` has the columns of records.csv (but for `UNREAD`) and these:
+    `frame` has the columns of records.csv (but for the texts that were not asked for) and these:
         run: number of the file; context: number of the context (the same sample under the same
         seed); question: number of the question among all suites; setup: model and settings.
     """
@@ -54,10 +55,16 @@ class Rows:
     slices: tuple[str, ...]
     metrics: tuple[str, ...]
     notes: tuple[str, ...]  # what the reader of a report should know about the reading
+    folders: tuple[Path, ...] = ()  # of the files that were read
+    facts: tuple[Facts, ...] = ()  # of each file's run
 
 
-def read_rows(paths: Sequence[Path]) -> Rows:
+def read_rows(paths: Sequence[Path], *, answers: bool = False) -> Rows:
     """Read run folders, folders of them, and records.csv files.
+
+    Args:
+        paths: what to read.
+        answers: whether to read answers and targets too, as they stand in the file.
 
     Raises:
         UserError: a path is missing, holds no run, or is no CSV of this tool.
@@ -68,7 +75,7 @@ def read_rows(paths: Sequence[Path]) -> Rows:
     slices: dict[str, None] = {}
     metrics: dict[str, None] = {}
     for number, file in enumerate(files):
-        frame, of_slices, of_metrics = _read_file(file)
+        frame, of_slices, of_metrics = _read_file(file, UNREAD if answers else UNREAD | ANSWERS)
         facts.append(read_facts(file.parent))
         frames.append(frame.assign(run=number))
         slices |= dict.fromkeys(of_slices)
@@ -77,7 +84,14 @@ def read_rows(paths: Sequence[Path]) -> Rows:
     texts = [*TEXTS, *slices]
     frame[texts] = frame[texts].fillna("")  # a slice that another run does not have
     frame, notes = _without_repeats(_numbered(frame, facts))
-    return Rows(frame, tuple(slices), tuple(metrics), (*_told(facts), *notes))
+    return Rows(
+        frame,
+        tuple(slices),
+        tuple(metrics),
+        (*_told(facts), *notes),
+        tuple(file.parent for file in files),
+        tuple(facts),
+    )
 
 
 def _record_files(path: Path) -> Iterator[Path]:
@@ -95,7 +109,7 @@ def _record_files(path: Path) -> Iterator[Path]:
     yield from found
 
 
-def _read_file(file: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
+def _read_file(file: Path, unread: Collection[str]) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Return a file's rows, its slice columns and its metric columns."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -111,7 +125,7 @@ def _read_file(file: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
             StringIO(whole),
             dtype=str,
             keep_default_na=False,
-            usecols=lambda column: column not in UNREAD,
+            usecols=lambda column: column not in unread,
         )
     except pd.errors.ParserError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -121,7 +135,7 @@ def _read_file(file: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
     if frame.empty:
         raise UserError(f"{file} has no rows. Run gist-bench run first, or give another path.")
     for column in frame.columns:
-        if column not in TEXTS and column not in slices:
+        if column not in TEXTS | ANSWERS and column not in slices:
             frame[column] = _numbers(file, frame[column])
     return frame, slices, metrics
 
