@@ -1,0 +1,52 @@
+"""Look at, or change, what every attention of a model is given: after RoPE, in any architecture."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from gist.errors import GistError
+
+Change = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+]
+"""Takes and returns queries, keys and values, each (batch, heads, tokens, head_dim)."""
+
+
+class EachAttention(TorchFunctionMode):
+    """While it is entered, every call of sdpa in this thread goes through `change` first.
+
+    Backward runs elsewhere, so nothing is seen that gradient checkpointing computes again.
+    """
+
+    def __init__(self, change: Change) -> None:
+        super().__init__()
+        self._change = change
+        self._seen = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call `func`, sdpa with changed inputs."""
+        if func is F.scaled_dot_product_attention:
+            self._seen += 1
+            args = (*self._change(*args[:3]), *args[3:])
+        return func(*args, **(kwargs or {}))
+
+    def check_seen(self, layers: int) -> None:
+        """Refuse to say anything of a model whose attentions did not all come by.
+
+        Raises:
+            GistError: other than one call for each of `layers`.
+        """
+        if self._seen != layers:
+            raise GistError(
+                f"{self._seen} of {layers} layers attend through torch's sdpa, and only there can "
+                "attention be looked at. Load the model with attn_implementation sdpa."
+            )
