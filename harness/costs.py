@@ -142,7 +142,7 @@ def _cells(rows: pd.DataFrame) -> Mapping[str, str]:
 
 def question_s(rows: pd.DataFrame) -> float:
     """Return the seconds per question, where most tokens were asked for."""
-    longest = answeredanswered_longest(rows)
+    longest = answered_longest(rows)
     if longest.empty:
         return NAN
     return float(longest.drop_duplicates(BATCH)["generate_s"].sum() / len(longest))
