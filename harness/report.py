@@ -52,9 +52,9 @@ def render(
     page = Page(markdown=markdown, width=width)
     page.add_notes([*([f"Model: {setups[0]}"] if len(setups) == 1 else []), *rows.notes])
     legend: dict[str, None] = {}
-    for setup, suite, section in _sections(rows):
+    for setup, suite, section in sections(rows):
         page.add_heading(suite if len(setups) == 1 else f"{suite} ({setup})")
-        for table in _tables(section, brief=brief):
+        for table in section_tables(section, brief=brief):
             page.add_table(table)
             legend |= dict.fromkeys(table.legend)
     page.add_heading("Reading the tables")
@@ -91,7 +91,7 @@ def regenerated(file: Path) -> str:
     return text
 
 
-def _sections(rows: "Rows") -> Iterator[tuple[str, str, "Section"]]:
+def sections(rows: "Rows") -> Iterator[tuple[str, str, "Section"]]:
     """Yield setup, suite and rows of each section, in the order in which they came."""
     from harness.tables import Section
 
@@ -102,7 +102,7 @@ def _sections(rows: "Rows") -> Iterator[tuple[str, str, "Section"]]:
         yield str(setup), str(suite), Section(frame, slices, metrics)
 
 
-def _tables(section: "Section", *, brief: bool) -> Iterator["Table"]:
+def section_tables(section: "Section", *, brief: bool) -> Iterator["Table"]:
     from harness import contrasts, costs, tables
 
     if section.metrics:
