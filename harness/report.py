@@ -103,6 +103,7 @@ def sections(rows: "Rows") -> Iterator[tuple[str, str, "Section"]]:
 
 
 def section_tables(section: "Section", *, brief: bool) -> Iterator["Table"]:
+    """Yield the tables of a section: answers, what explains them unless `brief`, costs."""
     from harness import contrasts, costs, tables
 
     if section.metrics:
