@@ -34,7 +34,8 @@ class GistEmbedding(nn.Module):
         """Return the embeddings of ids (batch, tokens) as (batch, tokens, hidden)."""
         size = self.base.num_embeddings
         is_gist = ids >= size
-        gists = self.gist_rows((ids - size).clamp(min=0))
+        # The rows are float32 while they learn: cast, or all that follows would be, too.
+        gists = self.gist_rows((ids - size).clamp(min=0)).to(self.base.weight.dtype)
         return torch.where(is_gist[..., None], gists, self.base(ids.masked_fill(is_gist, 0)))
 
 
