@@ -216,7 +216,7 @@ def _ratio_interval(tops: Floats, bottoms: Floats) -> tuple[float | None, float 
             paired=True,
             vectorized=True,
             n_resamples=DRAWS,
-            confidence_level=1 - 2 * _expanded_tail(contexts),
+            confidence_level=1 - 2 * expanded_tail(contexts),
             method="percentile",
             rng=np.random.default_rng(SEED),
         ).confidence_interval
@@ -224,7 +224,7 @@ def _ratio_interval(tops: Floats, bottoms: Floats) -> tuple[float | None, float 
     return (low, high) if math.isfinite(low) and math.isfinite(high) else (None, None)
 
 
-def _expanded_tail(contexts: int) -> float:
+def expanded_tail(contexts: int) -> float:
     """Return the share to cut off at each end so that few contexts cover as a t interval does."""
     t = stdtrit(contexts - 1, (1 + LEVEL) / 2)
     return float(ndtr(-math.sqrt(contexts / (contexts - 1)) * t))
