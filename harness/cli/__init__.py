@@ -26,6 +26,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "report": "harness.cli.report:command",
         "list": "harness.cli.listing:command",  # not `list`: it would hide the built-in here
         "doctor": "harness.cli.doctor:command",
+        "make-qa": "harness.cli.make_qa:command",
         "train-gist": "harness.cli.train:train_gist",
         "train-reference": "harness.cli.train:train_reference",
     }

@@ -1,0 +1,108 @@
+"""Cuts documents into contexts of a number of tokens, at the ends of paragraphs and sentences.
+
+A document is cut into parts of about the same size, so that no small rest is left. A context is
+always verbatim text of its document, and its place there is kept.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from harness.api import Tokenizer
+from harness.makeqa.sentences import Span, split_sentences
+from harness.readers import Document
+
+NEARBY = 0.15  # how far from its place a cut may be moved to the end of a paragraph, of the size
+FILL = 0.95  # room for the cuts that are moved
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A part of a document."""
+
+    id: str
+    source: str  # its document
+    start: int  # in characters of the document's text, as `harness.readers` returns it
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many tokens a context may have."""
+
+    least: int
+    most: int
+
+    def __post_init__(self) -> None:
+        """Refuse limits that leave texts which cannot be cut."""
+        assert 1 <= self.least <= self.most / 2, "halves of what is too long must not be too short"
+
+
+def cut_document(document: Document, tokenizer: Tokenizer, limits: Limits) -> list[Context]:
+    """Return the contexts of a document in order; none if all of it has too few tokens."""
+    text = document.text
+    units = list(_within(text, split_sentences(text), tokenizer, limits.most))
+    starts = [*(unit.start for unit in units), len(text)]
+    sizes = [len(tokenizer.encode(text[a:b])) for a, b in pairwise(starts)]
+    total = [0, *accumulate(sizes)]  # total[i]: tokens before unit i
+
+    def tokens(first: int, end: int) -> int:
+        # The whole may have more tokens than its parts: count it as it will be read.
+        return len(tokenizer.encode(text[units[first].start : units[end - 1].end]))
+
+    contexts: list[Context] = []
+    first = 0
+    while first < len(units):
+        end = _next_cut(units, total, first, limits)
+        while end > first + 1 and tokens(first, end) > limits.most:
+            end -= 1
+        if tokens(first, end) >= limits.least:
+            place = Span(units[first].start, units[end - 1].end)
+            contexts.append(
+                Context(
+                    id=f"{document.source}#{len(contexts) + 1}",
+                    source=document.source,
+                    start=place.start,
+                    end=place.end,
+                    text=text[place.start : place.end],
+                )
+            )
+        first = end
+    return contexts
+
+
+def _next_cut(units: Sequence[Span], total: Sequence[int], first: int, limits: Limits) -> int:
+    """Return before which unit to cut: one in place, at the end of a paragraph if one is near."""
+    rest = total[-1] - total[first]
+    if rest <= limits.most:
+        return len(units)
+    size = rest / -(-rest // int(limits.most * FILL))
+    near = [
+        end
+        for end in range(first + 1, len(units))
+        if abs(total[end] - total[first] - size) <= NEARBY * size
+        and limits.least <= total[end] - total[first] <= limits.most
+    ]
+    if not near:
+        place = range(first + 1, len(units) + 1)
+        return min(place, key=lambda end: abs(total[end] - total[first] - size))
+    paragraphs = [end for end in near if units[end].first]
+    return min(paragraphs or near, key=lambda end: abs(total[end] - total[first] - size))
+
+
+def _within(text: str, units: list[Span], tokenizer: Tokenizer, most: int) -> Iterator[Span]:
+    """Yield the units, those with more than `most` tokens halved between words."""
+    for unit in units:
+        inside = text[unit.start : unit.end]
+        # No token is shorter than a byte: most units need not be counted.
+        if len(inside.encode()) <= most or len(tokenizer.encode(inside)) <= most:
+            yield unit
+            continue
+        middle = len(inside) // 2
+        cut = inside.find(" ", middle) + 1 or inside.rfind(" ") + 1 or middle
+        halves = [
+            Span(unit.start, unit.start + len(inside[:cut].rstrip()), unit.first),
+            Span(unit.start + cut, unit.end),
+        ]
+        yield from _within(text, halves, tokenizer, most)

@@ -1,0 +1,73 @@
+"""What a teacher proposes: questions about a context, not yet checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.makeqa.cutting import Context
+
+KINDS = ("lookup", "global", "reasoning", "unanswerable")
+"""One fact; the whole text; two facts; what the text does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A question with what its teacher takes for the answer and the proof."""
+
+    kind: str
+    question: str
+    answers: tuple[str, ...]  # empty: the text does not say
+    support: tuple[str, ...]  # sentences of the text
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """What came of asking for questions once."""
+
+    items: tuple[Proposal, ...]
+    malformed: int = 0  # parts of the reply that are no question
+
+
+class Proposer(Protocol):
+    """A source of questions about a context."""
+
+    def propose(self, context: Context, wanted: Mapping[str, int]) -> Proposals:
+        """Return questions, as many of each kind as wanted if there are so many.
+
+        Raises:
+            NoReply: none came this time, though one may come another time.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A turn of a talk with a model."""
+
+    role: str  # user or assistant
+    content: str
+
+
+class Teacher(Protocol):
+    """A language model that can be talked to."""
+
+    def ask(self, messages: Sequence[Message]) -> str:
+        """Return what it says next.
+
+        Raises:
+            NoReply: it has said nothing, though it was there.
+            UserError: it cannot be reached, or refuses.
+        """
+        ...
+
+
+class ClosedBook(Protocol):
+    """The target model, asked without the document."""
+
+    def answer_without_document(self, questions: Sequence[str]) -> list[str]:
+        """Return what it says to each question."""
+        ...
+
+
+class NoReply(Exception):
+    """A teacher gave nothing that can be used for this context."""

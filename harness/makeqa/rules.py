@@ -1,0 +1,200 @@
+"""A teacher without a model: questions made of the text itself, by rules.
+
+It needs nothing, gives the same for the same seed, and its answers are right by construction. Its
+questions are plain, and ask for wording more than for meaning: they show that a pipeline works and
+that a model reads; for training data worth the name, take a language model as the teacher.
+
+    lookup        a sentence with a gap for a name, a number or a date; who says a piece of speech;
+                  the value of a constant in source code
+    global        how often a name or word is written; which of three comes first, last, most often
+    reasoning     two sentences joined by a name: the gap of one names it, the other has a number or
+                  another name; a gap, or speech, and how often its name is written; which of two
+                  constants is greater
+    unanswerable  something of a name, or a constant, of which no word is in the text
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from harness.makeqa import code_rules, missing
+from harness.makeqa.checks import holds
+from harness.makeqa.cutting import Context
+from harness.makeqa.global_rules import count_of, global_questions
+from harness.makeqa.mentions import Mention, Reading, Sentence, one_of_each, spellings
+from harness.makeqa.proposals import Proposal, Proposals
+from harness.makeqa.speech import Speech, find_speech
+
+GAP_WORDS = range(8, 31)  # words of a sentence that a gap is made in
+
+T = TypeVar("T")
+Rule = Callable[[Reading, random.Random], Iterable[Proposal]]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A proposer that follows the rules above.
+
+    Args:
+        seed: decides which of all possible questions are asked.
+    """
+
+    seed: int = 0
+
+    def propose(self, context: Context, wanted: Mapping[str, int]) -> Proposals:
+        """Return questions from all over the context, the rules of a kind in turn."""
+        reading = Reading(context.text)
+        rng = random.Random(f"{self.seed}/{context.id}")
+        chosen: list[Proposal] = []
+        for kind, count in wanted.items():
+            chosen += islice(_in_turn(reading, rng, _RULES[kind]), count)
+        return Proposals(tuple(chosen))
+
+
+def _in_turn(reading: Reading, rng: random.Random, rules: Iterable[Rule]) -> Iterator[Proposal]:
+    """Yield one proposal of each rule in turn; none has an answer and proof like an earlier one."""
+    streams = [iter(rule(reading, rng)) for rule in rules]
+    seen: set[object] = set()
+    while streams:
+        for stream in tuple(streams):
+            for proposal in stream:
+                marks = {proposal.question, *proposal.support[:1]}
+                if marks & seen or any(holds(proposal.question, one) for one in proposal.answers
+                                       if proposal.kind != "global"):  # fmt: skip
+                    continue
+                seen |= marks
+                yield proposal
+                break
+            else:
+                streams.remove(stream)
+
+
+def _name_gaps(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+    """The name that is missing in a sentence."""
+    for sentence, name in _gaps(reading, rng):
+        question = f"Which name is missing in this sentence of the text: {sentence.gap(name)}"
+        yield Proposal("lookup", question, (name.text,), (sentence.text,))
+
+
+def _value_gaps(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+    """The number or date that is missing in a sentence."""
+    found = [
+        (sentence, value)
+        for sentence in reading.sentences
+        if len(sentence.text.split()) in GAP_WORDS
+        for value in sentence.values
+        if Counter(one.text for one in sentence.values)[value.text] == 1
+    ]
+    for sentence, value in _shuffled(found, rng):
+        what = "date" if any(map(str.isalpha, value.text)) and " " in value.text else "number"
+        question = f"Which {what} is missing in this sentence of the text: {sentence.gap(value)}"
+        yield Proposal("lookup", question, spellings(value.text), (sentence.text,))
+
+
+def _speakers(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+    """Who says something."""
+    for speech in _shuffled(find_speech(reading), rng):
+        yield Proposal("lookup", speech.question, (speech.speaker,), (speech.support,))
+
+
+def _joined_values(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+    """A gap gives a name; of the other sentences with the name, one has a number."""
+    for sentence, name in _gaps(reading, rng):
+        others = _others(reading, sentence, name)
+        values = [(other, value) for other in others for value in other.values]
+        if not sentence.values and len(values) == 1:
+            other, value = values[0]
+            question = (
+                f"Take the name that is missing here: {sentence.gap(name)} "
+                "Which number or date does the text give in another sentence with that name?"
+            )
+            yield Proposal(
+                "reasoning", question, spellings(value.text), (sentence.text, other.text)
+            )
+
+
+def _joined_names(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+    """A gap gives a name; in the other sentences, it stands beside one other name."""
+    for sentence, name in _gaps(reading, rng):
+        beside = {
+            mention.text: other
+            for other in _others(reading, sentence, name)
+            for mention in other.names
+            if not (holds(mention.text, name.text) or holds(name.text, mention.text))
+        }
+        if len(beside) == 1:
+            ((answer, other),) = beside.items()
+            question = (
+                f"Take the name that is missing here: {sentence.gap(name)} "
+                "Which other name stands beside that name in another sentence of the text?"
+            )
+            yield Proposal("reasoning", question, (answer,), (sentence.text, other.text))
+
+
+def _counted_gaps(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+    """A gap gives a name; how often is it written?"""
+    for sentence, name in _gaps(reading, rng):
+        asked = f"that is missing here: {sentence.gap(name)}"
+        yield from _counted(reading, name.text, asked, sentence.text)
+
+
+def _counted_speakers(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+    """Somebody says something; how often is the name written?"""
+    speeches: list[Speech] = _shuffled(find_speech(reading), rng)
+    for speech in speeches:
+        asked = f"of the one who says \N{LEFT DOUBLE QUOTATION MARK}{speech.words}"
+        yield from _counted(
+            reading, speech.speaker, f"{asked}\N{RIGHT DOUBLE QUOTATION MARK}", speech.support
+        )
+
+
+def _counted(reading: Reading, name: str, asked: str, proof: str) -> Iterator[Proposal]:
+    counted = count_of(reading, name)
+    if counted:
+        answers, support = counted
+        question = f"Take the name {asked} How many times is that name written in the text?"
+        yield Proposal(
+            "reasoning", question, answers, (proof, *(one for one in support if one != proof))
+        )
+
+
+def _gaps(reading: Reading, rng: random.Random) -> list[tuple[Sentence, Mention]]:
+    """Return sentences with a name to leave out, in any order; each gap can be told."""
+    found = [
+        (sentence, name)
+        for sentence, name in one_of_each(reading.sentences)
+        if len(sentence.text.split()) in GAP_WORDS
+    ]
+    return _shuffled(found, rng)
+
+
+def _others(reading: Reading, sentence: Sentence, name: Mention) -> list[Sentence]:
+    """Return the other sentences with a name; none if the text has it outside of prose too."""
+    others = [
+        other
+        for other in reading.sentences
+        if other.text != sentence.text and any(one.text == name.text for one in other.names)
+    ]
+    return others if reading.names[name.text] <= len(others) + 1 else []
+
+
+def _shuffled(found: Iterable[T], rng: random.Random) -> list[T]:
+    items = list(found)
+    return rng.sample(items, len(items))
+
+
+_RULES: Mapping[str, tuple[Rule, ...]] = {
+    "lookup": (_name_gaps, _speakers, _value_gaps, code_rules.values),
+    "global": (global_questions,),
+    "reasoning": (
+        _joined_values,
+        _joined_names,
+        code_rules.comparisons,
+        _counted_speakers,
+        _counted_gaps,
+    ),
+    "unanswerable": (missing.attributes, code_rules.missing_constants),
+}

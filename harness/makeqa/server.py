@@ -1,0 +1,187 @@
+"""A teacher behind an OpenAI-compatible server: vLLM, Ollama, llama.cpp and others.
+
+What passes by itself (429, 5xx, a broken connection, a reply without text) is asked again, with
+growing pauses or the one that the server names. What does not is an error in one line, and the
+same command goes on later. The key is sent to the server and shown nowhere.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from harness.errors import UserError
+from harness.makeqa.proposals import Message, NoReply
+
+_log = logging.getLogger(__name__)
+
+ATTEMPTS = 6
+FIRST_PAUSE_S = 1.0  # doubled each time
+LONGEST_PAUSE_S = 120.0  # a server that wants more is asked another day
+REPLY_TOKENS = 2048  # a dozen questions with proofs; doubled once if a reply is cut off
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class _Passing(Exception):
+    """A fault that may be gone at the next attempt."""
+
+    def __init__(self, message: str, *, pause_s: float | None = None, reached: bool = False):
+        super().__init__(message)
+        self.pause_s = pause_s  # what the server asks for
+        self.reached = reached  # the server works, and its reply holds nothing
+
+
+@dataclass
+class Server:
+    """A model of an OpenAI-compatible server.
+
+    Args:
+        address: `http://host:port/v1#model`.
+        key: sent as a bearer token; empty: none.
+        seed: sent along, for servers that draw.
+        timeout_s: silence of the server after which a request has failed.
+        pause: waits that many seconds.
+    """
+
+    address: str
+    key: str = field(default="", repr=False)
+    seed: int = 0
+    timeout_s: float = 300.0
+    pause: Callable[[float], object] = time.sleep
+
+    def __post_init__(self) -> None:
+        """Take the address apart.
+
+        Raises:
+            UserError: it has no model, or holds a password or a query.
+        """
+        base, _, self._model = self.address.partition("#")
+        try:
+            parts = urlsplit(base)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        else:
+            if "@" in parts.netloc or parts.query:  # not repeated: it may be the key
+                raise UserError(
+                    "the teacher's address holds a user, a password or a query. "
+                    "Put the key into an environment variable and name it with --key-env."
+                )
+        if not host or not self._model:
+            raise UserError(
+                f"teacher {self.address!r} is no address with a model. "
+                "Write http://host:port/v1#model."
+            )
+        self._url = f"{base.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
+        # A proxy cannot reach this machine's own servers.
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(self.timeout_s, connect=min(20.0, self.timeout_s)),
+            headers={"Authorization": f"Bearer {self.key}"} if self.key else {},
+            trust_env=host not in _LOOPBACK,
+        )
+
+    def ask(self, messages: Sequence[Message]) -> str:
+        """Return the model's reply.
+
+        Raises:
+            NoReply: the server works, but every reply to this was without text.
+            UserError: the server cannot be reached, refuses, or is broken.
+        """
+        tokens, said = REPLY_TOKENS, ""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                text, cut_off = self._ask_once(messages, tokens)
+            except _Passing as fault:
+                if attempt == ATTEMPTS:
+                    if fault.reached:
+                        raise NoReply(str(fault)) from fault
+                    raise UserError(
+                        f"the teacher at {self._url} failed {ATTEMPTS} times: {fault}. "
+                        "The same command goes on when it works again."
+                    ) from fault
+                self._wait(fault, attempt)
+                continue
+            if not cut_off or tokens > REPLY_TOKENS:
+                return text
+            tokens, said = 2 * REPLY_TOKENS, text
+        return said
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _wait(self, fault: _Passing, attempt: int) -> None:
+        pause_s = fault.pause_s
+        if pause_s is None:
+            pause_s = FIRST_PAUSE_S * 2 ** (attempt - 1)
+        if pause_s > LONGEST_PAUSE_S:
+            raise UserError(
+                f"the teacher at {self._url} wants a pause of {pause_s:.0f} s. "
+                "Give the same command again after it."
+            ) from fault
+        _log.warning("the teacher: %s. Asking again in %.0f s", fault, pause_s)
+        self.pause(pause_s)
+
+    def _ask_once(self, messages: Sequence[Message], tokens: int) -> tuple[str, bool]:
+        """Return the text of a reply and whether it was cut off."""
+        body = {
+            "model": self._model,
+            "messages": [{"role": turn.role, "content": turn.content} for turn in messages],
+            "temperature": 0,
+            "seed": self.seed,
+            "max_tokens": tokens,
+        }
+        try:
+            response = self._client.post(self._url, json=body)
+        except httpx.RequestError as error:
+            what = self._hide(str(error)) or type(error).__name__
+            raise _Passing(what) from error
+        if response.status_code == 429 or response.status_code >= 500:
+            pause_s = _retry_after_s(response.headers.get("Retry-After", ""))
+            raise _Passing(f"status {response.status_code}", pause_s=pause_s)
+        if response.status_code != 200:
+            raise UserError(
+                f"the teacher at {self._url} refuses with status {response.status_code}: "
+                f"{self._hide(response.text)[:300] or 'no reason given'}"
+            )
+        try:
+            reply = response.json()
+        except ValueError as error:
+            raise _Passing("its reply is no JSON") from error
+        return _text(reply)
+
+    def _hide(self, text: str) -> str:
+        return text.replace(self.key, "***") if self.key else text
+
+
+def _text(reply: Any) -> tuple[str, bool]:
+    """Return the text of a reply in JSON, and whether it was cut off."""
+    try:
+        choice = reply["choices"][0]
+        text, reason = choice["message"]["content"], choice.get("finish_reason")
+    except (LookupError, TypeError, AttributeError) as error:
+        raise _Passing("its reply has no choice", reached=True) from error
+    if not isinstance(text, str) or not text.strip():
+        raise _Passing("its reply has no text", reached=True)
+    return text, reason == "length"
+
+
+def _retry_after_s(header: str) -> float | None:
+    """Return the pause that a Retry-After header asks for: seconds or a date."""
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
