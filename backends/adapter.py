@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Switch = Literal["off", "on"]
 UNTRAINED_ROWS = 64
+RANDOM_SEED = 1_000_003  # of rows drawn anew: no seed that a training begins with
 
 
 def find(lm: "LanguageModel", checkpoint: Path | None) -> Path:
@@ -50,15 +51,36 @@ def attached(lm: "LanguageModel", folder: Path) -> Iterator["Card"]:
 
 
 @contextmanager
-def untrained(lm: "LanguageModel") -> Iterator["GistPlan"]:
-    """Put an adapter onto the model that nobody has trained: right in its costs alone."""
+def untrained(lm: "LanguageModel", checkpoint: Path | None) -> Iterator["GistPlan"]:
+    """Put an adapter onto the model that nobody has trained: right in its costs alone.
+
+    Its gists stand where those of the trained one stand, if there is one.
+    """
     from gist.adapter import LoraOptions, added
+    from gist.checkpoint import read_card
     from gist.layout import GistPlan
 
-    plan = GistPlan(rows=UNTRAINED_ROWS)
-    with translated(), added(lm.model, plan, LoraOptions(), seed=0):
-        lm.model.eval()
-        yield plan
+    with translated():
+        try:
+            plan = read_card(find(lm, checkpoint)).plan
+        except NotReady:
+            plan = GistPlan(rows=UNTRAINED_ROWS)
+        with added(lm.model, plan, LoraOptions(), seed=0):
+            lm.model.eval()
+            yield plan
+
+
+def redraw_gists(lm: "LanguageModel") -> None:
+    """Put random draws in the place of the gist embeddings of the adapter that is on."""
+    from torch import Tensor
+
+    from gist.embedding import draw_rows
+
+    vocabulary = lm.model.get_input_embeddings().weight  # (vocabulary, hidden)
+    assert isinstance(vocabulary, Tensor)
+    for name, parameter in lm.model.named_parameters():
+        if "gist_rows" in name:
+            draw_rows(parameter, like=vocabulary, seed=RANDOM_SEED)
 
 
 def about(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""A context held as KV entries: what full, gist, truncate and closed_book prepare alike.
+"""A context held as KV entries: what full, gist, truncate, mean_pool and closed_book prepare alike.
 
 They differ in which entries are held and in whether the adapter is on while the question is
-answered; asking is the same code for all of them.
+answered; asking is the same code for all of them, and for rag.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,50 @@ def translated() -> Iterator[None]:
         raise UserError(str(error)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question and what stands for its context."""
+
+    question: str
+    context_entries: int  # KV entries that stand for the context, `read` among them
+    read: Sequence[int] = ()  # ids read together with the question, behind the state
+    evidence: tuple[str, ...] = ()  # the parts of the context that were read, if not all
+
+
+def answer(
+    lm: "LanguageModel",
+    state: "KVState",
+    batch: Sequence[Asked],
+    *,
+    max_new_tokens: int,
+    min_new_tokens: int,
+) -> list[Generation]:
+    """Answer a batch of questions behind a state, which stays as it is.
+
+    Raises:
+        ContextTooLong: they need more positions than the model has.
+        OutOfMemory: they need more memory than there is.
+    """
+    from gist.decode import ask
+
+    prompt, encode = lm.prompt, lm.tokenizer.encode
+    rows = [
+        [*asked.read, *prompt.between, *encode(asked.question), *prompt.after] for asked in batch
+    ]
+    with translated():
+        answers = ask(lm, state, rows, max_new_tokens=max_new_tokens, min_new_tokens=min_new_tokens)
+    return [
+        Generation(
+            text=lm.tokenizer.decode(new).strip(),
+            prompt_tokens=state.entries + len(row),
+            context_entries=asked.context_entries,
+            new_tokens=len(new),
+            evidence=asked.evidence,
+        )
+        for asked, row, new in zip(batch, rows, answers, strict=True)
+    ]
+
+
 @dataclass
 class CachedContext:
     """KV entries of a context that has been read once."""
@@ -50,29 +94,14 @@ class CachedContext:
         self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0
     ) -> list[Generation]:
         """Answer the questions in one batch; the entries stay as they are."""
-        from gist.decode import ask
-
-        prompt = self.lm.prompt
-        encode = self.lm.tokenizer.encode
-        rows = [[*prompt.between, *encode(text), *prompt.after] for text in questions]
-        with translated():
-            answers = ask(
-                self.lm,
-                self.state,
-                rows,
-                max_new_tokens=max_new_tokens,
-                min_new_tokens=min_new_tokens,
-            )
-        return [
-            Generation(
-                text=self.lm.tokenizer.decode(answer).strip(),
-                prompt_tokens=self.state.entries + len(row),
-                context_entries=self.context_entries,
-                new_tokens=len(answer),
-                evidence=self.evidence,
-            )
-            for row, answer in zip(rows, answers, strict=True)
-        ]
+        batch = [Asked(text, self.context_entries, (), self.evidence) for text in questions]
+        return answer(
+            self.lm,
+            self.state,
+            batch,
+            max_new_tokens=max_new_tokens,
+            min_new_tokens=min_new_tokens,
+        )
 
     def close(self) -> None:
         """Drop the entries."""

@@ -140,7 +140,7 @@ def merge_chunks(chunks: Sequence[Span], ranked: Sequence[int], *, by_rank: bool
         span = chunks[number]
         if merged and span.start <= merged[-1][1].end:
             best, before = merged.pop()
-            rank, span = min(best, rank), Span(before.start, span.end)
+            rank, span = min(best, rank), Span(before.start, max(before.end, span.end))
         merged.append((rank, span))
     return [span for _, span in (sorted(merged, key=_rank) if by_rank else merged)]
 

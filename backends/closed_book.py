@@ -1,13 +1,13 @@
 """closed_book: no context at all. What a model answers then was not read: the floor."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends import adapter as adapters
-from backends.cached import CachedContext, translated
+from backends.adapter import Switch
+from backends.cached import CachedContext
+from backends.full import Full
 
 if TYPE_CHECKING:
     from gist.model import LanguageModel
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ClosedBook:
-    """The question without its context.
+    """The question without its context: full context, of nothing.
 
     Args:
         model: handed in by the harness.
@@ -24,26 +24,22 @@ class ClosedBook:
     """
 
     model: "LanguageModel"
-    adapter: adapters.Switch = "off"
+    adapter: Switch = "off"
     checkpoint: Path | None = None
-    _open: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
+    _full: Full = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Put the adapter on, if asked for."""
-        self._about = adapters.switch(self._open, self.model, self.adapter, self.checkpoint)
+        self._full = Full(self.model, self.adapter, self.checkpoint)
 
     def prepare(self, context: str) -> CachedContext:  # noqa: ARG002 - the point of this backend
         """Read the prompt's beginning, and nothing of the context."""
-        from gist.decode import read
-
-        with translated():
-            state = read(self.model, self.model.prompt.before)
-        return CachedContext(self.model, state, context_entries=0)
+        return self._full.prepare("")
 
     def describe(self) -> Mapping[str, Any]:
         """Return the adapter's hash, if one is on."""
-        return self._about
+        return self._full.describe()
 
     def close(self) -> None:
         """Take the adapter off."""
-        self._open.close()
+        self._full.close()

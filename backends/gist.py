@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from backends import adapter as adapters
 from backends.cached import CachedContext, translated
+from backends.size import check_size, entries_for
+from harness.api import BUDGET
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,43 +23,45 @@ class Gist:
     Args:
         model: handed in by the harness.
         checkpoint: a folder made by train-gist; by default the one that belongs to the model.
-        tokens: gist tokens for every context.
+        tokens: gist tokens for every context, as far as it and the adapter have room for them.
         ratio: context tokens per gist token, instead of `tokens`; 16 if neither is given.
         untrained: use an adapter that nobody has trained: its costs are right, its answers are not.
+        embeddings: `random` puts draws like those that training began with in the place of the
+            trained gist embeddings, and leaves the rest of the adapter as it is.
     """
 
     model: "LanguageModel"
     checkpoint: Path | None = None
-    tokens: int | None = None
+    tokens: int | None = field(default=None, metadata=BUDGET)
     ratio: float | None = None
     untrained: bool = False
+    embeddings: Literal["trained", "random"] = "trained"
     _open: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Put the adapter on."""
-        if self.tokens is not None and self.ratio is not None:
-            raise ValueError("tokens and ratio say the same thing twice; give one of them")
-        if self.tokens is not None and self.tokens < 1:
-            raise ValueError(f"tokens={self.tokens} must be at least 1")
-        if self.ratio is not None and self.ratio < 1:
-            raise ValueError(f"ratio={self.ratio:g} must be at least 1")
+        check_size(tokens=self.tokens, ratio=self.ratio)
         if self.untrained:
-            self._plan = self._open.enter_context(adapters.untrained(self.model))
+            self._plan = self._open.enter_context(adapters.untrained(self.model, self.checkpoint))
             self._about: dict[str, Any] = {"adapter": "untrained"}
         else:
             folder = adapters.find(self.model, self.checkpoint)
             card = self._open.enter_context(adapters.attached(self.model, folder))
             self._plan = card.plan
             self._about = adapters.about(folder)
+        if self.embeddings == "random":
+            adapters.redraw_gists(self.model)
 
     def prepare(self, context: str) -> CachedContext:
         """Compress the context."""
-        from gist.compress import compress, gists_for
+        from gist.compress import compress
+        from gist.layout import most_gists
 
         ids = self.model.tokenizer.encode(context)
         if not ids:
             raise UserError("an empty context cannot be compressed. Leave it out of the data.")
-        gists = gists_for(len(ids), tokens=self.tokens, ratio=self.ratio)
+        gists = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
+        gists = min(gists, most_gists(len(ids), self._plan))
         with translated():
             state = compress(self.model, ids, gists=gists, plan=self._plan)
         return CachedContext(self.model, state, context_entries=gists)

@@ -7,16 +7,18 @@ that touch are shown as one passage, so no text is shown twice. The model is the
 adapter is on.
 """
 
+import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from backends.cached import translated
+from backends.cached import Asked, answer, translated
 from backends.chunking import Span, chunk_context, merge_chunks
 from backends.embedders import MINILM_PACKAGE, SentenceEmbedder, find_embedder, minilm_folder
 from backends.index import Index, LexicalRetriever, Retriever, VectorRetriever
-from harness.api import Generation
+from harness.api import BUDGET, Generation
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class Rag:
             words and punctuation marks.
         overlap: sentences that a chunk repeats from the chunk before it.
         top_k: chunks that are shown.
+        tokens: show as many of the best chunks as fit into so many of the model's tokens, instead
+            of `top_k`; the last one is cut between words.
         order: passages as they stand in the document, or the best first.
         embedder: `auto` (the packaged MiniLM if it is installed, else bm25), `minilm`, `bm25`
             (words, no model), or a sentence-transformers model by folder or hub id.
@@ -49,6 +53,7 @@ class Rag:
     chunk_tokens: int = 40
     overlap: int = 0
     top_k: int = 8
+    tokens: int | None = field(default=None, metadata=BUDGET)
     order: Literal["document", "score"] = "document"
     embedder: str = "auto"
     persist_dir: Path | None = None
@@ -60,6 +65,8 @@ class Rag:
         for name, least in (("chunk_tokens", SMALLEST_CHUNK), ("overlap", 0), ("top_k", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, it is {getattr(self, name)}.")
+        if self.tokens is not None and self.tokens < 1:
+            raise ValueError(f"tokens={self.tokens} must be at least 1")
         self._retriever, self._notice = _open_retriever(
             self.embedder, self.persist_dir, "cuda" if self.model.device == "cuda" else "cpu"
         )
@@ -87,8 +94,16 @@ class Rag:
             state = read(self.model, self.model.prompt.before)
         passages = [context[chunk.start : chunk.end].strip() for chunk in chunks]
         index = self._retriever.index(passages) if passages else None
-        by_rank = self.order == "score"
-        return RagContext(self.model, state, context, chunks, index, self.top_k, by_rank)
+        return RagContext(
+            self.model,
+            state,
+            context,
+            chunks,
+            index,
+            top_k=self.top_k,
+            budget_tokens=self.tokens,
+            by_rank=self.order == "score",
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return which embedder was chosen, its hash, and why if it is not the best one."""
@@ -114,6 +129,7 @@ class RagContext:
     chunks: list[Span]
     index: Index | None  # None: there is nothing to search
     top_k: int
+    budget_tokens: int | None  # instead of top_k
     by_rank: bool
     held_bytes: int = field(init=False)
 
@@ -131,33 +147,18 @@ class RagContext:
             ContextTooLong: passages and question need more positions than the model has.
             OutOfMemory: they need more memory than there is.
         """
-        from gist.decode import ask
-
-        encode, prompt = self.lm.tokenizer.encode, self.lm.prompt
-        shown = self._retrieve(questions)
-        read = [encode(_joined(passages)) for passages in shown]
-        rows = [
-            [*ids, *prompt.between, *encode(question), *prompt.after]
-            for ids, question in zip(read, questions, strict=True)
-        ]
-        with translated():
-            answers = ask(
-                self.lm,
-                self.state,
-                rows,
-                max_new_tokens=max_new_tokens,
-                min_new_tokens=min_new_tokens,
-            )
-        return [
-            Generation(
-                text=self.lm.tokenizer.decode(answer).strip(),
-                prompt_tokens=self.state.entries + len(row),
-                context_entries=len(ids),
-                new_tokens=len(answer),
-                evidence=tuple(passage.strip() for passage in passages),
-            )
-            for answer, row, ids, passages in zip(answers, rows, read, shown, strict=True)
-        ]
+        batch = []
+        for question, passages in zip(questions, self._retrieve(questions), strict=True):
+            ids = self.lm.tokenizer.encode(_joined(passages))
+            evidence = tuple(passage.strip() for passage in passages)
+            batch.append(Asked(question, len(ids), ids, evidence))
+        return answer(
+            self.lm,
+            self.state,
+            batch,
+            max_new_tokens=max_new_tokens,
+            min_new_tokens=min_new_tokens,
+        )
 
     def close(self) -> None:
         """Give back the index and the entries."""
@@ -170,11 +171,44 @@ class RagContext:
         """Return the passages of each question, each with the whitespace that follows it."""
         if self.index is None:
             return [[] for _ in questions]
+        # A chunk has a token at least, so that no more of them than tokens can fit.
+        most = min(len(self.chunks), self.budget_tokens or self.top_k)
         found = []
-        for ranked in self.index.search(questions, self.top_k):
-            spans = merge_chunks(self.chunks, ranked, by_rank=self.by_rank)
-            found.append([self.context[span.start : span.end] for span in spans])
+        for ranked in self.index.search(questions, most):
+            chosen = [self.chunks[number] for number in ranked]
+            if self.budget_tokens is not None:
+                chosen = self._within(chosen, self.budget_tokens)
+            found.append(self._passages(chosen))
         return found
+
+    def _passages(self, chosen: Sequence[Span]) -> list[str]:
+        """Return the texts of chunks, the best first, each with the whitespace that follows it."""
+        in_context = sorted(range(len(chosen)), key=lambda rank: chosen[rank].start)
+        ranked = [in_context.index(rank) for rank in range(len(chosen))]
+        spans = merge_chunks([chosen[r] for r in in_context], ranked, by_rank=self.by_rank)
+        return [self.context[span.start : span.end] for span in spans]
+
+    def _within(self, chosen: Sequence[Span], tokens: int) -> list[Span]:
+        """Return the best of the chunks that fit together, the first that does not cut short."""
+
+        def fits(spans: Sequence[Span]) -> bool:
+            return len(self.lm.tokenizer.encode(_joined(self._passages(spans)))) <= tokens
+
+        kept: list[Span] = []
+        for span in chosen:
+            if not fits([*kept, span]):
+                # Fewer words are fewer tokens, so the longest part that fits is found by halving.
+                parts = [Span(span.start, end) for end in _word_ends(self.context, span)]
+                fitting = bisect_left(parts, True, key=lambda part: not fits([*kept, part]))
+                return [*kept, *parts[max(0, fitting - 1) : fitting]]
+            kept.append(span)
+        return kept
+
+
+def _word_ends(text: str, span: Span) -> list[int]:
+    """Return where the words of `text[start:end]` end."""
+    words = re.compile(r"\S+").finditer(text, span.start, span.end)
+    return [word.end() for word in words]
 
 
 def _joined(passages: Sequence[str]) -> str:

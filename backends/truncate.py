@@ -4,10 +4,12 @@ The cheapest compression there is: a learned one of the same size must beat it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backends.cached import CachedContext, translated
+from backends.size import check_size, entries_for
+from harness.api import BUDGET
 
 if TYPE_CHECKING:
     from gist.model import LanguageModel
@@ -19,24 +21,25 @@ class Truncate:
 
     Args:
         model: handed in by the harness.
-        budget_tokens: context tokens kept; by default as many as gist keeps entries by default.
+        tokens: context tokens kept.
+        ratio: context tokens per token kept, instead of `tokens`; 16, as in gist, if neither is
+            given.
     """
 
     model: "LanguageModel"
-    budget_tokens: int | None = None
+    tokens: int | None = field(default=None, metadata=BUDGET)
+    ratio: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a budget that keeps nothing."""
-        if self.budget_tokens is not None and self.budget_tokens < 1:
-            raise ValueError(f"budget_tokens={self.budget_tokens} must be at least 1")
+        check_size(tokens=self.tokens, ratio=self.ratio)
 
     def prepare(self, context: str) -> CachedContext:
         """Cut the context and read what is left."""
-        from gist.compress import gists_for
         from gist.decode import read
 
         ids = self.model.tokenizer.encode(context)
-        budget = min(len(ids), gists_for(len(ids), tokens=self.budget_tokens, ratio=None))
+        budget = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
         tail = budget // 2
         head = budget - tail
         kept = [part for part in (ids[:head], ids[len(ids) - tail :]) if part]

@@ -32,11 +32,11 @@ class KVState:
     @property
     def held_bytes(self) -> int:
         """Bytes of the storage behind the entries: a view of a longer cache would show here."""
-        tensors = [tensor for pair in map(_kept, self.cache.layers) for tensor in pair]
+        tensors = [tensor for pair in map(entries_of, self.cache.layers) for tensor in pair]
         return sum(int(tensor.untyped_storage().nbytes()) for tensor in tensors)
 
 
-def _kept(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def entries_of(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a layer's keys and values, each (batch, kv_heads, entries, head_dim)."""
     assert isinstance(layer, DynamicLayer), "only full attention keeps every entry"
     assert isinstance(layer.keys, torch.Tensor), "nothing has been read yet"
@@ -88,7 +88,7 @@ def _select(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
     """Copy the entries at `index` (kept,) into a cache that shares no storage with the old one."""
     chosen = DynamicCache()
     for number, layer in enumerate(cache.layers):
-        keys, values = _kept(layer)
+        keys, values = entries_of(layer)
         kept = keys.index_select(2, index)  # (1, kv_heads, kept, head_dim)
         chosen.update(kept, values.index_select(2, index), number)
     return chosen
@@ -189,7 +189,7 @@ def _borrowed(state: KVState, batch: int) -> Iterator[DynamicCache]:
     if batch > 1:
         copy = DynamicCache()
         for number, layer in enumerate(state.cache.layers):
-            keys, values = _kept(layer)
+            keys, values = entries_of(layer)
             shape = (batch, *keys.shape[1:])
             copy.update(keys.expand(shape), values.expand(shape), number)
         yield copy
@@ -200,5 +200,5 @@ def _borrowed(state: KVState, batch: int) -> Iterator[DynamicCache]:
     finally:
         layers: list[Any] = state.cache.layers
         for grown in layers:  # without the copy, the grown storage would stay alive
-            keys, values = _kept(grown)
+            keys, values = entries_of(grown)
             grown.keys, grown.values = keys[:, :, :entries].clone(), values[:, :, :entries].clone()

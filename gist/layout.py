@@ -74,7 +74,7 @@ def lay_out(
         ids += range(first_gist_id, first_gist_id + count)
         kinds += [GIST] * count
         if plan.positions == "spread":
-            positions += _spread(position, position + end - start, count)
+            positions += spread(position, position + end - start, count)
             position += end - start
         else:
             positions += range(position + end - start, position + end - start + count)
@@ -83,17 +83,28 @@ def lay_out(
     return Layout(ids, positions, kinds, position)
 
 
+def most_gists(context_tokens: int, plan: GistPlan) -> int:
+    """Return how many gists a context can be given: never more than it has tokens."""
+    return min(context_tokens, plan.rows * _segments(context_tokens, plan))
+
+
 def _groups(context_tokens: int, gists: int, plan: GistPlan) -> list[tuple[int, int]]:
     """Return (end of the segment in the context, gists after it) for each segment."""
-    if plan.placement == "end" or gists == 0:
+    if gists == 0:
         return [(context_tokens, gists)]
-    segments = min(max(1, round(context_tokens / plan.segment_tokens)), gists)
+    segments = min(_segments(context_tokens, plan), gists)
     ends = [context_tokens * (i + 1) // segments for i in range(segments)]
     counts = [gists * (i + 1) // segments - gists * i // segments for i in range(segments)]
     return list(zip(ends, counts, strict=True))
 
 
-def _spread(start: int, end: int, count: int) -> list[int]:
+def _segments(context_tokens: int, plan: GistPlan) -> int:
+    if plan.placement == "end":
+        return 1
+    return max(1, round(context_tokens / plan.segment_tokens))
+
+
+def spread(start: int, end: int, count: int) -> list[int]:
     """Return `count` positions in [start, end), each in the middle of an equal share."""
     share = (end - start) / max(count, 1)
     return [start + int(share * (i + 0.5)) for i in range(count)]

@@ -8,10 +8,15 @@ itself. Suites and backends are dataclasses: their fields are their options.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 ABSTENTION = "not in the text"
 """What the prompt asks for when the context does not hold the answer."""
+
+BUDGET: Mapping[str, str] = MappingProxyType({"gist-bench": "budget"})
+"""Metadata of the option that sets how many KV entries a backend keeps for a context: what
+`run --budget` sets. `tokens: int | None = field(default=None, metadata=BUDGET)`"""
 
 
 @dataclass(frozen=True, slots=True)
