@@ -41,8 +41,9 @@ class GistEmbedding(nn.Module):
 
 def first_gist_id(model: PreTrainedModel) -> int:
     """Return the id of gist 0: the number of embeddings of the base model."""
-    table: torch.Tensor = model.get_input_embeddings().weight  # (vocabulary, hidden)
-    return len(table)
+    weight = model.get_input_embeddings().weight  # (vocabulary, hidden)
+    assert isinstance(weight, torch.Tensor)
+    return len(weight)
 
 
 def add_gist_rows(model: PreTrainedModel, rows: int, *, seed: int) -> GistEmbedding:

@@ -1,4 +1,4 @@
-"""What is written and said while training runs: the log, the gist rows' gradient, held-out scores."""
+"""What is told while training runs: the log, the gradient of the gist rows, held-out scores."""
 
 import csv
 import json
@@ -45,6 +45,7 @@ class Follow(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Note where a resumed run begins."""
         self._first_step = state.global_step  # not 0 in a resumed run
 
     def on_pre_optimizer_step(
@@ -79,6 +80,7 @@ class Follow(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Count the step; end when every stage has ended."""
         self._curriculum.advance()
         if self._curriculum.done:
             control.should_training_stop = True
@@ -92,6 +94,7 @@ class Follow(TrainerCallback):
         logs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        """Write a line of the log."""
         if not logs or "loss" not in logs or not state.is_world_process_zero:
             return
         progress = self._curriculum.progress
@@ -112,6 +115,7 @@ class Follow(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Put the curriculum's progress beside the checkpoint; it is whole from then on."""
         if not state.is_world_process_zero:
             return
         folder = self._output / f"checkpoint-{state.global_step}"
@@ -141,7 +145,7 @@ class Watch(TrainerCallback):
         steps: int,
         patience: int | None,
     ) -> None:
-        self._held = held
+        self.held = held
         self._baselines = baselines
         self._amount: dict[str, Any] = {"ratio": ratio, "tokens": tokens}
         self._output = output
@@ -163,10 +167,11 @@ class Watch(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Score the held-out contexts when it is time, and at the end."""
         ends = control.should_training_stop or state.global_step >= args.max_steps
         if state.global_step % self._steps and not ends:
             return
-        scores = {way: self._held.ask(kwargs["model"], way, **self._amount) for way in WAYS}
+        scores = {way: self.held.ask(kwargs["model"], way, **self._amount) for way in WAYS}
         self.last = scores
         row = {"step": float(state.global_step)}
         row |= {way: round(s.mean, 4) for way, s in {**scores, **self._baselines}.items()}

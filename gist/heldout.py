@@ -162,11 +162,12 @@ def table(
     sizes = np.array([len(example.context) for example in held.examples])
     upper = 2 ** np.ceil(np.log2(np.maximum(sizes, 1))).astype(int)  # (contexts,)
     rows = []
-    amounts = [("ratio", ratio) for ratio in ratios] + [("tokens", count) for count in tokens]
-    for name, amount in amounts:
-        own = held.ask(model, "gist", **{name: amount})
+    amounts: list[tuple[float | None, int | None]] = [(ratio, None) for ratio in ratios]
+    for ratio, count in amounts + [(None, count) for count in tokens]:
+        own = held.ask(model, "gist", ratio=ratio, tokens=count)
+        name = f"ratio={ratio:g}" if ratio else f"tokens={count}"
         for edge in sorted(set(upper.tolist())):
-            rows.append(_row(f"{name}={amount:g}", edge, upper == edge, own, base))
+            rows.append(_row(name, edge, upper == edge, own, base))
     return rows
 
 

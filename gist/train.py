@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class PackedTrainer(Trainer):
         model: torch.nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,  # noqa: ARG002 - the Trainer gives it
     ) -> Any:
         """Return the weighted loss of a batch."""
         curriculum, weights = self.batches.curriculum, self.weights
@@ -182,14 +183,14 @@ def last_checkpoint(output: Path) -> Path | None:
 def _schedule(
     optimizer: torch.optim.Optimizer, names: Sequence[str], options: Options, batches: Batches
 ) -> LambdaLR:
-    """Return warm-up times the stage's factor; all but the gist rows wait for `rows_first_steps`."""
+    """Return warm-up times the stage's factor; the rest waits while the gist rows learn alone."""
 
     def factor(name: str, step: int) -> float:
         since = step if name == "rows" else step - options.rows_first_steps
         warm = min(1.0, max(0, since + 1) / options.warmup_steps)
         return warm * batches.curriculum.lr_factor()
 
-    return LambdaLR(optimizer, [lambda step, name=name: factor(name, step) for name in names])
+    return LambdaLR(optimizer, [partial(factor, name) for name in names])
 
 
 def _groups(model: torch.nn.Module, options: Options) -> list[tuple[str, dict[str, Any]]]:

@@ -238,7 +238,7 @@ def train_reference(*, output: Path, config: Path | None, seed: int, resume: boo
         _fill(ModelRecipe, settings, StageOptions),
         corpus=chain([PROMPT.head, PROMPT.between, ABSTENTION] * CORPUS_SAMPLES, corpus),
         prompt={"head": PROMPT.head, "between": PROMPT.between, "tail": PROMPT.tail},
-        stages=_stages(settings, StageOptions(), {name: None for name in named}, None),
+        stages=_stages(settings, StageOptions(), dict.fromkeys(named), None),
         output=output,
         seed=seed,
         resume=resume,
@@ -361,7 +361,7 @@ def _rows(
     options: StageOptions, feeds: Mapping[str, Feed | None], tokenizer: Tokenizer | None
 ) -> list[dict[str, Any]]:
     """Return one stage, or one for each limit of context tokens, the easy ones first."""
-    limits = sorted(options.context_tokens) or [None]
+    limits: list[int | None] = [*sorted(options.context_tokens)] or [None]
     steps = _steps(options, feeds, tokenizer)
     # Many gists for a context are easier than few: small ratios first, large counts first.
     ratios, tokens = sorted(options.ratios), sorted(options.tokens, reverse=True)
@@ -439,7 +439,7 @@ def _check_rows(text: str, lm: "LanguageModel", stages: "Sequence[Stage]") -> No
 def _held(feeds: Mapping[str, Feed], stage: "Stage", count: int) -> "list[Any]":
     """Return held-out contexts of the last stage's sources, by their shares."""
     total = sum(stage.sources.values())
-    chosen = []
+    chosen: list[Any] = []
     for name, share in stage.sources.items():
         chosen += feeds[name].held[: math.ceil(count * share / total)]
     return chosen

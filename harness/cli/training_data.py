@@ -1,4 +1,4 @@
-"""What a training is fed: suites and files as plain text for `gist`, with some contexts held back."""
+"""What a training is fed: suites and files as plain text for `gist`, some contexts held back."""
 
 import hashlib
 import random
@@ -67,12 +67,15 @@ def data_hash(named: Mapping[str, str]) -> str:
     for name, text in sorted(named.items()):
         digest.update(f"{name}={text}\n".encode())
         data = getattr(build_suite(text), "data", None)
-        path = Path(
-            str(data).rpartition(":")[2] if data and not Path(str(data)).exists() else data or ""
-        )
-        if path.is_file():
+        path = Path(_file_of(str(data))) if data else None
+        if path is not None and path.is_file():
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def _file_of(data: str) -> str:
+    """Return the path in `PREFIX:FILE`, or the plain path."""
+    return data if Path(data).exists() else data.partition(":")[2]
 
 
 def texts(text: str, count: int) -> Iterator[str]:
