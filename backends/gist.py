@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backends import adapter as adapters
 from backends.cached import CachedContext, translated
+from backends.segments import check_segment_tokens, compressed, cut
 from backends.size import check_size, entries_for
 from harness.api import BUDGET
 from harness.errors import UserError
@@ -28,6 +29,8 @@ class Gist:
         untrained: use an adapter that nobody has trained: its costs are right, its answers are not.
         embeddings: `random` puts draws like those that training began with in the place of the
             trained gist embeddings, and leaves the rest of the adapter as it is.
+        window_tokens: compress a longer context in parts of so many tokens, each by itself, and
+            set their gists one after another: see `gist.windows`.
     """
 
     model: "LanguageModel"
@@ -36,11 +39,14 @@ class Gist:
     ratio: float | None = None
     untrained: bool = False
     embeddings: Literal["trained", "random"] = "trained"
+    window_tokens: int | None = None
     _open: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Put the adapter on."""
         check_size(tokens=self.tokens, ratio=self.ratio)
+        if self.window_tokens is not None:
+            check_segment_tokens("window_tokens", self.window_tokens)
         if self.untrained:
             self._plan = self._open.enter_context(adapters.untrained(self.model, self.checkpoint))
             self._about: dict[str, Any] = {"adapter": "untrained"}
@@ -60,11 +66,24 @@ class Gist:
         ids = self.model.tokenizer.encode(context)
         if not ids:
             raise UserError("an empty context cannot be compressed. Leave it out of the data.")
+        if self.window_tokens is not None and len(ids) > self.window_tokens:
+            return self._joined_windows(context, self.window_tokens)
         gists = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
         gists = min(gists, most_gists(len(ids), self._plan))
         with translated():
             state = compress(self.model, ids, gists=gists, plan=self._plan)
         return CachedContext(self.model, state, context_entries=gists)
+
+    def _joined_windows(self, context: str, window_tokens: int) -> CachedContext:
+        from gist.windows import join
+
+        spans = cut(self.model, context, window_tokens)
+        windows = compressed(
+            self.model, self._plan, context, spans, tokens=self.tokens, ratio=self.ratio
+        )
+        with translated():
+            state = join(self.model, windows.prefix, windows.parts)
+        return CachedContext(self.model, state, state.entries - windows.prefix.count)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the adapter's hash."""

@@ -40,6 +40,8 @@ def rotate(
         GistError: the model's keys hold no rotation that can be undone.
     """
     angles, turn = _rotation_of(model)
+    if list(from_positions) == list(to_positions):
+        return keys  # to the bit
     exact = keys.to(torch.promote_types(keys.dtype, torch.float32))
     was, becomes = (
         torch.tensor([list(positions)], device=keys.device)
