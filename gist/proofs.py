@@ -20,7 +20,7 @@ from gist.compress import compress
 from gist.decode import KVState, ask
 from gist.embedding import first_gist_id
 from gist.fit import kv_bytes_per_entry
-from gist.layout import CONTEXT, GIST, GistPlan, lay_out
+from gist.layout import CONTEXT, GIST, GistPlan, lay_out, most_gists
 from gist.model import LanguageModel
 from gist.sdpa import EachAttention
 
@@ -106,7 +106,7 @@ def shortened(example: Example, plan: GistPlan) -> Example:
         example,
         context=context,
         questions=tuple((question, answer[:ANSWER_TOKENS]) for question, answer in asked),
-        gists=min(gists, plan.rows),
+        gists=min(gists, most_gists(len(context), plan)),
         snippets=example.snippets[:QUESTIONS],
     )
 

@@ -24,6 +24,8 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "run": "harness.cli.run:command",
         "report": "harness.cli.report:command",
+        "verify": "harness.cli.verify:command",
+        "compare": "harness.cli.compare:command",
         "list": "harness.cli.listing:command",  # not `list`: it would hide the built-in here
         "doctor": "harness.cli.doctor:command",
         "make-qa": "harness.cli.make_qa:command",
