@@ -277,11 +277,10 @@ def _as_json(model: "LanguageModel", spec: Spec, proofs: "Sequence[Proof]") -> d
 def _draw(
     folder: Path, model: "LanguageModel", spec: Spec, examples: "Sequence[Example]"
 ) -> "Iterator[Path]":
-    from gist.pictures import gist_attention, training_mask
-
     from gist.adapter import attached
     from gist.collator import PackedCollator
     from gist.embedding import first_gist_id
+    from gist.pictures import gist_attention, training_mask
 
     folder.mkdir(parents=True, exist_ok=True)
     with attached(model, _adapter_of(spec)) as card:

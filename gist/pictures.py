@@ -1,0 +1,227 @@
+"""Pictures, as PNG: which tokens see which in training, and what gists attend to.
+
+Made from what is computed, not drawn by hand: the mask comes from the collator, the attention from
+the queries and keys of a compression.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gist.collator import Example, PackedCollator
+from gist.compress import compress
+from gist.embedding import first_gist_id
+from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Layout, lay_out
+from gist.model import LanguageModel
+from gist.proofs import shortened
+from gist.sdpa import EachAttention
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which differ for every kind of colour blindness.
+COLOURS = {"before": "#999999", "context": "#56b4e9", "gist": "#e69f00", "question": "#009e73"}
+HIDDEN = "#f4f4f4"
+PANELS = 6  # layers shown of a model that has more
+DPI = 150
+Block = tuple[str, int, int]  # name, first column, one beyond the last
+
+
+def training_mask(path: Path, collator: PackedCollator, example: Example) -> Path:
+    """Draw the mask of a packed example: rows attend to columns; return `path`.
+
+    Args:
+        path: the PNG to be written.
+        collator: what packs the batches of training.
+        example: with gists; a piece of it is drawn.
+    """
+    example = shortened(example, collator.plan)
+    mask = collator([example])["attention_mask"][0, 0].bool()  # (tokens, tokens)
+    blocks = list(_blocks(_layout(collator, example), example, collator, len(mask)))
+    kinds = torch.zeros(len(mask), dtype=torch.long)  # (tokens,)
+    for name, start, end in blocks:
+        kinds[start:end] = _kind(name)
+    shown = torch.where(mask, kinds + 1, 0)  # (tokens, tokens): 0 hidden, else of the column
+    figure = _figure(8.0, 8.6)
+    axes = figure.add_subplot()
+    axes.imshow(
+        shown.numpy(),
+        cmap=_colour_map(),
+        vmin=0,
+        vmax=len(COLOURS),
+        interpolation="nearest",
+    )
+    _mark_blocks(axes, blocks, len(mask))
+    axes.set_title("What a token sees in training", pad=12)
+    axes.set_xlabel("seen token")
+    axes.set_ylabel("token that looks")
+    _add_legend(axes)
+    return _save(figure, path)
+
+
+def gist_attention(
+    path: Path, lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan
+) -> Path:
+    """Draw what each gist attends to in the context, mean over heads; return `path`.
+
+    Args:
+        path: the PNG to be written.
+        lm: the model, its adapter on.
+        context: token ids.
+        gists: how many it is given.
+        plan: of the adapter.
+    """
+    layout = lay_out(
+        lm.prompt.before, context, gists=gists, first_gist_id=first_gist_id(lm.model), plan=plan
+    )
+    layers = attention_of_gists(lm, context, gists=gists, plan=plan)
+    in_context = [column for column, kind in enumerate(layout.kinds) if kind == CONTEXT]
+    shown = sorted({round(i * (len(layers) - 1) / (PANELS - 1)) for i in range(PANELS)})
+    figure = _figure(10.0, 1.0 + len(shown) * 1.45)
+    panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    highest = max(float(layers[number][:, in_context].max()) for number in shown)
+    for axes, number in zip(panels, shown, strict=True):
+        weights = layers[number][:, in_context]  # (gists, context tokens)
+        image = axes.imshow(
+            weights.sqrt().numpy(),
+            cmap="cividis",
+            vmin=0.0,
+            vmax=highest**0.5,
+            aspect="auto",
+            interpolation="nearest",
+        )
+        share = float(weights.sum(dim=-1).mean())
+        axes.set_title(
+            f"layer {number + 1} of {len(layers)}: {share:.0%} of the attention is on the context",
+            loc="left",
+            fontsize=9,
+        )
+        axes.set_ylabel("gist")
+    panels[-1].set_xlabel("token of the context")
+    figure.suptitle("What gists attend to (mean over heads)")
+    bar = figure.colorbar(image, ax=list(panels), label="attention weight", pad=0.02)
+    ticks = [highest * share for share in (0.0, 0.04, 0.25, 1.0)]
+    bar.set_ticks([tick**0.5 for tick in ticks], labels=[f"{tick:.2f}" for tick in ticks])
+    return _save(figure, path)
+
+
+def attention_of_gists(
+    lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan
+) -> list[torch.Tensor]:
+    """Return for each layer the attention of gists to everything read, mean over heads.
+
+    Computed from the queries and keys that a compression hands to sdpa, since eager attention
+    would take another path.
+
+    Returns:
+        float32 (gists, tokens) per layer; each row sums to 1.
+    """
+    layout = lay_out(
+        lm.prompt.before, context, gists=gists, first_gist_id=first_gist_id(lm.model), plan=plan
+    )
+    rows = torch.tensor([row for row, kind in enumerate(layout.kinds) if kind == GIST])
+    columns = torch.arange(len(layout.kinds))
+    hidden = columns[None, :] > rows[:, None]  # (gists, tokens)
+    found: list[torch.Tensor] = []
+
+    def look(query: Any, keys: Any, values: Any) -> Any:
+        repeats = query.shape[1] // keys.shape[1]
+        asking = query[0, :, rows.to(query.device)].float()  # (heads, gists, head_dim)
+        asked = keys[0].repeat_interleave(repeats, dim=0).float()  # (heads, tokens, head_dim)
+        scores = asking @ asked.transpose(-1, -2) / query.shape[-1] ** 0.5
+        scores = scores.masked_fill(hidden.to(query.device), -torch.inf)
+        found.append(scores.softmax(dim=-1).mean(dim=0).cpu())  # (gists, tokens)
+        return query, keys, values
+
+    attention = EachAttention(look)
+    with attention:
+        compress(lm, context, gists=gists, plan=plan)
+    attention.check_seen(lm.model.config.get_text_config().num_hidden_layers)
+    return found
+
+
+def _layout(collator: PackedCollator, example: Example) -> Layout:
+    return lay_out(
+        collator.prompt.before[:1] if example.bare else collator.prompt.before,
+        example.context,
+        gists=example.gists,
+        first_gist_id=collator.first_gist_id,
+        plan=collator.plan,
+    )
+
+
+def _blocks(
+    layout: Layout, example: Example, collator: PackedCollator, tokens: int
+) -> Iterator[Block]:
+    """Yield what stands where: runs of one kind, then each question with its answer."""
+    names = {BEFORE: "before", CONTEXT: "context", GIST: "gist"}
+    start = 0
+    for end in range(1, len(layout.kinds) + 1):
+        if end == len(layout.kinds) or layout.kinds[end] != layout.kinds[start]:
+            yield names[layout.kinds[start]], start, end
+            start = end
+    around = 0 if example.bare else len(collator.prompt.between) + len(collator.prompt.after)
+    asked = [(len(question) + around, answer) for question, answer in example.questions]
+    asked += [(len(cue), told) for cue, told in example.snippets]
+    for number, (size, answer) in enumerate(asked, start=1):
+        end = start + size + len(answer) - 1
+        yield f"q{number}" if number <= len(example.questions) else "snippet", start, end
+        start = end
+    assert start == tokens, "packed in another way"
+
+
+def _kind(name: str) -> int:
+    names = list(COLOURS)
+    return names.index(name if name in names else "question")
+
+
+def _mark_blocks(axes: "Axes", blocks: Sequence[Block], tokens: int) -> None:
+    """Draw lines between blocks, and their names where there is room."""
+    for _, _, end in blocks[:-1]:
+        axes.axhline(end - 0.5, color="black", linewidth=0.4)
+        axes.axvline(end - 0.5, color="black", linewidth=0.4)
+    named = [((start + end - 1) / 2, name) for name, start, end in blocks]
+    room = [(at, name) for at, name in named]
+    axes.set_xticks([at for at, _ in room], [name for _, name in room], rotation=90, fontsize=8)
+    axes.set_yticks([at for at, _ in room], [name for _, name in room], fontsize=8)
+    axes.set_xlim(-0.5, tokens - 0.5)
+    axes.set_ylim(tokens - 0.5, -0.5)
+
+
+def _colour_map() -> Any:
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap([HIDDEN, *COLOURS.values()])
+
+
+def _add_legend(axes: "Axes") -> None:
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=colour, label=f"sees {name}") for name, colour in COLOURS.items()]
+    handles.append(Patch(facecolor=HIDDEN, edgecolor="#bbbbbb", label="hidden"))
+    axes.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.14),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=8,
+    )
+
+
+def _figure(width: float, height: float) -> "Figure":
+    """Return a figure that no window shows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: "Figure", path: Path) -> Path:
+    figure.savefig(path, dpi=DPI)
+    return path
