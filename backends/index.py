@@ -67,7 +67,7 @@ class VectorRetriever:
     def __init__(self, embedder: Embedder, persist_dir: Path | None = None) -> None:
         self._embedder = embedder
         self._keep = persist_dir is not None
-        self._client = _open_client(persist_dir)
+        self._client = open_client(persist_dir)
         self.max_tokens = embedder.max_tokens
         self.count_tokens = embedder.count_tokens
 
@@ -220,7 +220,12 @@ def _words(texts: Sequence[str]) -> list[list[str]]:
     return found
 
 
-def _open_client(persist_dir: Path | None) -> "Client":
+def open_client(persist_dir: Path | None) -> "Client":
+    """Open ChromaDB in memory, or in a folder.
+
+    Raises:
+        UserError: it is not installed, or the folder cannot be used.
+    """
     try:
         import chromadb
         from chromadb.api.client import Client

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backends.cached import Asked, answer, translated
 from backends.chunking import Span, chunk_context, merge_chunks
-from backends.embedders import MINILM_PACKAGE, SentenceEmbedder, find_embedder, minilm_folder
+from backends.embedders import (
+    MINILM_PACKAGE,
+    Embedder,
+    SentenceEmbedder,
+    find_embedder,
+    minilm_folder,
+)
 from backends.index import Index, LexicalRetriever, Retriever, VectorRetriever
 from harness.api import BUDGET, Generation
 from harness.errors import UserError
@@ -67,7 +73,7 @@ class Rag:
                 raise ValueError(f"{name} must be at least {least}, it is {getattr(self, name)}.")
         if self.tokens is not None and self.tokens < 1:
             raise ValueError(f"tokens={self.tokens} must be at least 1")
-        self._retriever, self._notice = _open_retriever(
+        self._retriever, self._notice = open_retriever(
             self.embedder, self.persist_dir, "cuda" if self.model.device == "cuda" else "cpu"
         )
         limit = self._retriever.max_tokens
@@ -149,7 +155,7 @@ class RagContext:
         """
         batch = []
         for question, passages in zip(questions, self._retrieve(questions), strict=True):
-            ids = self.lm.tokenizer.encode(_joined(passages))
+            ids = self.lm.tokenizer.encode(joined(passages))
             evidence = tuple(passage.strip() for passage in passages)
             batch.append(Asked(question, len(ids), ids, evidence))
         return answer(
@@ -192,7 +198,7 @@ class RagContext:
         """Return the best of the chunks that fit together, the first that does not cut short."""
 
         def fits(spans: Sequence[Span]) -> bool:
-            return len(self.lm.tokenizer.encode(_joined(self._passages(spans)))) <= tokens
+            return len(self.lm.tokenizer.encode(joined(self._passages(spans)))) <= tokens
 
         kept: list[Span] = []
         for span in chosen:
@@ -211,7 +217,7 @@ def _word_ends(text: str, span: Span) -> list[int]:
     return [word.end() for word in words]
 
 
-def _joined(passages: Sequence[str]) -> str:
+def joined(passages: Sequence[str]) -> str:
     """Set passages apart as the context itself sets its sentences or paragraphs apart.
 
     A mark for what was left out would be new to a model that has read whole texts only.
@@ -220,10 +226,14 @@ def _joined(passages: Sequence[str]) -> str:
     return "".join(spaced).strip()
 
 
-def _open_retriever(embedder: str, persist_dir: Path | None, device: str) -> tuple[Retriever, str]:
-    """Return what `embedder` names, and what there is to say about the choice."""
-    notice = ""
+def open_embedder(embedder: str, device: str) -> tuple[Embedder | None, str]:
+    """Return what `embedder` names, None for bm25, and what there is to say about the choice.
+
+    Raises:
+        UserError: there is no such embedder here.
+    """
     folder = minilm_folder() if embedder in ("auto", "minilm") else None
+    notice = ""
     if embedder in ("auto", "minilm") and folder is None:
         install = f"pip install {MINILM_PACKAGE}==0.1.0"
         if embedder == "minilm":
@@ -234,9 +244,16 @@ def _open_retriever(embedder: str, persist_dir: Path | None, device: str) -> tup
         embedder = "bm25"
         notice = f"rag searches by words (bm25): no embedder is installed. Install one: {install}"
     if embedder == "bm25":
-        if persist_dir is not None:
-            raise ValueError("persist_dir keeps vectors, and embedder=bm25 has none. Leave it out.")
-        return LexicalRetriever(), notice
+        return None, notice
     name = embedder if folder is None else "minilm"
-    found = SentenceEmbedder(name, folder or find_embedder(embedder), device=device)
-    return VectorRetriever(found, persist_dir), notice
+    return SentenceEmbedder(name, folder or find_embedder(embedder), device=device), notice
+
+
+def open_retriever(embedder: str, persist_dir: Path | None, device: str) -> tuple[Retriever, str]:
+    """Return what searches by `embedder`, and what there is to say about the choice."""
+    found, notice = open_embedder(embedder, device)
+    if found is not None:
+        return VectorRetriever(found, persist_dir), notice
+    if persist_dir is not None:
+        raise ValueError("persist_dir keeps vectors, and embedder=bm25 has none. Leave it out.")
+    return LexicalRetriever(), notice
