@@ -14,7 +14,10 @@ from typing import Any
 
 _ROOT = Path(__file__).parent.parent  # of the four packages
 # What decides a row. The command line and the report may change under a run.
-_CODE = tuple(f"harness/{name}.py" for name in ("api", "choose", "measure", "records", "runner"))
+_CODE = tuple(
+    f"harness/{name}.py"
+    for name in ("api", "choose", "controls", "measure", "plan", "records", "runner")
+)
 _CODE_FOLDERS = ("backends", "benchmarks", "gist")
 _PACKAGES = (
     "gist-bench",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.api import Model, Sample, Suite
+from harness.controls import CONTROLS, Given, Task
 from harness.environment import code_hash, file_hash
 from harness.records import Key, columns
 from harness.spec import Spec, settings_of
@@ -36,6 +37,17 @@ class Arm:
     notice: str  # for the reader of its rows
     scored: bool  # runs in suites with metrics
     costed: bool  # runs in suites without
+    control: str = ""  # of harness.controls: what is read in place of the sample's own context
+    budget_tokens: int | None = None  # KV entries it was told to keep for a context
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A suite with a backend, and what the backend is given."""
+
+    job: Job
+    arm: Arm
+    tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +68,19 @@ class Plan:
     settings: Settings
     notices: tuple[str, ...]
 
-    def cells(self) -> Iterator[tuple[Job, Arm]]:
+    def cells(self) -> Iterator[Cell]:
         """Yield every suite with every backend that runs in it."""
         for job in self.jobs:
             for arm in self.arms:
-                if arm.scored if job.suite.metrics else arm.costed:
-                    yield job, arm
+                given = self.given(job, arm)
+                if given.tasks:
+                    yield Cell(job, arm, given.tasks)
+
+    def given(self, job: Job, arm: Arm) -> Given:
+        """Return what a backend is given in a suite: nothing where it does not run."""
+        if not (arm.scored if job.suite.metrics else arm.costed):
+            return Given(())
+        return CONTROLS[arm.control](job.samples, self.settings.seed)
 
     def header(self) -> tuple[str, ...]:
         """Return the columns of the records."""
@@ -72,9 +91,9 @@ class Plan:
     def questions(self) -> dict[Key, int]:
         """Return how many rows every sample of the run has when it is finished."""
         return {
-            Key(job.name, arm.name, sample.id): len(sample.questions)
-            for job, arm in self.cells()
-            for sample in job.samples
+            Key(cell.job.name, cell.arm.name, task.sample.id): task.questions
+            for cell in self.cells()
+            for task in cell.tasks
         }
 
     def configuration(self, model: Model) -> dict[str, Any]:
@@ -87,7 +106,11 @@ class Plan:
             "model_description": dict(model.describe()),
             "suites": {job.name: _with_files(settings_of(job.suite)) for job in self.jobs},
             "backends": {
-                arm.name: {**_with_files(arm.settings), "description": dict(arm.description)}
+                arm.name: {
+                    **_with_files(arm.settings),
+                    "description": dict(arm.description),
+                    "budget_tokens": arm.budget_tokens,
+                }
                 for arm in self.arms
             },
             "seed": self.settings.seed,

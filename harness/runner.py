@@ -5,17 +5,19 @@ once, how many contexts are held, what becomes of a failure. Backends answer and
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from harness.api import Backend, Generation, Model, PreparedContext, Question, Sample
+from harness.controls import Reading, Task
 from harness.environment import environment
 from harness.errors import OutOfMemory, SampleError
 from harness.measure import Measurement, Meter, memory_errors
-from harness.plan import Arm, Job, Plan
+from harness.plan import Cell, Job, Plan
 from harness.progress import Progress
-from harness.records import Cell, Key, Records, Row, evidence_recall
+from harness.records import Cell as Value
+from harness.records import Key, Records, Row, evidence_recall
 from harness.runfolder import RunFolder
 from harness.spec import build
 
@@ -32,15 +34,6 @@ class _Bench:
     progress: Progress
     batch_size: int
     count_tokens: Callable[[str], int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """One suite with one backend, and the samples that are still to be run."""
-
-    job: Job
-    arm: Arm
-    samples: Sequence[Sample]
 
 
 def run(plan: Plan, model: Model, *, out: Path, command: str, restart: bool = False) -> Path:
@@ -64,7 +57,7 @@ def run(plan: Plan, model: Model, *, out: Path, command: str, restart: bool = Fa
         cells = list(_unfinished(plan, finished))
         if cells or not folder.is_finished:
             folder.start(now, notices=plan.notices)
-            left = sum(len(s.questions) for cell in cells for s in cell.samples)
+            left = sum(task.questions for cell in cells for task in cell.tasks)
             total = sum(questions.values())
             with Progress(total=total, done=total - left) as progress:
                 records = Records(folder.records, header)
@@ -75,26 +68,27 @@ def run(plan: Plan, model: Model, *, out: Path, command: str, restart: bool = Fa
     return folder.path
 
 
-def _unfinished(plan: Plan, finished: Mapping[Key, str]) -> Iterator[_Cell]:
-    for job, arm in plan.cells():
+def _unfinished(plan: Plan, finished: Mapping[Key, str]) -> Iterator[Cell]:
+    for cell in plan.cells():
+        job, arm = cell.job, cell.arm
         errors = {s.id: finished.get(Key(job.name, arm.name, s.id)) for s in job.samples}
         stopped = {s.contexts_held for s in job.samples if _stops(job, errors[s.id])}
-        samples = [
-            sample
-            for sample in job.samples
-            if errors[sample.id] is None and sample.contexts_held not in stopped
-        ]
-        if samples:
-            yield _Cell(job, arm, samples)
+        tasks = tuple(
+            task
+            for task in cell.tasks
+            if errors[task.sample.id] is None and task.sample.contexts_held not in stopped
+        )
+        if tasks:
+            yield replace(cell, tasks=tasks)
 
 
-def _stops(job: Job, error: Cell) -> bool:
+def _stops(job: Job, error: Value) -> bool:
     """Return whether a sweep ends here: what is larger will not fit either."""
     return not job.suite.metrics and error == OutOfMemory.code
 
 
 def _run_cells(
-    cells: Sequence[_Cell], model: Model, records: Records, progress: Progress, batch_size: int
+    cells: Sequence[Cell], model: Model, records: Records, progress: Progress, batch_size: int
 ) -> None:
     def count_tokens(text: str) -> int:
         return len(model.tokenizer.encode(text))
@@ -130,20 +124,31 @@ def _warm_up(backend: Backend) -> None:
         pass  # the samples will tell
 
 
-def _run_cell(bench: _Bench, cell: _Cell, backend: Backend) -> None:
+def _run_cell(bench: _Bench, cell: Cell, backend: Backend) -> None:
     stopped: set[int] = set()
-    for sample in cell.samples:
+    for task in cell.tasks:
+        sample = task.sample
         if sample.contexts_held not in stopped:
-            rows = _run_sample(bench, cell, backend, sample)
+            rows = _run_task(bench, cell, backend, task)
             bench.records.append(rows)
             if _stops(cell.job, rows[0].get("error")):
                 stopped.add(sample.contexts_held)
-        bench.progress.advance(len(sample.questions))
+        bench.progress.advance(task.questions)
 
 
-def _run_sample(bench: _Bench, cell: _Cell, backend: Backend, sample: Sample) -> list[Row]:
-    """Return the rows of a sample: what was measured before a failure stays, answers do not."""
-    shared: dict[str, Cell] = {
+def _run_task(bench: _Bench, cell: Cell, backend: Backend, task: Task) -> list[Row]:
+    return [
+        row
+        for reading in task.readings
+        for row in _run_reading(bench, cell, backend, task.sample, reading)
+    ]
+
+
+def _run_reading(
+    bench: _Bench, cell: Cell, backend: Backend, sample: Sample, reading: Reading
+) -> list[Row]:
+    """Return the rows of a reading: what was measured before a failure stays, answers do not."""
+    shared: dict[str, Value] = {
         "suite": cell.job.name,
         "backend": cell.arm.name,
         "model": bench.model.name,
@@ -157,12 +162,12 @@ def _run_sample(bench: _Bench, cell: _Cell, backend: Backend, sample: Sample) ->
     held: list[PreparedContext] = []
     try:
         with memory_errors():
-            shared |= _prepare(bench.meter, backend, sample, held)
-            answers = _ask_all(bench, cell.job, sample, held[-1])
+            shared |= _prepare(bench.meter, backend, sample, reading, held)
+            answers = _ask_all(bench, cell.job, sample, reading, held[-1])
     except SampleError as failed:
         shared["error"] = failed.code
         shared["notice"] = "; ".join(filter(None, (cell.arm.notice, str(failed))))
-        answers = [_asked(sample, question) for question in sample.questions]
+        answers = [_asked(sample, question) for question in reading.questions]
     finally:
         for state in held:
             state.close()
@@ -170,12 +175,16 @@ def _run_sample(bench: _Bench, cell: _Cell, backend: Backend, sample: Sample) ->
 
 
 def _prepare(
-    meter: Meter, backend: Backend, sample: Sample, held: list[PreparedContext]
-) -> dict[str, Cell]:
+    meter: Meter,
+    backend: Backend,
+    sample: Sample,
+    reading: Reading,
+    held: list[PreparedContext],
+) -> dict[str, Value]:
     """Fill `held`; the last context is the one that is measured, with the others in memory."""
     for _ in range(sample.contexts_held - 1):
-        held.append(backend.prepare(sample.context))
-    state, taken = meter.measure(lambda: backend.prepare(sample.context))
+        held.append(backend.prepare(reading.context))
+    state, taken = meter.measure(lambda: backend.prepare(reading.context))
     held.append(state)
     return {
         "baseline_bytes": taken.baseline_bytes,
@@ -185,15 +194,16 @@ def _prepare(
 
 
 def _ask_all(
-    bench: _Bench, job: Job, sample: Sample, state: PreparedContext
-) -> list[dict[str, Cell]]:
+    bench: _Bench, job: Job, sample: Sample, reading: Reading, state: PreparedContext
+) -> list[dict[str, Value]]:
     # A suite that shows costs asks one question at a time: a batch would hide its time.
     size = bench.batch_size if job.suite.metrics else 1
-    rows: list[dict[str, Cell]] = []
-    for start in range(0, len(sample.questions), size):
-        batch = sample.questions[start : start + size]
+    rows: list[dict[str, Value]] = []
+    for start in range(0, len(reading.questions), size):
+        batch = reading.questions[start : start + size]
         generations, costs = _ask(bench.meter, state, sample, batch)
-        costs |= {"batch_id": f"{sample.id}#{start // size}", "batch_size": len(batch)}
+        batch_id = f"{sample.id}#{reading.label}{start // size}"
+        costs |= {"batch_id": batch_id, "batch_size": len(batch)}
         for question, generation in zip(batch, generations, strict=True):
             rows.append(_answered(job, sample, question, generation) | costs)
     return rows
@@ -201,7 +211,7 @@ def _ask_all(
 
 def _ask(
     meter: Meter, state: PreparedContext, sample: Sample, batch: Sequence[Question]
-) -> tuple[list[Generation], dict[str, Cell]]:
+) -> tuple[list[Generation], dict[str, Value]]:
     texts = [question.text for question in batch]
     generations, taken = meter.measure(
         lambda: state.generate(
@@ -213,7 +223,7 @@ def _ask(
 
 def _answered(
     job: Job, sample: Sample, question: Question, generation: Generation
-) -> dict[str, Cell]:
+) -> dict[str, Value]:
     metrics = (
         job.suite.score(question, generation.text, sample.context) if job.suite.metrics else {}
     )
@@ -229,13 +239,13 @@ def _answered(
     }
 
 
-def _asked(sample: Sample, question: Question) -> dict[str, Cell]:
+def _asked(sample: Sample, question: Question) -> dict[str, Value]:
     """Return what is known of a question before it is answered."""
     slices = {**sample.slices, **question.slices}
     return {"question_id": question.id, **slices, "targets": question.targets}
 
 
-def _costs(phase: str, taken: Measurement) -> dict[str, Cell]:
+def _costs(phase: str, taken: Measurement) -> dict[str, Value]:
     return {
         f"{phase}_s": taken.seconds,
         f"{phase}_peak_bytes": taken.peak_bytes,

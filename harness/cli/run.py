@@ -10,6 +10,13 @@ import click
 from harness.cli.model_options import load, model_options
 
 
+def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
+    parts = text.split("+") if text else []
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise click.BadParameter(f"{text!r} are no numbers of KV entries. Write 64+128+256.")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
 @click.command(name="run")
 @click.option(
     "--suite",
@@ -24,6 +31,17 @@ from harness.cli.model_options import load, model_options
     metavar="SPEC",
     multiple=True,
     help="A backend: name,option=value,... Give it again for more. Default: every backend.",
+)
+@click.option(
+    "--controls", is_flag=True, help="Add what a gist has to beat, as rows like any other."
+)
+@click.option(
+    "--budget",
+    "budgets",
+    metavar="N+N+...",
+    default="",
+    callback=_read_budgets,
+    help="KV entries for a context: each backend that can keep so many runs at every one.",
 )
 @model_options
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Samples for each suite.")
@@ -51,6 +69,8 @@ def command(
     *,
     suites: tuple[str, ...],
     backends: tuple[str, ...],
+    controls: bool,
+    budgets: tuple[int, ...],
     model_name: str,
     device: str | None,
     dtype: str | None,
@@ -71,13 +91,17 @@ def command(
       gist-bench run --suite passkey --backend full --backend rag,top_k=4
       gist-bench run --suite qa,data=mine.jsonl --model ./my-model --load-in-4bit
       gist-bench run --suite vram --model shape:llama-3-8b
+      gist-bench run --suite qa --controls
+      gist-bench run --suite qa --budget 64+128+256
+      gist-bench run --suite qa --backend rag --backend 'swapped(rag)'
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.choose import choose_backends, choose_suites, make_plan
     from harness.plan import Settings
     from harness.runner import run
 
     # Before the model: a typing mistake should not wait for it.
-    chosen_suites, chosen_backends = choose_suites(suites), choose_backends(backends)
+    chosen_suites = choose_suites(suites)
+    chosen_backends = choose_backends(backends, controls=controls, budgets=budgets)
     model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit)
     settings = Settings(seed=seed, limit=limit, batch_size=batch_size)
     plan = make_plan(model, chosen_suites, chosen_backends, settings)
