@@ -34,7 +34,7 @@ def written(folder: Path, *lines: dict[str, Any] | str | bytes) -> Path:
 
 def samples_of(path: Path) -> list[Sample]:
     """Return the samples of a file."""
-    return list(Dataset.open(str(path)).samples(max_new_tokens=9))
+    return list(Dataset.open(str(path)).samples(WordTokenizer(), 0, max_new_tokens=9))
 
 
 def question(**changes: Any) -> dict[str, Any]:

@@ -1,25 +1,32 @@
 """Data sets that people know, read from files in their published layouts.
 
-One module per layout, and its name is the prefix: `data=babi:FILE` reads FILE as `babi.py` says.
-A module holds `FORMAT`, and adding one is all that a new layout needs. Modules with a leading
-underscore are shared by the others.
+One module per layout, each with a `FORMAT`. They come in by the entry points of `GROUP`, whose
+names are the prefixes: `data=babi:FILE` reads FILE as `babi.FORMAT` says. A layout of your own is
+one more entry point of any installed package. Modules with a leading underscore are shared.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
-from benchmarks.formats._format import Entry, Format, Metric, Paragraph
+from benchmarks.formats._format import Entry, Format, Paragraph
 
-__all__ = ["Entry", "Format", "Metric", "Paragraph", "load", "names"]
+__all__ = ["GROUP", "Entry", "Format", "Paragraph", "load", "names"]
+
+GROUP = "gist_bench.data"
 
 
 def names() -> list[str]:
-    """Return the prefixes that there are."""
-    return sorted(item.name for item in iter_modules(__path__) if not item.name.startswith("_"))
+    """Return the prefixes that are installed."""
+    return sorted(_installed())
 
 
 def load(name: str) -> Format:
     """Return the format behind a prefix of `names`."""
-    found = import_module(f"{__name__}.{name}").FORMAT
-    assert isinstance(found, Format), name
+    found = _installed()[name].load()
+    assert isinstance(found, Format), f"{name} is no {Format.__name__}"
     return found
+
+
+@cache  # reading the metadata of every installed package takes 20 ms
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

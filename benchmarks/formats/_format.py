@@ -1,13 +1,10 @@
 """What a module of this package says of its data set."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.api import Question
-
-Metric = Callable[[str, Sequence[str]], float]
-"""The score of an answer against the accepted ones, between 0 and 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,6 @@ class Entry:
     id: str
     paragraphs: tuple[Paragraph, ...]
     questions: tuple[Question, ...]
-    slices: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +34,10 @@ class Format:
     title: str
     licence: str  # of the data, as its publisher gives it
     source: str  # where it is published
-    read: Callable[[Path], list[Entry]]
-    metrics: Mapping[str, Metric]  # the official ones, the headline first
-    slice_names: tuple[str, ...] = ()  # that entries and questions may fill
+    read: Callable[[Path], Sequence[Entry]]
+    metrics: tuple[str, ...]  # the official ones, the headline first
+    score: Callable[[Question, str], Mapping[str, float]]  # of an answer; names out of `metrics`
+    slice_names: tuple[str, ...] = ()  # that questions may fill
     max_new_tokens: int = 32  # what a right answer may need
     separator: str = "\n\n"  # between paragraphs
     fills: bool = False  # whether its paragraphs can fill each other's contexts

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.formats._format import Entry, Format, Paragraph
 from benchmarks.formats._lines import read_lines
-from benchmarks.scoring import exact_match
+from benchmarks.formats._scores import matched
 from harness.api import Question
 from harness.errors import UserError
 
@@ -25,9 +25,8 @@ def read(path: Path) -> list[Entry]:
     """Return one entry per question, in the order of the file."""
     entries: list[Entry] = []
     story, asked, previous = 0, 0, 0
-    told: dict[int, str] = {}  # sentences of the story by their numbers
-    for at, line in read_lines(path):
-        where = f"{path} line {at}"
+    told: dict[int, Paragraph] = {}  # sentences of the story by their numbers
+    for where, line in read_lines(path):
         parts = _LINE.match(line)
         if parts is None:
             raise UserError(f"{where}: does not start with a number. Give a file of bAbI.")
@@ -36,12 +35,12 @@ def read(path: Path) -> list[Entry]:
             story, asked, told = story + 1, 0, {}
         elif number != previous + 1 or not story:
             raise UserError(
-                f"{where}: number {number} follows {previous}. A story counts from 1; "
-                "lines are missing here."
+                f"{where}: number {number} follows {previous}, where a story counts from 1 on. "
+                "Lines are missing, or it is no file of bAbI."
             )
         previous = number
         if "\t" not in text:
-            told[number] = text
+            told[number] = Paragraph(text)
             continue
         asked += 1
         entries.append(_entry(where, f"{story}.{asked}", told, text))
@@ -50,26 +49,27 @@ def read(path: Path) -> list[Entry]:
     return entries
 
 
-def _entry(where: str, name: str, told: dict[int, str], text: str) -> Entry:
+def _entry(where: str, name: str, told: dict[int, Paragraph], text: str) -> Entry:
     question, answer, *proof = (part.strip() for part in text.split("\t"))
     if len(proof) > 1 or not question or not answer:
         raise UserError(f"{where}: is no question, answer and numbers of sentences between tabs.")
+    if not told:
+        raise UserError(f"{where}: nothing is told before the question.")
     numbers = " ".join(proof).split()
     unknown = [n for n in numbers if not n.isdecimal() or int(n) not in told]
     if unknown:
-        raise UserError(f"{where}: sentence {unknown[0]!r} is not told before the question.")
-    if not told:
-        raise UserError(f"{where}: nothing is told before the question.")
-    support = tuple(told[int(n)] for n in numbers)
-    context = tuple(Paragraph(sentence) for sentence in told.values())
-    return Entry(name, context, (Question("q", question, (answer,), support=support),))
+        raise UserError(f"{where}: no sentence {unknown[0][:20]!r} is told before the question.")
+    support = tuple(told[int(n)].text for n in numbers)
+    asked = Question("q", question, (answer,), support=support)
+    return Entry(name, tuple(told.values()), (asked,))
 
 
 FORMAT = Format(
-    title="bAbI tasks: stories that need one or more facts",
+    title="bAbI tasks: short stories, one or more facts to put together",
     licence="CC BY 3.0",
     source="https://research.facebook.com/downloads/babi/",
     read=read,
-    metrics={"exact_match": exact_match},
+    metrics=("exact_match",),
+    score=matched,
     separator=" ",
 )
