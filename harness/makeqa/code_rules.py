@@ -10,7 +10,7 @@ from harness.makeqa.proposals import Proposal
 
 _CONSTANT = re.compile(
     r"^[ \t]*(?:(?:export|const|static|final|public|let|var)\s+)*(?P<name>[A-Za-z]\w{2,})"
-    r"(?:\s*:\s*[\w.\[\]| ]+)?\s*=\s*(?P<value>-?\d[\d_]*(?:\.\d+)?|\"[\w ./-]{2,40}\")"
+    r"(?:(?:\s*:\s*[\w.\[\]| ]+)? = |: )(?P<value>-?\d[\d_]*(?:\.\d+)?|\"[\w ./-]{2,40}\")"
     r"[;,]?[ \t]*(?:(?:#|//).*)?$",
     re.M,
 )
@@ -33,9 +33,9 @@ def comparisons(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
         (first, line), (second, other_line) = numbers[one], numbers[other]
         if first is None or second is None or first == second:
             continue
-        greater, value = (one, first) if first > second else (other, second)
+        greater = one if first > second else other
         question = f"What is the greater of the two values that `{one}` and `{other}` are set to?"
-        answer = numbers_text(reading, greater) or str(value)
+        answer = _constants(reading)[greater][0]
         yield Proposal("reasoning", question, (answer,), (line, other_line))
 
 
@@ -44,20 +44,18 @@ def missing_constants(reading: Reading, rng: random.Random) -> Iterator[Proposal
     names = [name for name in sorted(_constants(reading)) if "_" in name]
     for one in rng.sample(names, len(names)):
         other = rng.choice(names)
+        if one.isupper() != other.isupper():
+            continue
         made = f"{one.rpartition('_')[0]}_{other.rpartition('_')[2]}"
         if not reading.count(made):
             yield Proposal("unanswerable", f"What is `{made}` set to in the text?", (), ())
-
-
-def numbers_text(reading: Reading, name: str) -> str:
-    """Return the value of a constant as it is written."""
-    return _constants(reading)[name][0]
 
 
 def _constants(reading: Reading) -> dict[str, tuple[str, str]]:
     """Return the names that are set once to a number or a short text, with value and line."""
     found = [(one["name"], one["value"], one.group()) for one in _CONSTANT.finditer(reading.text)]
     counts = Counter(re.findall(r"(?<![\w.])(\w+)(?:\s*:\s*[\w.\[\]| ]+)?\s*=(?!=)", reading.text))
+    counts.update(re.findall(r"^[ \t]*(\w+): (?!.*=)", reading.text, re.M))
     return {
         name: (value.strip('"'), " ".join(line.split()))
         for name, value, line in found

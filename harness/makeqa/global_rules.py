@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from harness.makeqa.mentions import Reading, spellings
 from harness.makeqa.proposals import Proposal
 
-COUNTS = range(2, 16)  # more is hard to count for anyone
+COUNTS = range(3, 16)  # most names are written twice: a guess; more is hard to count for anyone
 MARGIN = 1.5  # the most frequent has to stand out
 WORD_LETTERS = 6
 
@@ -57,9 +57,10 @@ def _first(reading: Reading, words: Sequence[str]) -> Iterator[Proposal]:
 
 
 def _last(reading: Reading, words: Sequence[str]) -> Iterator[Proposal]:
-    """Which of three is first written last: of all three, the first mention."""
+    """Which of three comes last, by its first mention and by its last."""
     answer = max(words, key=reading.first)
-    yield from _choice(reading, words, answer, "is the last to be mentioned for the first time")
+    if answer == max(words, key=reading.last):
+        yield from _choice(reading, words, answer, "is mentioned last")
 
 
 def _most(reading: Reading, words: Sequence[str]) -> Iterator[Proposal]:
@@ -88,4 +89,4 @@ def _terms(reading: Reading) -> list[str]:
     """Return longer words in lower case that are neither rare nor everywhere."""
     words = re.findall(rf"(?<![\w.-])[a-z]{{{WORD_LETTERS},}}(?![\w-])", reading.text)
     counts = Counter(words)
-    return sorted(word for word, count in counts.items() if count in COUNTS and count > 2)
+    return sorted(word for word, count in counts.items() if count in COUNTS)

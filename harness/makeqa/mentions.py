@@ -32,6 +32,9 @@ NUMBER_WORDS = {
 } | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "hundred": "100"}
 
 _MONTH = "|".join(_MONTHS)
+# Where a capital is not that of a sentence's first word.
+_INSIDE = r"(?:(?<=[a-z,;] )|(?<=\bM[rs]\. )|(?<=\bMrs\. )|(?<=\bDr\. ))"
+_CUT_OFF = re.compile(rf"{_INSIDE}(?P<word>[A-Z][a-z]+) \Z")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _TITLE = re.compile(rf"(?:{'|'.join(TITLES)})\.?")
 _DATE = re.compile(
@@ -84,7 +87,7 @@ class Reading:
         """The sentences that are prose, in order."""
         return tuple(
             Sentence(line, tuple(self._names_in(line)), tuple(_values_in(line)))
-            for line in self.lines
+            for line in map(_without_odd_quotes, self.lines)
             if is_prose(line)
         )
 
@@ -106,12 +109,17 @@ class Reading:
         assert found, words
         return found.start()
 
+    def last(self, words: str) -> int:
+        """Return where the words are written last."""
+        pattern = r"\s+".join(map(re.escape, words.split()))
+        return max(one.start() for one in re.finditer(rf"(?<!\w){pattern}(?!\w)", self.text))
+
     @cached_property
     def _name_words(self) -> frozenset[str]:
         inside: Counter[str] = Counter()
         for line in filter(is_prose, self.lines):
             # After these, a capital may only be that of a new sentence or of speech.
-            for found in re.finditer(r"(?<=[a-z,;] )[A-Z][a-z]{2,}(?:-[A-Z]?[a-z]+)?\b", line):
+            for found in re.finditer(rf"{_INSIDE}[A-Z][a-z]{{2,}}(?:-[A-Z]?[a-z]+)?\b", line):
                 inside[found.group()] += 1
         lower = Counter(_WORD.findall(self.text))
         return frozenset(
@@ -138,6 +146,9 @@ class Reading:
 
 
 def _named(line: str, start: int, end: int) -> Mention:
+    """Return the name with what belongs to it in front: the title, the March of March Hare."""
+    while (found := _CUT_OFF.search(line[:start])) and found["word"] not in _NO_NAMES:
+        start = found.start("word")
     before = line[:start].rsplit(" ", 2)
     if len(before) > 1 and not before[-1] and _TITLE.fullmatch(before[-2]):
         start -= len(before[-2]) + 1
@@ -150,6 +161,16 @@ def _values_in(line: str) -> Iterator[Mention]:
     for found in _NUMBER.finditer(line):
         if not any(date.start <= found.start() < date.end for date in dates):
             yield Mention(found.group(), *found.span())
+
+
+def _without_odd_quotes(line: str) -> str:
+    """Return the sentence without a quote at its edge whose partner is in another sentence."""
+    marks = re.findall(r"(?<!\w)[\"'\u2018\u201c]|[\"'\u2019\u201d](?!\w)", line)
+    if len(marks) % 2 == 0:
+        return line
+    if line[0] in "\"'\u2018\u201c":
+        return line[1:]
+    return line[:-1] if line[-1] in "\"'\u2019\u201d" else line
 
 
 def spellings(value: str) -> tuple[str, ...]:

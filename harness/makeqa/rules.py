@@ -147,7 +147,7 @@ def _counted_speakers(reading: Reading, rng: random.Random) -> Iterator[Proposal
     for speech in speeches:
         asked = f"of the one who says \N{LEFT DOUBLE QUOTATION MARK}{speech.words}"
         yield from _counted(
-            reading, speech.speaker, f"{asked}\N{RIGHT DOUBLE QUOTATION MARK}", speech.support
+            reading, speech.speaker, f"{asked}\N{RIGHT DOUBLE QUOTATION MARK}.", speech.support
         )
 
 
