@@ -6,7 +6,7 @@ which is the highest. A sweep over context sizes gets a row per size.
 """
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -178,15 +178,16 @@ def decode_rates(asked: pd.DataFrame) -> "pd.Series[float]":
     Args:
         asked: rows with a `generate_s`, one per batch.
     """
-    rates: dict[tuple[Hashable, ...], float] = {}
-    for size, same in asked.groupby(SIZE, dropna=False):
-        times = same.groupby("max_new_tokens")[["new_tokens", "generate_s"]].median()
-        one, many = times.iloc[0], times.iloc[-1]
-        if times.index[0] == 1 and many["generate_s"] > one["generate_s"]:
-            more = many["new_tokens"] - one["new_tokens"]
-            rates[size] = more / (many["generate_s"] - one["generate_s"])
-    index = pd.MultiIndex.from_tuples(list(rates), names=SIZE) if rates else None
-    return pd.Series(rates.values(), index=index, dtype=float)
+    if not (asked["max_new_tokens"] == 1).any():
+        return pd.Series(dtype=float)
+    shortest = asked.groupby(SIZE, dropna=False)["max_new_tokens"].transform("min")
+    asked = asked[shortest == 1]
+    by_size = [*SIZE, "max_new_tokens"]
+    times = asked.groupby(by_size, dropna=False)[["new_tokens", "generate_s"]].median()
+    ends = times.groupby(SIZE, dropna=False)
+    more = ends.last() - ends.first()
+    more = more[more["generate_s"] > 0]
+    return more["new_tokens"] / more["generate_s"]
 
 
 def of_samples(rows: pd.DataFrame) -> pd.DataFrame:
