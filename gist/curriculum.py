@@ -187,10 +187,11 @@ class Batches(IterableDataset[tuple[str, list[Example]]]):
             if number < first + self.ahead:  # as an uninterrupted run had drawn it
                 stage = curriculum.stages[curriculum.progress.stage_before]
             drawn = curriculum.draw(number, stage)
-            yield drawn.source, self._batch(drawn, stage, random.Random(number))
+            yield drawn.source, self.batch(drawn, stage, random.Random(number))
             number += 1
 
-    def _batch(self, drawn: Draw, stage: Stage, rng: random.Random) -> list[Example]:
+    def batch(self, drawn: Draw, stage: Stage, rng: random.Random) -> list[Example]:
+        """Return as many examples as the stage's budget of tokens holds, at least one."""
         batch: list[Example] = []
         widest = passed_over = 0
         bare = drawn.source in stage.bare

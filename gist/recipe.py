@@ -5,13 +5,13 @@ import json
 import random
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import load_peft_weights, set_peft_model_state_dict
+from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from transformers import TrainerCallback
 
 from gist.adapter import ATTENTION, Embeddings, LoraOptions, added
@@ -25,6 +25,7 @@ from gist.heldout import BASELINES, held_out, table, verdict
 from gist.layout import GistPlan, Placement, Positions
 from gist.losses import LossWeights
 from gist.model import LanguageModel
+from gist.proofs import mask_blocks
 from gist.train import Options, train
 
 PACKAGES = ("torch", "transformers", "peft")
@@ -136,6 +137,7 @@ def train_adapter(
     examples = _examples(batches, held, stages[-1])
     try:
         with added(lm.model, recipe.plan, lora, seed=seed, embeddings=recipe.embeddings) as adapted:
+            _check_mask(adapted, batches, collator)
             watch = _watch(adapted, examples, collator, recipe, stages[-1], output)
             callbacks: list[TrainerCallback] = [watch] if watch else []
             train(
@@ -233,6 +235,27 @@ def _options(recipe: AdapterRecipe, output: Path, seed: int, resume: bool) -> Op
         save_steps=recipe.save_steps,
         seed=seed,
         resume=resume,
+    )
+
+
+def _check_mask(adapted: PeftModel, batches: Batches, collator: PackedCollator) -> None:
+    """Refuse to train where answers see the context past the gists, or not through them."""
+    stage = next((stage for stage in batches.curriculum.stages if stage.compresses), None)
+    if stage is None:
+        return  # trained on full contexts alone
+    stage = replace(stage, plain=0.0)
+    examples = batches.batch(batches.curriculum.draw(0, stage), stage, random.Random(0))
+    proof = mask_blocks(adapted, collator, examples)
+    if not proof.passed:
+        raise GistError(
+            f"the mask is wrong: the gradient from answers to the context is {proof.cut:.3g} with "
+            f"the gists cut off (must be 0) and {proof.whole:.3g} with them (must not be 0). "
+            "No score of such a training would mean anything."
+        )
+    log.info(
+        "the mask hides %d context tokens: gradient %.3g through the gists, exactly 0 past them",
+        proof.context_tokens,
+        proof.whole,
     )
 
 

@@ -1,11 +1,20 @@
 """`gist-bench train-gist` from the command line: what it makes, and what it refuses."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.cli import main
+from harness.cli.train import StageOptions, _rows
+from harness.cli.training_data import feed
+
+if TYPE_CHECKING:
+    from gist.model import LanguageModel
 
 ROW = {
     "id": "lease",
@@ -98,3 +107,108 @@ def test_training_on_nothing_is_refused(
     given = ("--model", tiny_llama_folder, "--output", tmp_path / "out")
     assert run("train-gist", *given) == 2
     assert "Give --data FILE.jsonl or --suite SPEC" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--model", "shape:llama-3-8b"), "billion parameters and this machine no GPU"),
+        (("--model", "shape:tiny"), "random weights"),
+        (("--tokens", 5000), "compress nothing"),
+        (("--ratio", 8, "--tokens", 4), "give ratios or tokens, not both"),
+        (("--segment-tokens", 4, "--rows", 8), "segments of 4 tokens are shorter than 8 gists"),
+        (("--epochs", 1, "--max-steps", 3), "same thing twice"),
+        (("--answers", 0), "needs a weight above 0"),
+        (("--ratio", 0.5), "must be at least 1"),
+        (("--context-tokens", 3), "has no context of at most 3 tokens"),
+        (("--target", "no_such_layer"), "LoRA cannot be put on no_such_layer"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    given: tuple[object, ...],
+    message: str,
+    tiny_llama_folder: Path,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is wrong is named, and the exit code is 2."""
+    output = tmp_path / "out"
+    model = () if "--model" in given else ("--model", tiny_llama_folder)
+    assert run("train-gist", *model, "--data", data, "--output", output, *given) == 2
+    assert message in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not list(output.glob("checkpoint-*"))
+
+
+def test_data_that_cannot_be_learnt_from_is_refused(
+    tiny_llama_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No answerable question, or a context beyond the model's positions: the row is named."""
+    base = ("train-gist", "--model", tiny_llama_folder, "--output", tmp_path / "out")
+    empty = tmp_path / "empty.jsonl"
+    questions = [{"id": "1", "question": "Who?", "answers": []}]
+    empty.write_text(json.dumps(ROW | {"questions": questions}) + "\n")
+    assert run(*base, "--data", empty) == 2
+    assert "nothing can be learnt" in capsys.readouterr().err
+    long = tmp_path / "long.jsonl"
+    rows = [ROW, ROW | {"id": "long", "context": "Much text. " * 300}]
+    long.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(*base, "--data", long) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "row 2 (long)" in line
+    assert "positions" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_contexts_are_held_back_by_document(tiny_llama: "LanguageModel", tmp_path: Path) -> None:
+    """Parts of one document are never on both sides; small files are trained on whole."""
+    path = tmp_path / "parts.jsonl"
+    rows = [ROW | {"id": f"doc{d}.{part}"} for d in range(20) for part in range(3)]
+    rows = [row | {"context": f"{row['id']} {ROW['context']}"} for row in rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fed = feed(f"qa,data={path}", tiny_llama.tokenizer, hold=10)
+    held = {context.split(".")[0] for context, _ in fed.held}
+    trained = {context.split(".")[0] for context, _ in fed.source(0)}
+    assert len(fed.held) == 6
+    assert fed.contexts == 54
+    assert held.isdisjoint(trained)
+    assert len(held | trained) == 20
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:9:3]))
+    assert feed(f"qa,data={path}", tiny_llama.tokenizer, hold=10).held == []
+
+
+def test_a_longer_curriculum_starts_with_the_easy_ones() -> None:
+    """Short contexts and many gists first; the last stage has everything."""
+    options = StageOptions(ratios=(16, 4, 8), context_tokens=(2048, 512), max_steps=10)
+    first, last = _rows(options, {"a": None}, None)
+    assert (first["max_context_tokens"], first["ratios"]) == (512, (4, 8))
+    assert (last["max_context_tokens"], last["ratios"]) == (2048, (4, 8, 16))
+    assert first["max_steps"] == last["max_steps"] == 5
+
+
+def test_two_processes_train_one_adapter(
+    tiny_llama_folder: Path, data: Path, tmp_path: Path
+) -> None:
+    """Under torchrun each process reads its own batches; one of them writes."""
+    output = tmp_path / "out"
+    options = ["--model", tiny_llama_folder, "--data", data, "--output", output, "--max-steps", 3]
+    options += ["--batch-tokens", 600, "--ratio", 4, "--rank", 4, "--plain", 0.4]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--master-port=0",
+    ]
+    program = ["--no-python", sys.executable, "-c", "from harness.cli import main; main()"]
+    ended = subprocess.run(
+        [*torchrun, *program, "train-gist", *map(str, options)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    card = json.loads((output / "adapter" / "gist.json").read_text())
+    assert card["training"]["steps"] == 3
+    assert ended.stdout.count(str(output / "adapter")) == 1

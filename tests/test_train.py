@@ -9,12 +9,10 @@ import torch
 
 from gist.adapter import attached
 from gist.checkpoint import read_card
-from gist.collator import IGNORED
 from gist.curriculum import Curriculum, Item, Stage
 from gist.errors import GistError
 from gist.model import LanguageModel
 from gist.recipe import AdapterRecipe, train_adapter
-from gist.train import share_right
 
 RECIPE = AdapterRecipe(rows=8, rank=4, alpha=8, lr=1e-3, bf16=False, save_steps=3)
 
@@ -109,26 +107,21 @@ def test_a_stage_ends_when_it_is_passed() -> None:
     quick = Stage("quick", {"a": 1.0, "b": 1.0}, max_steps=100, pass_at=0.9)
     slow = Stage("slow", {"a": 1.0}, max_steps=3)
     curriculum = Curriculum([quick, slow], {"a": items, "b": items}, seed=0)
-    curriculum.count("a", 1.0)
+
+    def step(source: str, right: float) -> None:
+        curriculum.note(source, right)
+        curriculum.advance()
+
+    step("a", 1.0)
     assert curriculum.stage is quick  # nothing is known of b yet
-    curriculum.count("b", 0.5)
+    step("b", 0.5)
     assert curriculum.stage is quick
     while curriculum.stage is quick:
-        curriculum.count("b", 1.0)
+        step("b", 1.0)
     assert curriculum.progress.stage_step == 0
     for _ in range(3):
-        curriculum.count("a", 0.0)
+        step("a", 0.0)
     assert curriculum.done
-
-
-def test_an_answer_is_right_when_every_token_is() -> None:
-    """One wrong token of an answer makes it wrong; padding belongs to none."""
-    labels = torch.tensor([[1, 2, 0, IGNORED]])
-    answers = torch.tensor([[0, 0, 1, IGNORED]])
-    logits = torch.nn.functional.one_hot(torch.tensor([[1, 2, 0, 0]]), 3).float()
-    assert share_right(logits, labels, answers) == 1.0
-    logits[0, 1] = torch.tensor([1.0, 0.0, 0.0])
-    assert share_right(logits, labels, answers) == 0.5
 
 
 def test_training_without_gists_is_refused(tiny_llama: LanguageModel, tmp_path: Path) -> None:

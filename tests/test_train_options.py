@@ -1,0 +1,230 @@
+"""Options of training: each changes what it says; a resumed run is the same whatever they are."""
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from gist.adapter import LoraOptions, added, attached
+from gist.checkpoint import read_card
+from gist.collator import Example, PackedCollator
+from gist.compress import compress
+from gist.curriculum import Item, Stage
+from gist.embedding import first_gist_id
+from gist.errors import GistError
+from gist.follow import Watch
+from gist.heldout import Scores, held_out
+from gist.layout import GistPlan
+from gist.model import LanguageModel
+from gist.recipe import AdapterRecipe, train_adapter
+from tests.test_train import items
+
+RECIPE = AdapterRecipe(rows=8, rank=4, alpha=8, lr=1e-2, gist_lr=1e-2, bf16=False, save_steps=2)
+STAGES = [
+    Stage("short", {"keys": 1.0}, max_steps=3, batch_tokens=1200, ratios=(4.0, 8.0), plain=0.3),
+    Stage("long", {"keys": 1.0}, max_steps=3, batch_tokens=1200, tokens=(2, 3), snippets=1),
+]
+HELD: list[Item] = [(f"The key is {n}.", [("Which key?", str(n))]) for n in range(200, 208)]
+
+
+def trained(
+    lm: LanguageModel, output: Path, *, resume: bool = False, seed: int = 5, **changed: Any
+) -> Path:
+    """Train a tiny adapter with some options changed, and return its folder."""
+    return train_adapter(
+        lm,
+        {"keys": items},
+        replace(RECIPE, **changed),
+        stages=STAGES,
+        output=output,
+        seed=seed,
+        resume=resume,
+        about={"sources": {"keys": "made up"}},
+        held=HELD,
+    )
+
+
+def weights(folder: Path) -> Mapping[str, torch.Tensor]:
+    """Return the tensors of an adapter."""
+    return load_file(folder / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"distillation": 0.5, "reconstruction": 0.3},
+        {"accumulation": 2, "rows_first_steps": 2},
+        {"eval_steps": 1, "gradient_checkpointing": True},
+    ],
+    ids=["losses", "accumulation", "evaluation"],
+)
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    tiny_llama: LanguageModel, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Killed at a checkpoint on the border of two stages or inside one: the same parameters."""
+    whole = weights(trained(tiny_llama, tmp_path / "whole", **options))
+    trained(tiny_llama, tmp_path / "halves", **options)
+    for stale in (tmp_path / "halves").glob("checkpoint-6"):
+        (stale / "curriculum.json").unlink()  # as a kill between the two files would leave it
+    resumed = weights(trained(tiny_llama, tmp_path / "halves", resume=True, **options))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    "options", [{"distillation": 1.0}, {"reconstruction": 1.0}, {"accumulation": 2}]
+)
+def test_an_option_changes_what_is_learnt(
+    tiny_llama: LanguageModel, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """A loss or a batch that had no effect would leave the same parameters."""
+    plain = weights(trained(tiny_llama, tmp_path / "plain"))
+    other = weights(trained(tiny_llama, tmp_path / "other", **options))
+    assert any(not torch.equal(plain[name], other[name]) for name in plain)
+
+
+def test_gist_rows_learn_alone_at_first(tiny_llama: LanguageModel, tmp_path: Path) -> None:
+    """While they do, LoRA stays at zero; the rows do not stay."""
+    alone = weights(trained(tiny_llama, tmp_path / "alone", rows_first_steps=99))
+    assert all(tensor.abs().max() == 0 for name, tensor in alone.items() if "lora_B" in name)
+    both = weights(trained(tiny_llama, tmp_path / "both"))
+    assert all(tensor.abs().max() > 0 for name, tensor in both.items() if "lora_B" in name)
+    (rows,) = (tensor for name, tensor in alone.items() if "gist_rows" in name)
+    with added(tiny_llama.model, RECIPE.plan, LoraOptions(rank=4, alpha=8), seed=5) as fresh:
+        (start,) = (p for name, p in fresh.named_parameters() if "gist_rows.modules_to" in name)
+        assert not torch.equal(rows, start.detach())
+
+
+def test_all_embeddings_can_be_trained_and_come_back(
+    tiny_qwen3: LanguageModel, tmp_path: Path
+) -> None:
+    """With embeddings=full the vocabulary changes too, and loading gives the trained model."""
+    lm = tiny_qwen3
+    folder = trained(lm, tmp_path / "out", embeddings="full", keep_prefix=False)
+    assert any("lm_head" in name for name in weights(folder))
+    context = lm.tokenizer.encode("The key is 17.")
+    before = lm.model.get_input_embeddings().weight.clone()
+    with attached(lm, folder) as card:
+        assert not torch.equal(lm.model.get_input_embeddings().weight, before)
+        assert first_gist_id(lm.model) == len(before)
+        state = compress(lm, context, gists=3, plan=card.plan)
+    assert state.entries == 3  # the prefix was dropped
+    assert torch.equal(lm.model.get_input_embeddings().weight, before)
+
+
+def test_a_checkpoint_tells_its_scores(tiny_llama: LanguageModel, tmp_path: Path) -> None:
+    """Curve, table and verdict are in the card, and the files beside it."""
+    folder = trained(tiny_llama, tmp_path / "out", eval_steps=3)
+    card = read_card(folder)
+    assert [row["step"] for row in card.training["curve"]] == [3.0, 6.0]
+    assert {row["gists"] for row in card.training["table"]} == {
+        "ratio=4", "ratio=8", "tokens=2", "tokens=3",
+    }  # fmt: skip
+    assert card.training["verdict"].startswith("the model ignores its gists")  # after six steps
+    with (folder / "heldout.csv").open() as file:
+        assert [float(row["step"]) for row in csv.DictReader(file)] == [3.0, 6.0]
+    with (folder / "log.csv").open() as file:
+        assert float(next(csv.DictReader(file))["grad_norm"]) > 0
+
+
+class _Falling:
+    """Held-out contexts on which every score is worse than the one before."""
+
+    def __init__(self) -> None:
+        self.right = 1.0
+
+    def ask(self, model: Any, way: str, **amount: Any) -> Scores:  # noqa: ARG002
+        """Return less each time that gists are asked."""
+        self.right -= 0.1 if way == "gist" else 0.0
+        return Scores(np.full(3, self.right), np.zeros(3))
+
+
+def test_training_stops_when_scores_fall(tmp_path: Path) -> None:
+    """After `patience` scores without a better one; the best adapter is kept."""
+
+    class Saved:
+        steps: list[str] = []  # noqa: RUF012
+
+        def save_pretrained(self, folder: str) -> None:
+            self.steps.append(folder)
+
+    held: Any = _Falling()
+    baselines = {name: Scores(np.ones(3), np.zeros(3)) for name in ("full", "closed_book")}
+    watch = Watch(held, baselines, ratio=4, tokens=None, output=tmp_path, steps=10, patience=2)
+    arguments = TrainingArguments(output_dir=str(tmp_path), max_steps=100, use_cpu=True)
+    state, control = TrainerState(), TrainerControl()
+    watch.on_train_begin(arguments, state, control)
+    for step in (10, 20, 30):
+        assert not control.should_training_stop
+        state.global_step = step
+        watch.on_step_end(arguments, state, control, model=Saved())
+    assert control.should_training_stop
+    assert len(Saved.steps) == 1
+
+
+def test_another_training_cannot_be_gone_on_with(
+    tiny_llama: LanguageModel, tiny_qwen3: LanguageModel, tmp_path: Path
+) -> None:
+    """Another seed, recipe or base in the folder of a training is refused by name."""
+    trained(tiny_llama, tmp_path / "out")
+    with pytest.raises(GistError, match="differs in seed"):
+        trained(tiny_llama, tmp_path / "out", resume=True, seed=6)
+    with pytest.raises(GistError, match="differs in recipe"):
+        trained(tiny_llama, tmp_path / "out", resume=True, distillation=0.5)
+    with pytest.raises(GistError, match="base_fingerprint"):
+        trained(tiny_qwen3, tmp_path / "out", resume=True)
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["seed"] == 5
+
+
+def test_a_mask_that_lets_the_context_through_stops_training(
+    tiny_llama: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first step, with the gradients that were measured."""
+    import gist.collator
+    from gist.masks import packed_mask
+
+    def open_mask(segments: torch.Tensor, **given: bool) -> torch.Tensor:  # noqa: ARG001
+        return packed_mask(segments, see_context=True)
+
+    monkeypatch.setattr(gist.collator, "packed_mask", open_mask)
+    with pytest.raises(GistError, match="the mask is wrong"):
+        trained(tiny_llama, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
+
+
+def test_a_tokenizer_with_gist_tokens_is_refused(tiny_llama: LanguageModel, tmp_path: Path) -> None:
+    """It belongs to a model that was changed for gists before."""
+    tiny_llama.tokenizer.inner.add_tokens(["<GIST_0>"])
+    with pytest.raises(GistError, match="<GIST_0>"):
+        trained(tiny_llama, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_gists_than_a_segment_has_tokens_are_refused() -> None:
+    """Interleaved groups stand behind segments that must be longer."""
+    with pytest.raises(ValueError, match="segments of 8 tokens are shorter than 16 gists"):
+        AdapterRecipe(segment_tokens=8, rows=16)
+    assert AdapterRecipe(segment_tokens=8).plan.rows == 8
+    assert AdapterRecipe(placement="end").plan.rows == 256
+
+
+def test_a_dropped_prefix_is_hidden_in_training_too(tiny_llama: LanguageModel) -> None:
+    """Answers of the packed pass do not depend on the prefix when the plan drops it."""
+    lm = tiny_llama
+    plan = GistPlan(rows=8, segment_tokens=16, keep_prefix=False)
+    collator = PackedCollator(lm.prompt, first_gist_id(lm.model), plan)
+    example = Example((5, 6, 7, 8), (((9, 10), (11, 1)),), gists=2)
+    mask = collator([example])["attention_mask"][0, 0]
+    before, asked = len(lm.prompt.before), len(lm.prompt.before) + 6
+    assert not mask[asked:, :before].any()
+    kept = replace(collator, plan=replace(plan, keep_prefix=True))([example])["attention_mask"]
+    assert kept[0, 0, asked:, :before].all()
+    assert held_out([example], collator, batch_tokens=10).examples == (example,)
