@@ -65,12 +65,23 @@ class BreakEven:
         return f"{shown} [{self.interval}]" if self.interval else shown
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What an arm took for each context, (contexts,) each."""
+
+    contexts: Ints  # their numbers, rising
+    read_s: Floats
+    answers_s: Floats  # of all questions about it
+    questions: Floats
+
+
 def break_evens(section: Section) -> Iterator[BreakEven]:
     """Yield each arm against full context, and gist arms against the others; floors left out.
 
     A sweep over sizes is compared size by size.
     """
     _, groups = costs.cost_groups(section)
+    times = {key: times_of(rows) for key, rows in groups.items()}
     sizes = dict.fromkeys(key[1:] for key in groups)
     compared, ceilings = section.arms_named(COMPARED), section.arms_named(CEILING)[:1]
     arms = [arm for arm in section.arms if RANKS.get(arm.partition(",")[0]) != RANKS[FLOOR]]
@@ -82,7 +93,7 @@ def break_evens(section: Section) -> Iterator[BreakEven]:
         and (other in ceilings or (arm in compared and other not in compared))
     ]
     for size, (arm, other) in product(sizes, pairs):
-        first, second = groups.get((arm, *size)), groups.get((other, *size))
+        first, second = times.get((arm, *size)), times.get((other, *size))
         if first is None or second is None:
             continue
         found = break_even(arm, first, other, second)
@@ -90,27 +101,26 @@ def break_evens(section: Section) -> Iterator[BreakEven]:
             yield replace(found, size=size)
 
 
-def break_even(
-    arm: str, rows: pd.DataFrame, other: str, other_rows: pd.DataFrame
-) -> BreakEven | None:
+def break_even(arm: str, times: Times, other: str, other_times: Times) -> BreakEven | None:
     """Compare the times of two arms on the contexts that both read and answered about.
 
     Args:
         arm: the name of the first.
-        rows: its rows of one suite.
+        times: its times on one suite.
         other: the name of the arm that it is compared with.
-        other_rows: the rows of that one.
+        other_times: the times of that one.
     """
-    both = np.intersect1d(_answered(rows), _answered(other_rows))
+    both = np.intersect1d(times.contexts, other_times.contexts)
     if not len(both):
         return None
-    sides = [side[side["context"].isin(both)] for side in (rows, other_rows)]
-    first, second = (costs.measured(side) for side in sides)
-    more_s, saved_s = first.prepare_s - second.prepare_s, second.question_s - first.question_s
-    questions = float(_questions(np.array([more_s]), np.array([saved_s]))[0])
-    low, high = _interval([_per_context(side, both) for side in sides])
-    # Dearer per question yet cheaper to read: it is ahead at first.
-    until = math.ceil(more_s / saved_s) - 1 if questions == NEVER and more_s < 0 > saved_s else 0
+    sides = [_on(side, both) for side in (times, other_times)]
+    everything = np.arange(len(both))[None, :]  # (1, contexts): no drawing
+    more_s, saved_s = _compared(sides, everything)
+    questions = float(_questions(more_s, saved_s)[0])
+    low, high = _interval(sides)
+    # Dearer per question yet faster to read: it is ahead at first.
+    ahead = questions == NEVER and more_s[0] < 0 > saved_s[0]
+    until = math.ceil(more_s[0] / saved_s[0]) - 1 if ahead else 0
     return BreakEven(arm, other, questions, low, high, len(both), until=until or None)
 
 
@@ -123,20 +133,23 @@ def break_even_table(found: Sequence[BreakEven], names: Sequence[str]) -> Table:
     return Table("Break-even in seconds", header, rows, legend=(LEGEND,), keys=2 + len(names))
 
 
-def _answered(rows: pd.DataFrame) -> Ints:
-    """Return the contexts that were read and asked."""
+def times_of(rows: pd.DataFrame) -> Times:
+    """Return the times of the rows of one arm (and size)."""
     asked = costs.answered_longest(rows)
-    return asked.loc[asked["prepare_s"].notna(), "context"].unique()
-
-
-def _per_context(rows: pd.DataFrame, contexts: Ints) -> Floats:
-    """Return seconds to read, seconds of all answers and questions, (3, contexts)."""
-    asked = costs.answered_longest(rows)
-    read = rows.drop_duplicates(costs.SAMPLE).groupby("context")["prepare_s"].median()
+    of_read = rows.drop_duplicates(costs.SAMPLE).groupby("context")["prepare_s"].median().dropna()
     spent = asked.drop_duplicates(costs.BATCH).groupby("context")["generate_s"].sum()
     counts = asked.groupby("context").size()
-    columns = [series.reindex(contexts).to_numpy(np.float64) for series in (read, spent, counts)]
-    return np.stack(columns)
+    contexts = np.intersect1d(of_read.index, counts.index)
+    read_s, answers_s, questions = (
+        series.reindex(contexts).to_numpy(np.float64) for series in (of_read, spent, counts)
+    )
+    return Times(contexts, read_s, answers_s, questions)
+
+
+def _on(times: Times, contexts: Ints) -> Times:
+    """Return the times on some of the contexts."""
+    kept = np.isin(times.contexts, contexts)
+    return Times(contexts, times.read_s[kept], times.answers_s[kept], times.questions[kept])
 
 
 def _questions(more_s: Floats, saved_s: Floats) -> Floats:
@@ -146,9 +159,9 @@ def _questions(more_s: Floats, saved_s: Floats) -> Floats:
     return np.where(saved_s > 0, reached, NEVER)
 
 
-def _interval(sides: Sequence[Floats]) -> tuple[float | None, float | None]:
-    """Return the interval of the break-even from (3, contexts) of the arm and of the other."""
-    contexts = sides[0].shape[1]
+def _interval(sides: Sequence[Times]) -> tuple[float | None, float | None]:
+    """Return the interval of the break-even of an arm and another on the same contexts."""
+    contexts = len(sides[0].contexts)
     if contexts < stats.MIN_CONTEXTS:
         return None, None
     rng = np.random.default_rng(stats.SEED)
@@ -157,18 +170,26 @@ def _interval(sides: Sequence[Floats]) -> tuple[float | None, float | None]:
     draws = stats.DRAWS if contexts <= stats.MANY_CONTEXTS else FEW_DRAWS
     for start in range(0, draws, block):
         drawn = rng.integers(contexts, size=(min(block, draws - start), contexts))
-        (read, each), (other_read, other_each) = (_times(side, drawn) for side in sides)
-        found.append(_questions(read - other_read, other_each - each))
+        found.append(_questions(*_compared(sides, drawn)))
     tail = stats.expanded_tail(contexts)
     # No interpolation: between a number and NEVER lies nothing.
     low, high = np.quantile(np.concatenate(found), (tail, 1 - tail), method="nearest")
     return float(low), float(high)
 
 
-def _times(side: Floats, drawn: Ints) -> tuple[Floats, Floats]:
-    """Return seconds to read and seconds per question of each draw, (draws,) each."""
-    read, spent, counts = side
-    return np.median(read[drawn], axis=1), spent[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+def _compared(sides: Sequence[Times], drawn: Ints) -> tuple[Floats, Floats]:
+    """Return how much longer the arm reads and what it saves per question, (draws,) each, in s.
+
+    Args:
+        sides: the arm and the other.
+        drawn: (draws, contexts) places of the contexts that are taken.
+    """
+    read_s, question_s = [], []
+    for side in sides:
+        read_s.append(np.median(side.read_s[drawn], axis=1))
+        answers_s = side.answers_s[drawn].sum(axis=1)
+        question_s.append(answers_s / side.questions[drawn].sum(axis=1))
+    return read_s[0] - read_s[1], question_s[1] - question_s[0]
 
 
 def _number(questions: float) -> str:

@@ -1,0 +1,312 @@
+"""Charts of answers: over sizes and depths, over what is kept, and over what they cost."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+
+from harness import costs, printing, stats
+from harness.plots.shapes import Bar, Cell, Chart, HeatMap, Point, Points, Ranges, Stacks
+from harness.printing import Table
+from harness.stats import Estimate
+from harness.tables import CEILING, Section, estimates
+
+SIZE, DEPTH = "tokens", "depth"  # the slices of a map
+ASKED = 10  # questions per context, for the time per question
+ABSTENTION = ("accuracy", "abstained", "hallucinated", "false_refusal")  # what the bars need
+
+
+def maps(section: Section) -> Iterator[Chart]:
+    """Yield a map over size and depth for each arm, then of its difference to full context."""
+    if not section.metrics or not {SIZE, DEPTH} <= set(section.slices):
+        return
+    frame = section.counted
+    frame = frame[(frame[SIZE] != "") & (frame[DEPTH] != "")]
+    main, ceilings = section.metrics[0], section.arms_named(CEILING)[:1]
+    cells = {
+        (str(depth), str(size)): rows
+        for (depth, size), rows in frame.groupby([DEPTH, SIZE], sort=False)
+    }
+    means = {place: estimates(rows, main) for place, rows in cells.items()}
+    for arm in section.arms:
+        found = {place: of_arms[arm] for place, of_arms in means.items() if arm in of_arms}
+        if found:
+            yield _map(f"map-{arm}", f"{main} of {arm}", found)
+    for ceiling in ceilings:
+        for arm in section.arms:
+            differences = {
+                place: difference
+                for place, rows in cells.items()
+                if arm != ceiling and (difference := _difference(rows, main, arm, ceiling))
+            }
+            if differences:
+                title = f"{main}: {arm} minus {ceiling}"
+                yield _map(f"map-{arm}-minus-{ceiling}", title, differences, signed=True)
+
+
+def over_budget(section: Section) -> Iterator[Chart]:
+    """Yield the headline metric over the entries that stand for the context."""
+    entries = _medians(section, "context_entries")
+    if len({kept for kept in entries.values() if kept > 0}) < 2:
+        return
+    yield _trade(
+        section,
+        "budget",
+        f"{section.metrics[0]} over context entries kept",
+        "context entries kept (median)",
+        entries,
+        printing.count,
+        joined=True,
+    )
+
+
+def over_costs(section: Section) -> Iterator[Chart]:
+    """Yield the headline metric over memory held and over time, with the Pareto fronts."""
+    if not section.metrics:
+        return
+    _, groups = costs.cost_groups(section)
+    found = {key[0]: costs.measured(rows) for key, rows in groups.items()}
+    main = section.metrics[0]
+    held = {arm: figures.held_bytes for arm, figures in found.items()}
+    asked = {arm: figures.asked_s(ASKED) for arm, figures in found.items()}
+    for name, what, values, show in (
+        ("memory", "memory held per context (median)", held, printing.size),
+        ("seconds", f"time per question, context asked {ASKED}x", asked, printing.seconds),
+    ):
+        if any(value > 0 for value in values.values()):
+            yield _trade(section, name, f"{main} over {what}", what, values, show, front=True)
+
+
+def abstentions(section: Section) -> Iterator[Chart]:
+    """Yield right, wrong and abstained shares for questions with and without an answer."""
+    if not set(ABSTENTION) <= set(section.metrics):
+        return
+    frame = section.counted
+    answerable, absent = (frame[frame[name].notna()] for name in ("false_refusal", "abstained"))
+    names = ("right", "wrong", "abstained")
+    yield _shares(
+        "answerable",
+        "Questions that the context answers",
+        names,
+        section.arms,
+        (estimates(answerable, "accuracy"), None, estimates(answerable, "false_refusal")),
+    )
+    yield _shares(
+        "unanswerable",
+        "Questions that the context does not answer",
+        ("right: abstained", "wrong: made up an answer"),
+        section.arms,
+        (estimates(absent, "abstained"), estimates(absent, "hallucinated")),
+    )
+
+
+def retrieval(section: Section) -> Iterator[Chart]:
+    """Yield what retrieving arms found, and what they scored with it and without."""
+    if not section.metrics or not section.frame["evidence_recall"].notna().any():
+        return
+    main, frame = section.metrics[0], section.counted
+    columns = {
+        "evidence recall": estimates(frame, "evidence_recall"),
+        f"{main} given a hit": estimates(frame[frame["evidence_recall"] == 1], main),
+        f"{main} given a miss": estimates(frame[frame["evidence_recall"] < 1], main),
+    }
+    arms = [arm for arm in section.arms if arm in columns["evidence recall"]]
+    points = tuple(
+        (arm, tuple(_point(arm, 0, found.get(arm), name) for name, found in columns.items()))
+        for arm in arms
+    )
+    rows = tuple((arm, *(_with_n(found.get(arm)) for found in columns.values())) for arm in arms)
+    if rows:
+        yield Chart(
+            "retrieval",
+            "What was retrieved, and what was answered then",
+            "Share of proving sentences among the passages shown, and the answers where all of "
+            "them were (a hit) and where not (a miss), with 95 % intervals.",
+            Ranges("share", tuple(columns), points),
+            Table("Retrieval", ("backend", *columns), rows),
+        )
+
+
+def _map(
+    name: str, title: str, found: Mapping[tuple[str, str], Estimate], *, signed: bool = False
+) -> Chart:
+    """Return a map of estimates by (depth, size)."""
+    rows, columns = (_numeric({place[at] for place in found}) for at in (0, 1))
+    cells = {
+        (row, column): Cell(
+            one.mean,
+            f"{one.mean:{'+' if signed else ''}.2f}\nn={one.n}",
+            f"{DEPTH} {row}, {column} {SIZE}: {printing.interval(one, signed=signed)}, n={one.n}",
+        )
+        for (row, column), one in found.items()
+    }
+    texts = tuple(
+        (row, *(_with_n(found.get((row, column)), signed=signed) for column in columns))
+        for row in rows
+    )
+    what = "the paired difference" if signed else "the mean"
+    return Chart(
+        name,
+        title,
+        f"In each cell {what} with its n; the table has the 95 % intervals.",
+        HeatMap(SIZE, DEPTH, columns, rows, cells, -1.0 if signed else 0.0, 1.0, diverging=signed),
+        Table(title, (DEPTH, *(f"{column} {SIZE}" for column in columns)), texts),
+    )
+
+
+def _difference(rows: pd.DataFrame, metric: str, arm: str, other: str) -> Estimate | None:
+    """Return the paired difference of two arms; None if they share no question."""
+    paired = rows.pivot(index=["context", "question"], columns="backend", values=metric)
+    known = paired.reindex(columns=[arm, other]).dropna()
+    if known.empty:
+        return None
+    contexts = known.index.get_level_values("context").to_numpy(np.int64)
+    first, second = known.to_numpy(np.float64).T
+    return stats.difference_estimate(first, second, contexts)
+
+
+def _trade(
+    section: Section,
+    name: str,
+    title: str,
+    what: str,
+    values: Mapping[str, float],
+    show: Callable[[float], str],
+    *,
+    joined: bool = False,
+    front: bool = False,
+) -> Chart:
+    """Return the headline metric over what each arm costs."""
+    main = section.metrics[0]
+    found = estimates(section.counted, main)
+    placed = {arm: values[arm] for arm in section.arms if arm in found and values.get(arm, 0) > 0}
+    best = pareto_front({arm: (x, found[arm].mean) for arm, x in placed.items()}) if front else ()
+    points = tuple(
+        _point(arm, x, found[arm], f"{show(x)}, {main}", marked=arm in best)
+        for arm, x in placed.items()
+    )
+    floors = tuple(
+        _point(arm, math.nan, found[arm], f"nothing kept, {main}")
+        for arm in section.arms
+        if joined and arm in found and values.get(arm) == 0
+    )
+    header = ["backend", what, main, "n"] + (["on the front"] if front else [])
+    rows = tuple(
+        (
+            arm,
+            show(values.get(arm, math.nan)),
+            printing.interval(found[arm]),
+            printing.count(found[arm].n),
+            *(["yes" if arm in best else "no"] if front else []),
+        )
+        for arm in section.arms
+        if arm in found
+    )
+    told = (
+        "Points are means with 95 % intervals. "
+        + ("Joined: one backend at several budgets; across: arms that keep nothing. " * joined)
+        + ("Circled: no other arm is as cheap and as good (Pareto front, by the means). " * front)
+    )
+    present = [point for point in points if point is not None]
+    lines = tuple(_families([point.label for point in present])) if joined else ()
+    crossing = tuple(point for point in floors if point is not None)
+    drawing = Points(what, main, tuple(present), show, lines, crossing)
+    return Chart(name, title, told.strip(), drawing, Table(title, tuple(header), rows))
+
+
+def pareto_front(places: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """Return the names to which no other is preferable: as cheap and as good, and one of it more.
+
+    Args:
+        places: (cost, quality) of each name; less of the one and more of the other is better.
+    """
+    return tuple(
+        name
+        for name, (cost, quality) in places.items()
+        if not any(
+            other_cost <= cost and other >= quality and (other_cost, other) != (cost, quality)
+            for other_cost, other in places.values()
+        )
+    )
+
+
+def _families(arms: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the arms of one backend at several budgets, those of other settings apart."""
+
+    def family(arm: str) -> str:
+        name, _, options = arm.partition(",")
+        kept = [one for one in options.split(",") if one.partition("=")[0] == "adapter"]
+        return ",".join([name, *kept])
+
+    for _, members in groupby(sorted(arms, key=family), key=family):
+        of_family = tuple(members)
+        if len(of_family) > 1:
+            yield of_family
+
+
+def _shares(
+    name: str,
+    title: str,
+    names: tuple[str, ...],
+    arms: Sequence[str],
+    columns: Sequence[Mapping[str, Estimate] | None],
+) -> Chart:
+    """Return bars of shares that add up to 1; the column that is None is what is left."""
+    bars: list[Bar] = []
+    rows: list[tuple[str, ...]] = []
+    for arm in arms:
+        found = [column.get(arm) if column is not None else None for column in columns]
+        known = [one.mean for one in found if one is not None]
+        if not known:
+            continue
+        parts = tuple(one.mean if one is not None else 1 - sum(known) for one in found)
+        n = next(one.n for one in found if one is not None)
+        shown = [
+            printing.interval(one) if one is not None else f"{part:.2f}"
+            for one, part in zip(found, parts, strict=True)
+        ]
+        tips = (f"{arm}: {part} {text}, n={n}" for part, text in zip(names, shown, strict=True))
+        bars.append(Bar(arm, parts, tuple(tips)))
+        rows.append((arm, *shown, printing.count(n)))
+    return Chart(
+        name,
+        title,
+        "Shares of the questions; the table has the 95 % intervals.",
+        Stacks(
+            "share of the questions", names, tuple(bars), lambda part: f"{part:.2f}", shares=True
+        ),
+        Table(title, ("backend", *names, "n"), tuple(rows)),
+    )
+
+
+def _point(
+    arm: str, x: float, one: Estimate | None, what: str, *, marked: bool = False
+) -> Point | None:
+    if one is None:
+        return None
+    tip = f"{arm}: {what} {printing.interval(one)}, n={one.n}"
+    return Point(arm, x, one.mean, one.low, one.high, tip, marked)
+
+
+def _with_n(one: Estimate | None, *, signed: bool = False) -> str:
+    return (
+        printing.UNKNOWN if one is None else f"{printing.interval(one, signed=signed)} n={one.n:,}"
+    )
+
+
+def _medians(section: Section, column: str) -> dict[str, float]:
+    """Return the median of a column for each arm of a section with metrics."""
+    if not section.metrics:
+        return {}
+    known = section.counted[["backend", column]].dropna()
+    return {str(arm): float(v) for arm, v in known.groupby("backend")[column].median().items()}
+
+
+def _numeric(values: set[str]) -> tuple[str, ...]:
+    """Return slice values by size if they are numbers, else by the alphabet."""
+    try:
+        return tuple(sorted(values, key=float))
+    except ValueError:
+        return tuple(sorted(values))
