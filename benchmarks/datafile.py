@@ -3,14 +3,15 @@
     {"id": "a", "context": "Ada lives in Rome.", "questions": [
         {"id": "1", "question": "Where does Ada live?", "answers": ["Rome"], "kind": "lookup"}]}
 
-(on one line). `kind` may be left out; empty `answers` mean that the context holds no answer. The
-whole file is checked before the first sample is given out, and every error names its line.
+(on one line). `kind` may be left out; empty `answers` mean that the context holds no answer; a list
+`support` may name the sentences that prove the answers. Other fields are not read. The whole file
+is checked before the first sample is given out, and every error names its line.
 """
 
 from pathlib import Path
 from typing import Any
 
-from benchmarks.formats._fields import answers, field, name_of, text
+from benchmarks.formats._fields import answers, field, name_of, text, texts
 from benchmarks.formats._format import Entry, Format, Paragraph
 from benchmarks.formats._lines import read_objects
 from benchmarks.formats._scores import squad_scores
@@ -62,7 +63,8 @@ def _question(where: str, row: dict[str, Any]) -> Question:
     accepted = answers(where, row, "answers")
     kind = text(where, row, "kind") if "kind" in row else ""
     slices = {"kind": kind} if kind else {}
-    return Question(text(where, row, "id"), text(where, row, "question"), accepted, slices)
+    support = texts(where, row, "support") if "support" in row else ()
+    return Question(text(where, row, "id"), text(where, row, "question"), accepted, slices, support)
 
 
 FORMAT = Format(
