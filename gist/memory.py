@@ -5,6 +5,10 @@ allocator raises, while Linux ends the whole process without a word. In a contai
 limit counts, which the machine's own figures do not show; both versions of cgroups are read.
 """
 
+import ctypes
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -16,6 +20,9 @@ GIB = 2**30
 USABLE = 0.9  # share of the free RAM that is offered; libraries and fragments take the rest
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+RESET_PEAK = "5"  # proc_pid_clear_refs(5): set the resident peak to the resident size
 NO_LIMIT = 2**60  # version 1 writes a number near 2**63 for "no limit"
 
 
@@ -60,6 +67,54 @@ def check_fits(need_bytes: int, device: torch.device | str, *, what: str) -> Non
         )
 
 
+def reset_peak(device: torch.device | str) -> int | None:
+    """Hand freed memory back, forget the peak, and return the bytes in use now.
+
+    On CUDA those of PyTorch's allocator, on Linux the process's resident ones, weights and
+    libraries included; None elsewhere.
+    """
+    gc.collect()
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    # glibc only: without it, freed memory stays in the heap and hides part of the next peak.
+    getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
+    try:
+        CLEAR_REFS.write_text(RESET_PEAK)
+    except OSError:  # another system, or a sandbox that hides it
+        return None
+    return _status_bytes("VmRSS:")
+
+
+def peak_bytes(device: torch.device | str) -> int | None:
+    """Return the most bytes in use since `reset_peak`, counted as there."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device)
+    return _status_bytes("VmHWM:") if CLEAR_REFS.exists() else None
+
+
+@contextmanager
+def limited(device: torch.device | str, gib: float | None) -> Iterator[None]:
+    """Let PyTorch use at most so many GiB of a GPU, as if it were a smaller card.
+
+    What is allocated already counts. A CPU has no such limit. Afterwards the limit is off and
+    memory that nothing holds has gone back.
+    """
+    if torch.device(device).type != "cuda" or gib is None:
+        yield
+        return
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, gib * GIB / total), device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
 def cgroup_limit_bytes(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int | None:
     """Return the smallest memory limit over this process's cgroups, None where there is none."""
     limits = [limit for limit, _ in _limits(root, own)]
@@ -70,6 +125,13 @@ def cgroup_free_bytes(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int | No
     """Return what this process's cgroups still allow, None where they set no limit."""
     free = [max(limit - used, 0) for limit, used in _limits(root, own)]
     return min(free, default=None)
+
+
+def _status_bytes(key: str) -> int | None:
+    for line in STATUS.read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def _limits(root: Path, own: Path) -> list[tuple[int, int]]:

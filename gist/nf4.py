@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers import BitsAndBytesConfig
 
 from gist.errors import GistError
 
@@ -33,7 +33,7 @@ def quantisation(dtype: torch.dtype) -> BitsAndBytesConfig:
     )
 
 
-def keep_gradients(model: PreTrainedModel) -> None:
+def keep_gradients(model: nn.Module) -> None:
     """Keep 4-bit layers differentiable on CPUs with avx512_bf16.
 
     There, an evaluation repacks the weights for a kernel without a gradient, for good: training
@@ -47,6 +47,20 @@ def keep_gradients(model: PreTrainedModel) -> None:
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.support_avx512bf16_for_cpu = False
+
+
+def prepare_for_training(adapted: nn.Module) -> None:
+    """Make an adapted model ready for training where the base is in 4 bits or half precision.
+
+    The gist rows learn in float32, as PEFT has LoRA do already. PEFT's own
+    `prepare_model_for_kbit_training` is not called: it lifts embeddings, head and norms to float32
+    (2 GiB more on an 8B model, and a training pass that rounds otherwise than asking does), and
+    makes the embeddings' output require a gradient, which the gist rows already do.
+    """
+    keep_gradients(adapted)
+    for name, parameter in adapted.named_parameters():
+        if parameter.requires_grad and "gist_rows" in name:
+            parameter.data = parameter.data.float()
 
 
 def quantise(weight: torch.Tensor) -> nn.Parameter:
