@@ -15,8 +15,8 @@ from gist.compress import compress
 from gist.embedding import first_gist_id
 from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Layout, lay_out
 from gist.model import LanguageModel
-from gist.proofs import shortened
-from gist.sdpa import EachAttention
+from gist.proofs import layout_of, shortened
+from gist.sdpa import EachAttention, Inputs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which differ for every kind of colour blindness.
 COLOURS = {"before": "#999999", "context": "#56b4e9", "gist": "#e69f00", "question": "#009e73"}
-HIDDEN = "#f4f4f4"
+HIDDEN = "#e8e8e8"
 PANELS = 6  # layers shown of a model that has more
+LABELS = 70  # names that fit along one side of a mask
 DPI = 150
 Block = tuple[str, int, int]  # name, first column, one beyond the last
 
@@ -40,12 +41,12 @@ def training_mask(path: Path, collator: PackedCollator, example: Example) -> Pat
     """
     example = shortened(example, collator.plan)
     mask = collator([example])["attention_mask"][0, 0].bool()  # (tokens, tokens)
-    blocks = list(_blocks(_layout(collator, example), example, collator, len(mask)))
+    blocks = list(_blocks(layout_of(collator, example), example, collator, len(mask)))
     kinds = torch.zeros(len(mask), dtype=torch.long)  # (tokens,)
     for name, start, end in blocks:
         kinds[start:end] = _kind(name)
     shown = torch.where(mask, kinds + 1, 0)  # (tokens, tokens): 0 hidden, else of the column
-    figure = _figure(8.0, 8.6)
+    figure = _figure(8.0, 9.0)
     axes = figure.add_subplot()
     axes.imshow(
         shown.numpy(),
@@ -54,11 +55,11 @@ def training_mask(path: Path, collator: PackedCollator, example: Example) -> Pat
         vmax=len(COLOURS),
         interpolation="nearest",
     )
-    _mark_blocks(axes, blocks, len(mask))
+    _mark_blocks(axes, blocks, tokens=len(mask))
     axes.set_title("What a token sees in training", pad=12)
     axes.set_xlabel("seen token")
     axes.set_ylabel("token that looks")
-    _add_legend(axes)
+    _add_legend(figure)
     return _save(figure, path)
 
 
@@ -74,20 +75,19 @@ def gist_attention(
         gists: how many it is given.
         plan: of the adapter.
     """
-    layout = lay_out(
-        lm.prompt.before, context, gists=gists, first_gist_id=first_gist_id(lm.model), plan=plan
-    )
+    layout = _layout(lm, context, gists=gists, plan=plan)
     layers = attention_of_gists(lm, context, gists=gists, plan=plan)
-    in_context = [column for column, kind in enumerate(layout.kinds) if kind == CONTEXT]
+    columns = _where(layout, CONTEXT)  # (context tokens,)
+    unread = columns[None, :] > _where(layout, GIST)[:, None]  # (gists, context tokens)
     shown = sorted({round(i * (len(layers) - 1) / (PANELS - 1)) for i in range(PANELS)})
+    highest = max(float(layers[number][:, columns].max()) for number in shown)
     figure = _figure(10.0, 1.0 + len(shown) * 1.45)
     panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
-    highest = max(float(layers[number][:, in_context].max()) for number in shown)
     for axes, number in zip(panels, shown, strict=True):
-        weights = layers[number][:, in_context]  # (gists, context tokens)
+        weights = layers[number][:, columns]  # (gists, context tokens)
         image = axes.imshow(
-            weights.sqrt().numpy(),
-            cmap="cividis",
+            weights.sqrt().masked_fill(unread, torch.nan).numpy(),
+            cmap=_heat_map(),
             vmin=0.0,
             vmax=highest**0.5,
             aspect="auto",
@@ -100,9 +100,11 @@ def gist_attention(
             fontsize=9,
         )
         axes.set_ylabel("gist")
-    panels[-1].set_xlabel("token of the context")
-    figure.suptitle("What gists attend to (mean over heads)")
-    bar = figure.colorbar(image, ax=list(panels), label="attention weight", pad=0.02)
+        axes.yaxis.get_major_locator().set_params(integer=True)
+    panels[-1].set_xlabel("token of the context (grey: not read yet)")
+    figure.suptitle("What gists attend to, mean over heads")
+    bar = figure.colorbar(image, ax=list(panels), pad=0.02)
+    bar.set_label("attention weight (square-root scale)")
     ticks = [highest * share for share in (0.0, 0.04, 0.25, 1.0)]
     bar.set_ticks([tick**0.5 for tick in ticks], labels=[f"{tick:.2f}" for tick in ticks])
     return _save(figure, path)
@@ -119,22 +121,21 @@ def attention_of_gists(
     Returns:
         float32 (gists, tokens) per layer; each row sums to 1.
     """
-    layout = lay_out(
-        lm.prompt.before, context, gists=gists, first_gist_id=first_gist_id(lm.model), plan=plan
-    )
-    rows = torch.tensor([row for row, kind in enumerate(layout.kinds) if kind == GIST])
+    layout = _layout(lm, context, gists=gists, plan=plan)
+    rows = _where(layout, GIST)  # (gists,)
     columns = torch.arange(len(layout.kinds))
     hidden = columns[None, :] > rows[:, None]  # (gists, tokens)
     found: list[torch.Tensor] = []
 
-    def look(query: Any, keys: Any, values: Any) -> Any:
+    def look(inputs: Inputs, scale: float) -> Inputs:
+        query, keys, _ = inputs
         repeats = query.shape[1] // keys.shape[1]
         asking = query[0, :, rows.to(query.device)].float()  # (heads, gists, head_dim)
         asked = keys[0].repeat_interleave(repeats, dim=0).float()  # (heads, tokens, head_dim)
-        scores = asking @ asked.transpose(-1, -2) / query.shape[-1] ** 0.5
+        scores = asking @ asked.transpose(-1, -2) * scale
         scores = scores.masked_fill(hidden.to(query.device), -torch.inf)
         found.append(scores.softmax(dim=-1).mean(dim=0).cpu())  # (gists, tokens)
-        return query, keys, values
+        return inputs
 
     attention = EachAttention(look)
     with attention:
@@ -143,14 +144,14 @@ def attention_of_gists(
     return found
 
 
-def _layout(collator: PackedCollator, example: Example) -> Layout:
-    return lay_out(
-        collator.prompt.before[:1] if example.bare else collator.prompt.before,
-        example.context,
-        gists=example.gists,
-        first_gist_id=collator.first_gist_id,
-        plan=collator.plan,
-    )
+def _layout(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan) -> Layout:
+    gist_id = first_gist_id(lm.model)
+    return lay_out(lm.prompt.before, context, gists=gists, first_gist_id=gist_id, plan=plan)
+
+
+def _where(layout: Layout, kind: int) -> torch.Tensor:
+    """Return the places of the tokens of a kind, (tokens of it,)."""
+    return (torch.tensor(layout.kinds) == kind).nonzero()[:, 0]
 
 
 def _blocks(
@@ -178,17 +179,17 @@ def _kind(name: str) -> int:
     return names.index(name if name in names else "question")
 
 
-def _mark_blocks(axes: "Axes", blocks: Sequence[Block], tokens: int) -> None:
+def _mark_blocks(axes: "Axes", blocks: Sequence[Block], *, tokens: int) -> None:
     """Draw lines between blocks, and their names where there is room."""
     for _, _, end in blocks[:-1]:
         axes.axhline(end - 0.5, color="black", linewidth=0.4)
         axes.axvline(end - 0.5, color="black", linewidth=0.4)
-    named = [((start + end - 1) / 2, name) for name, start, end in blocks]
-    room = [(at, name) for at, name in named]
-    axes.set_xticks([at for at, _ in room], [name for _, name in room], rotation=90, fontsize=8)
-    axes.set_yticks([at for at, _ in room], [name for _, name in room], fontsize=8)
-    axes.set_xlim(-0.5, tokens - 0.5)
-    axes.set_ylim(tokens - 0.5, -0.5)
+    room = [block for block in blocks if block[2] - block[1] >= tokens / LABELS] or blocks
+    middles = [(start + end - 1) / 2 for _, start, end in room]
+    names = [name for name, _, _ in room]
+    axes.set_xticks(middles, names, rotation=90, fontsize=9)
+    axes.set_yticks(middles, names, fontsize=9)
+    axes.tick_params(length=0)
 
 
 def _colour_map() -> Any:
@@ -197,18 +198,19 @@ def _colour_map() -> Any:
     return ListedColormap([HIDDEN, *COLOURS.values()])
 
 
-def _add_legend(axes: "Axes") -> None:
+def _heat_map() -> Any:
+    from matplotlib import colormaps
+
+    return colormaps["cividis"].with_extremes(bad=HIDDEN)
+
+
+def _add_legend(figure: "Figure") -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(color=colour, label=f"sees {name}") for name, colour in COLOURS.items()]
     handles.append(Patch(facecolor=HIDDEN, edgecolor="#bbbbbb", label="hidden"))
-    axes.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.14),
-        ncols=len(handles),
-        frameon=False,
-        fontsize=8,
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
     )
 
 

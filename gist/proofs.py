@@ -20,9 +20,9 @@ from gist.compress import compress
 from gist.decode import KVState, ask
 from gist.embedding import first_gist_id
 from gist.fit import kv_bytes_per_entry
-from gist.layout import CONTEXT, GIST, GistPlan, lay_out, most_gists
+from gist.layout import CONTEXT, GIST, GistPlan, Layout, lay_out, most_gists
 from gist.model import LanguageModel
-from gist.sdpa import EachAttention
+from gist.sdpa import EachAttention, Inputs
 
 EXAMPLES, CONTEXT_TOKENS, QUESTIONS, ANSWER_TOKENS = 2, 128, 2, 4  # the most that is looked at
 LIMITS = {  # of the difference between two ways to the same logits, as a share of the largest
@@ -111,6 +111,17 @@ def shortened(example: Example, plan: GistPlan) -> Example:
     )
 
 
+def layout_of(collator: PackedCollator, example: Example) -> Layout:
+    """Return how the collator lays out what stands before an example's questions."""
+    return lay_out(
+        collator.prompt.before[:1] if example.bare else collator.prompt.before,
+        example.context,
+        gists=example.gists,
+        first_gist_id=collator.first_gist_id,
+        plan=collator.plan,
+    )
+
+
 def mask_blocks(
     model: PreTrainedModel | PeftModel, collator: PackedCollator, examples: Sequence[Example]
 ) -> MaskProof:
@@ -136,10 +147,10 @@ def mask_blocks(
     gists, context = (_columns(collator, few, ids, kind) for kind in (GIST, CONTEXT))
 
     def gradient(*, cut: bool) -> float:
-        def detach(query: Any, keys: Any, values: Any) -> Any:
+        def detach(inputs: Inputs, _scale: float) -> Inputs:
             where = (gists & cut)[:, None, :, None]  # (batch, 1, tokens, 1)
-            kept = [torch.where(where, tensor.detach(), tensor) for tensor in (keys, values)]
-            return query, *kept
+            keys, values = (torch.where(where, each.detach(), each) for each in inputs[1:])
+            return inputs[0], keys, values
 
         embeddings = model.get_input_embeddings()(ids).detach().requires_grad_()
         attention = EachAttention(detach)
@@ -237,14 +248,7 @@ def _columns(
     """Return where the batch `ids` (batch, tokens) has tokens of a kind: bool, its shape."""
     found = torch.zeros_like(ids, dtype=torch.bool)
     for row, example in enumerate(examples):
-        before = collator.prompt.before[:1] if example.bare else collator.prompt.before
-        layout = lay_out(
-            before,
-            example.context,
-            gists=example.gists,
-            first_gist_id=collator.first_gist_id,
-            plan=collator.plan,
-        )
+        layout = layout_of(collator, example)
         assert ids[row, : len(layout.ids)].tolist() == layout.ids, "packed in another way"
         found[row, : len(layout.ids)] = torch.tensor(layout.kinds, device=ids.device) == kind
     return found

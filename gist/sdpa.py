@@ -9,10 +9,10 @@ from torch.overrides import TorchFunctionMode
 
 from gist.errors import GistError
 
-Change = Callable[
-    [torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-]
-"""Takes and returns queries, keys and values, each (batch, heads, tokens, head_dim)."""
+Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Queries, keys and values, each (batch, heads, tokens, head_dim)."""
+Change = Callable[[Inputs, float], Inputs]
+"""Takes what an attention is given, and the factor of its scores; returns what it is to get."""
 
 
 class EachAttention(TorchFunctionMode):
@@ -36,7 +36,8 @@ class EachAttention(TorchFunctionMode):
         """Call `func`, sdpa with changed inputs."""
         if func is F.scaled_dot_product_attention:
             self._seen += 1
-            args = (*self._change(*args[:3]), *args[3:])
+            scale = (kwargs or {}).get("scale") or args[0].shape[-1] ** -0.5
+            args = (*self._change((args[0], args[1], args[2]), scale), *args[3:])
         return func(*args, **(kwargs or {}))
 
     def check_seen(self, layers: int) -> None:

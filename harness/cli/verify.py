@@ -281,10 +281,11 @@ def _draw(
     from gist.collator import PackedCollator
     from gist.embedding import first_gist_id
     from gist.pictures import gist_attention, training_mask
+    from gist.proofs import shortened
 
     folder.mkdir(parents=True, exist_ok=True)
     with attached(model, _adapter_of(spec)) as card:
-        example = examples[0]
+        example = shortened(examples[0], card.plan)
         collator = PackedCollator(model.prompt, first_gist_id(model.model), card.plan)
         yield training_mask(folder / "training_mask.png", collator, example)
         yield gist_attention(
