@@ -51,7 +51,7 @@ def attached(lm: "LanguageModel", folder: Path) -> Iterator["Card"]:
 
 
 @contextmanager
-def untrained(lm: "LanguageModel", checkpoint: Path | None) -> Iterator["GistPlan"]:
+def _untrained(lm: "LanguageModel", checkpoint: Path | None) -> Iterator["GistPlan"]:
     """Put an adapter onto the model that nobody has trained: right in its costs alone.
 
     Its gists stand where those of the trained one stand, if there is one.
@@ -81,6 +81,16 @@ def redraw_gists(lm: "LanguageModel") -> None:
     for name, parameter in lm.model.named_parameters():
         if "gist_rows" in name:
             draw_rows(parameter, like=vocabulary, seed=RANDOM_SEED)
+
+
+def put_on(
+    stack: ExitStack, lm: "LanguageModel", checkpoint: Path | None, *, untrained: bool
+) -> tuple["GistPlan", dict[str, Any]]:
+    """Put an adapter on until `stack` is closed; return its plan and what identifies it."""
+    if untrained:
+        return stack.enter_context(_untrained(lm, checkpoint)), {"adapter": "untrained"}
+    folder = find(lm, checkpoint)
+    return stack.enter_context(attached(lm, folder)).plan, about(folder)
 
 
 def about(folder: Path) -> dict[str, Any]:

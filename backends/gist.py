@@ -47,14 +47,9 @@ class Gist:
         check_size(tokens=self.tokens, ratio=self.ratio)
         if self.window_tokens is not None:
             check_segment_tokens("window_tokens", self.window_tokens)
-        if self.untrained:
-            self._plan = self._open.enter_context(adapters.untrained(self.model, self.checkpoint))
-            self._about: dict[str, Any] = {"adapter": "untrained"}
-        else:
-            folder = adapters.find(self.model, self.checkpoint)
-            card = self._open.enter_context(adapters.attached(self.model, folder))
-            self._plan = card.plan
-            self._about = adapters.about(folder)
+        self._plan, self._about = adapters.put_on(
+            self._open, self.model, self.checkpoint, untrained=self.untrained
+        )
         if self.embeddings == "random":
             adapters.redraw_gists(self.model)
 

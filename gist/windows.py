@@ -71,6 +71,10 @@ class Segments:
         """Bytes of all entries kept."""
         return self.prefix.held_bytes + sum(part.gists.held_bytes for part in self.parts)
 
+    def none(self) -> "Segments":
+        """Return what is left when all is given back."""
+        return Segments(Entries(()), ())
+
 
 def share_gists(sizes: Sequence[int], gists: int, plan: GistPlan) -> list[int]:
     """Share gists among segments by their tokens; each has one at least, and what it has room for.

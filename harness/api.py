@@ -63,6 +63,16 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A document as text, and the file that it was read from."""
+
+    name: str
+    text: str
+    sha256: str  # of the file's bytes
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One answer and what the model attended to when it gave it."""
 

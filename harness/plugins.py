@@ -12,6 +12,7 @@ from harness.spec import did_you_mean
 
 BACKENDS = "gist_bench.backends"
 SUITES = "gist_bench.suites"
+STORES = "gist_bench.stores"  # gists as files: `file` and `folder`
 
 
 def names(group: str) -> list[str]:

@@ -25,7 +25,10 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "run": "harness.cli.run:command",
         "report": "harness.cli.report:command",
         "verify": "harness.cli.verify:command",
+        "inspect": "harness.cli.inspect:command",
         "compare": "harness.cli.compare:command",
+        "compress": "harness.cli.compress:command",
+        "ask": "harness.cli.ask:command",
         "list": "harness.cli.listing:command",  # not `list`: it would hide the built-in here
         "doctor": "harness.cli.doctor:command",
         "make-qa": "harness.cli.make_qa:command",

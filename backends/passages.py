@@ -1,0 +1,187 @@
+"""The passages of many documents, kept in a folder, and which documents are nearest to a question.
+
+    FOLDER/<id>.json    a document's name, the hash of its file, and its passages
+    FOLDER/chroma       one vector per passage; none where documents are searched by words
+
+The files are the truth. A document counts as indexed when every passage of its file's hash has
+its vector, so that a process that was stopped at any point has only its last document to do again.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends.chunking import chunk_context
+from backends.index import Index, LexicalRetriever, open_client
+from backends.rag import open_embedder
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from chromadb.api.client import Client
+    from chromadb.api.models.Collection import Collection
+
+    from backends.embedders import Embedder
+
+CHUNK_TOKENS = 40  # as in rag
+TOP_K = 8
+_COLLECTION = "passages"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage that is near to a question."""
+
+    document: str
+    passage: str
+
+
+@dataclass
+class Passages:
+    """An index of passages that documents can be put into and taken out of.
+
+    Args:
+        folder: where it is kept.
+        embedder: as in rag: `auto`, `minilm`, `bm25`, or a sentence-transformers model.
+        device: of the embedder.
+    """
+
+    folder: Path
+    embedder: str = "auto"
+    device: str = "cpu"
+    _embedder: "Embedder | None" = field(init=False, repr=False)  # None: by words
+    _client: "Client | None" = field(default=None, init=False, repr=False)
+    _words: "tuple[Index, list[Found]] | None" = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Load the embedder and open the database."""
+        self._embedder, self.notice = open_embedder(self.embedder, self.device)
+        if self._embedder is not None:
+            self._client = open_client(self.folder / "chroma")
+
+    def describe(self) -> Mapping[str, str]:
+        """Return what decides which passages are found."""
+        if self._embedder is None:
+            return LexicalRetriever().describe()
+        name = self._embedder.name
+        return {"embedder": name, "embedder_hash": self._embedder.fingerprint}
+
+    def indexed(self) -> dict[str, str]:
+        """Return the documents that are wholly indexed, each with its file's hash."""
+        files = {path.stem: _read(path) for path in sorted(self.folder.glob("*.json"))}
+        if self._client is None:
+            return {name: str(kept["sha256"]) for name, kept in files.items()}
+        marks = self._collection().get(include=["metadatas"])["metadatas"] or []
+        vectors = Counter((mark["document"], mark["sha256"]) for mark in marks)
+        return {
+            name: str(kept["sha256"])
+            for name, kept in files.items()
+            if vectors[name, kept["sha256"]] == len(kept["passages"])
+        }
+
+    def put(self, document: str, *, name: str, sha256: str, text: str) -> None:
+        """Index a document in the place of what was indexed for it before."""
+        count = self._embedder.count_tokens if self._embedder else LexicalRetriever().count_tokens
+        spans = chunk_context(text, chunk_tokens=CHUNK_TOKENS, overlap=0, count_tokens=count)
+        passages = [text[span.start : span.end].strip() for span in spans]
+        written = {"name": name, "sha256": sha256, "passages": passages}
+        path = self.folder / f"{document}.json"
+        path.with_suffix(".tmp").write_text(json.dumps(written), encoding="utf-8")
+        path.with_suffix(".tmp").replace(path)
+        self._words = None
+        if self._embedder is not None:
+            self._put_vectors(document, sha256, passages, self._embedder)
+
+    def drop(self, document: str) -> None:
+        """Take a document out."""
+        if self._client is not None:
+            self._collection().delete(where={"document": document})
+        (self.folder / f"{document}.json").unlink(missing_ok=True)
+        self._words = None
+
+    def clear(self) -> None:
+        """Take all documents out, whatever embedder they were indexed with."""
+        if (self.folder / "chroma").exists():
+            client = self._client or open_client(self.folder / "chroma")
+            for collection in client.list_collections():
+                client.delete_collection(collection.name)
+        for path in self.folder.glob("*.json"):
+            path.unlink()
+        self._words = None
+
+    def search(self, question: str, most: int = TOP_K) -> list[Found]:
+        """Return the passages nearest to a question, the best first."""
+        if self._embedder is None:
+            index, passages = self._by_words()
+            return [passages[number] for number in index.search([question], most)[0]]
+        vectors = self._embedder.embed_questions([question])  # (1, dimension)
+        found = self._collection().query(query_embeddings=vectors, n_results=most)
+        texts: dict[str, list[str]] = {}
+        nearest = []
+        for label in found["ids"][0]:
+            document, _, number = label.partition("/")
+            if document not in texts:
+                texts[document] = _read(self.folder / f"{document}.json")["passages"]
+            nearest.append(Found(document, texts[document][int(number)]))
+        return nearest
+
+    def close(self) -> None:
+        """Give back the embedder and the database."""
+        if self._embedder is not None:
+            self._embedder.close()
+        if self._client is not None:
+            self._client.close()
+
+    def _put_vectors(
+        self, document: str, sha256: str, passages: Sequence[str], embedder: "Embedder"
+    ) -> None:
+        assert self._client is not None, "an embedder comes with a database"
+        vectors = embedder.embed_passages(passages)  # (passages, dimension)
+        collection = self._collection()
+        collection.delete(where={"document": document})
+        step = self._client.get_max_batch_size()
+        for start in range(0, len(passages), step):
+            part = vectors[start : start + step]
+            labels = [f"{document}/{start + offset}" for offset in range(len(part))]
+            mark = {"document": document, "sha256": sha256}
+            collection.add(ids=labels, embeddings=part, metadatas=[mark] * len(part))
+
+    def _collection(self) -> "Collection":
+        assert self._client is not None, "documents searched by words have no vectors"
+        return self._client.get_or_create_collection(
+            _COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+        )
+
+    def _by_words(self) -> tuple[Index, list[Found]]:
+        """Return BM25 over all passages, made once: weights depend on all of them."""
+        if self._words is None:
+            kept = [
+                Found(path.stem, passage)
+                for path in sorted(self.folder.glob("*.json"))
+                for passage in _read(path)["passages"]
+            ]
+            if not kept:
+                raise UserError(
+                    f"{self.folder} holds no passages. Make it with gist-bench compress."
+                )
+            self._words = LexicalRetriever().index([found.passage for found in kept]), kept
+        return self._words
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a document's passages.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        whole = isinstance(kept["passages"], list) and isinstance(kept["sha256"], str)
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is damaged. Remove it and give gist-bench compress again.")
+    found: dict[str, Any] = kept
+    return found

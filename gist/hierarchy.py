@@ -1,0 +1,73 @@
+"""Gists of gists: the joined gists of a few windows, read by a second group of gists.
+
+    level 1    before w0 G0..G63 | before w1 G0..G63           each window compressed by itself
+    level 2    before G0..G63 G0..G63 H0..H31                  H reads what level 1 has kept
+    kept       before H0..H31
+
+The second group has the same embeddings as the first, and stands at positions spread over those of
+the windows. It reads entries where the adapter was trained to read text: nothing has taught it to,
+so what it keeps is to be measured before it is trusted.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from gist.embedding import first_gist_id
+from gist.errors import GistError
+from gist.layout import GistPlan, spread
+from gist.model import LanguageModel
+from gist.windows import Entries, Segment, Segments, join, taken
+
+
+def condense(
+    lm: LanguageModel, segments: Segments, *, fan_in: int, gists: Sequence[int], plan: GistPlan
+) -> Segments:
+    """Return fewer segments: each stands for `fan_in` of those given; the adapter must be on.
+
+    Args:
+        lm: the model.
+        segments: of level 1.
+        fan_in: segments that are read together, in order.
+        gists: of level 2, for each group of segments.
+        plan: of the adapter.
+
+    Raises:
+        GistError: more gists in a group than the adapter has embeddings, or than it reads entries.
+        TooLong, DoesNotFit: as `gist.decode.read`.
+    """
+    parts = segments.parts
+    groups = [parts[first : first + fan_in] for first in range(0, len(parts), fan_in)]
+    condensed = [
+        _condense_one(lm, segments.prefix, group, gists=count, plan=plan)
+        for group, count in zip(groups, gists, strict=True)
+    ]
+    return Segments(segments.prefix, tuple(condensed))
+
+
+@torch.inference_mode()
+def _condense_one(
+    lm: LanguageModel, prefix: Entries, parts: Sequence[Segment], *, gists: int, plan: GistPlan
+) -> Segment:
+    state = join(lm, prefix, parts)
+    entries = state.entries
+    most = min(plan.rows, entries - prefix.count)
+    if gists > most:
+        raise GistError(
+            f"{gists} gists cannot be read from {entries - prefix.count} entries by an adapter "
+            f"with {plan.rows} embeddings: at most {most}. Give fewer tokens, or a larger ratio."
+        )
+    start = len(lm.prompt.before)
+    positions = spread(start, state.next_position, gists)
+    lm.reserve(state.next_position, entries=entries + gists, new_tokens=gists, batch=1)
+    first = first_gist_id(lm.model)
+    lm.model(
+        input_ids=lm.ids([list(range(first, first + gists))]),
+        position_ids=lm.ids([positions]),
+        attention_mask=lm.ids([[1] * (entries + gists)]),
+        past_key_values=state.cache,  # joined for this: nobody else holds it
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    kept = taken(state, entries, entries + gists)
+    return Segment(kept, tuple(positions), start=start, end=state.next_position)
