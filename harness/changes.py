@@ -43,7 +43,8 @@ class Change:
     base: stats.Floats  # (n,)
     new: stats.Floats  # (n,) of the same questions, samples or sizes
     contexts: stats.Ints  # (n,)
-    is_answer: bool  # a score between 0 and 1; else a cost
+    is_answer: bool  # else a cost
+    bounded: bool  # between 0 and 1
 
     @property
     def same(self) -> bool:
@@ -58,15 +59,14 @@ class Change:
     @cached_property
     def absolute(self) -> stats.Estimate:
         """The mean of new - base."""
-        found = stats.difference_estimate(
-            self.new, self.base, self.contexts, bounded=self.is_answer
-        )
-        return self._exactly(found)
+        sides = self.new, self.base, self.contexts
+        return self._exactly(stats.difference_estimate(*sides, bounded=self.bounded))
 
     @cached_property
     def relative(self) -> stats.Estimate | None:
         """The mean of new over that of base, minus 1; None where the base is 0."""
-        found = stats.relative_estimate(self.new, self.base, self.contexts, bounded=self.is_answer)
+        sides = self.new, self.base, self.contexts
+        found = stats.relative_estimate(*sides, bounded=self.bounded)
         return None if found is None else self._exactly(found)
 
     def _exactly(self, found: stats.Estimate) -> stats.Estimate:
@@ -161,10 +161,10 @@ def _of_answers(
         both = ~np.isnan(before) & ~np.isnan(now)
         if both.any():
             before, now = before[both], now[both]
-            bounded = min(before.min(), now.min()) >= 0 and max(before.max(), now.max()) <= 1
-            yield Change(*arm, metric, before, now, contexts[both], is_answer=bool(bounded))
+            bounded = bool(min(before.min(), now.min()) >= 0 and max(before.max(), now.max()) <= 1)
+            yield Change(*arm, metric, before, now, contexts[both], is_answer=True, bounded=bounded)
     failed = _floats(base["failed"]), _floats(new["failed"])
-    yield Change(*arm, ERRORS, *failed, contexts, is_answer=True)
+    yield Change(*arm, ERRORS, *failed, contexts, is_answer=True, bounded=True)
 
 
 def _of_costs(arm: tuple[str, str], base: pd.DataFrame, new: pd.DataFrame) -> Iterator[Change]:
@@ -192,7 +192,8 @@ def _of_column(
     both = ~np.isnan(first) & ~np.isnan(second)
     if both.any():
         number = np.arange(both.sum())
-        yield Change(*arm, metric, first[both], second[both], number, is_answer=False)
+        sides = first[both], second[both]
+        yield Change(*arm, metric, *sides, number, is_answer=False, bounded=False)
 
 
 def _whole(rows: pd.DataFrame) -> "pd.Series[bool]":

@@ -53,9 +53,8 @@ class Gate:
             )
         metric, falls, tolerance = found["metric"], found["side"] == "<", float(found["tolerance"])
         if tolerance > 0 if falls else tolerance < 0:
-            right = (
-                f"{metric}{found['side']}{'-' if falls else '+'}{found['tolerance'].lstrip('+-')}"
-            )
+            amount = found["tolerance"].lstrip("+-") + found["percent"]
+            right = f"{metric}{'<-' if falls else '>+'}{amount}"
             raise UserError(
                 f"--fail-on {text!r} fails on too small a change, not on too large a one. "
                 f"Write {right!r}."
