@@ -106,12 +106,13 @@ def read_documents(paths: Sequence[Path]) -> Iterator[Document | Skipped]:
     Raises:
         Unreadable: a file that was given by its own name cannot be read.
     """
-    given: dict[Path, str] = {}  # one file may be named twice: alone, and by its folder
+    seen: set[Path] = set()  # a file may be named twice: alone, and by its folder
     texts: dict[str, str] = {}
     for path, alone in _files(paths):
-        source = path.as_posix()
-        if given.setdefault(path.resolve(), source) != source:
+        if path.resolve() in seen:
             continue
+        seen.add(path.resolve())
+        source = path.as_posix()
         try:
             text = read_document(path)
         except Unreadable as error:
@@ -127,11 +128,7 @@ def read_documents(paths: Sequence[Path]) -> Iterator[Document | Skipped]:
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
     """Yield files, each with whether it was given by its own name."""
-    seen: set[Path] = set()
     for path in paths:
-        if path in seen:
-            continue
-        seen.add(path)
         if not path.is_dir():
             yield path, True
             continue
@@ -139,7 +136,9 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
             folders[:] = sorted(
                 name for name in folders if name[0] != "." and name not in SKIPPED_FOLDERS
             )
-            yield from ((Path(folder, name), False) for name in sorted(names) if name[0] != ".")
+            inside = (Path(folder, name) for name in sorted(names) if name[0] != ".")
+            # Reading a pipe or a device would wait for ever.
+            yield from ((file, False) for file in inside if file.is_file() or not file.exists())
 
 
 def _decode(path: Path, data: bytes) -> str:

@@ -7,7 +7,7 @@ once.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from harness.api import PROMPT, Tokenizer
@@ -17,6 +17,7 @@ from harness.makeqa.proposals import Message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gist.decode import KVState
     from gist.model import LanguageModel
 
 REPLY_TOKENS = 1536  # a dozen questions with proofs
@@ -105,18 +106,24 @@ class LocalClosedBook:
 
     load: "Callable[[], LanguageModel]"
 
-    def answer_without_document(self, questions: Sequence[str]) -> list[str]:
-        """Return the model's answers, greedy, a few questions at a time."""
-        from gist.decode import ask, read
+    @cached_property
+    def _before(self) -> "KVState":
+        from gist.decode import read
 
         lm = self.load()
-        state = read(lm, lm.prompt.before)
+        return read(lm, lm.prompt.before)
+
+    def answer_without_document(self, questions: Sequence[str]) -> list[str]:
+        """Return the model's answers, greedy, a few questions at a time."""
+        from gist.decode import ask
+
+        lm = self.load()
         rows = [
             [*lm.prompt.between, *lm.tokenizer.encode(text), *lm.prompt.after] for text in questions
         ]
         answers: list[str] = []
         for start in range(0, len(rows), BATCH):
-            told = ask(lm, state, rows[start : start + BATCH], max_new_tokens=ANSWER_TOKENS)
+            told = ask(lm, self._before, rows[start : start + BATCH], max_new_tokens=ANSWER_TOKENS)
             answers += map(lm.tokenizer.decode, told)
         return answers
 

@@ -30,6 +30,7 @@ REASONS: Mapping[str, str] = {
 
 _FOLD = str.maketrans("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u2013\u2014", "''''\"\"\"--")
 _PUNCTUATION = str.maketrans("", "", string.punctuation + "\u2018\u2019\u201c\u201d\u2013\u2014")
+_SIGN = re.compile(r"[^\w\s]")
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
@@ -39,9 +40,16 @@ def normalize(text: str) -> str:
 
 
 def holds(text: str, words: str) -> bool:
-    """Say whether a text has these words in a row, as whole words."""
-    wanted = normalize(words)
-    return bool(wanted) and f" {wanted} " in f" {normalize(text)} "
+    """Say whether a text has these words in a row, as whole words.
+
+    Punctuation is either nothing or the end of a word: Ada's holds Ada, and O'Neill holds ONeill.
+    """
+    forms = ((text, words), (_SIGN.sub(" ", text), _SIGN.sub(" ", words)))
+    return any(
+        f" {wanted} " in f" {normalize(within)} "
+        for within, asked in forms
+        if (wanted := normalize(asked))
+    )
 
 
 class Folded:
