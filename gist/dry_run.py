@@ -187,8 +187,8 @@ def _measure(
     except TooLong as error:
         return {"why": str(error)}
     finally:
-        gc.collect()
         if device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
     known = before is not None
     return {
