@@ -17,7 +17,7 @@ import pandas as pd
 from harness import costs, printing, stats
 from harness.printing import Table
 from harness.stats import Floats, Ints
-from harness.tables import CEILING, COMPARED, FLOOR, RANKS, Section
+from harness.tables import CEILING, COMPARED, Section, rank_of
 
 NEVER = math.inf
 CELLS = 2_000_000  # of one block of draws: bounds the memory, whatever the number of contexts
@@ -76,15 +76,15 @@ class Times:
 
 
 def break_evens(section: Section) -> Iterator[BreakEven]:
-    """Yield each arm against full context, and gist arms against the others; floors left out.
+    """Yield each arm against full context, and gist arms against the others; no floors or controls.
 
     A sweep over sizes is compared size by size.
     """
-    _, groups = costs.cost_groups(section)
+    _, groups = costs.cost_groups(section.of_own_contexts)
     times = {key: times_of(rows) for key, rows in groups.items()}
     sizes = dict.fromkeys(key[1:] for key in groups)
     compared, ceilings = section.arms_named(COMPARED), section.arms_named(CEILING)[:1]
-    arms = [arm for arm in section.arms if RANKS.get(arm.partition(",")[0]) != RANKS[FLOOR]]
+    arms = [arm for arm in section.of_own_contexts.arms if rank_of(arm) < 2]
     pairs = [
         (arm, other)
         for arm in arms
@@ -140,10 +140,11 @@ def times_of(rows: pd.DataFrame) -> Times:
     spent = asked.drop_duplicates(costs.BATCH).groupby("context")["generate_s"].sum()
     counts = asked.groupby("context").size()
     contexts = np.intersect1d(of_read.index, counts.index)
-    read_s, answers_s, questions = (
-        series.reindex(contexts).to_numpy(np.float64) for series in (of_read, spent, counts)
-    )
-    return Times(contexts, read_s, answers_s, questions)
+
+    def column(series: "pd.Series[float]") -> Floats:
+        return np.asarray(series.reindex(contexts), np.float64)
+
+    return Times(contexts, column(of_read), column(spent), column(counts))
 
 
 def _on(times: Times, contexts: Ints) -> Times:

@@ -62,12 +62,12 @@ def _tidy(element: "Element", prefix: str, tips: Mapping[str, str]) -> None:
         element.text = None
     if element.attrib.get("transform", "").startswith("rotate(-0 "):
         del element.attrib["transform"]
-    name = element.attrib.pop("id", None)
+    name = element.attrib.pop("id", "")
     if name in tips:
         title = ElementTree.Element("title")
         title.text = tips[name]
         element.insert(0, title)
-    elif name is not None and element.tag != "g":
+    elif name and element.tag != "g":
         element.set("id", prefix + name)  # what others refer to; groups are not
     if LINK in element.attrib:
         element.set("href", "#" + prefix + element.attrib.pop(LINK).removeprefix("#"))

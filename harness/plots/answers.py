@@ -14,6 +14,7 @@ from harness.stats import Estimate
 from harness.tables import CEILING, Section, estimates
 
 SIZE, DEPTH = "tokens", "depth"  # the slices of a map
+BUDGETS = ("ratio", "tokens", "budget_tokens")  # options that say how much is kept
 ASKED = 10  # questions per context, for the time per question
 ABSTENTION = ("accuracy", "abstained", "hallucinated", "false_refusal")  # what the bars need
 
@@ -66,7 +67,7 @@ def over_costs(section: Section) -> Iterator[Chart]:
     """Yield the headline metric over memory held and over time, with the Pareto fronts."""
     if not section.metrics:
         return
-    _, groups = costs.cost_groups(section)
+    _, groups = costs.cost_groups(section.of_own_contexts)
     found = {key[0]: costs.measured(rows) for key, rows in groups.items()}
     main = section.metrics[0]
     held = {arm: figures.held_bytes for arm, figures in found.items()}
@@ -210,7 +211,7 @@ def _trade(
         + ("Circled: no other arm is as cheap and as good (Pareto front, by the means). " * front)
     )
     present = [point for point in points if point is not None]
-    lines = tuple(_families([point.label for point in present])) if joined else ()
+    lines = tuple(_families(section, [point.label for point in present])) if joined else ()
     crossing = tuple(point for point in floors if point is not None)
     drawing = Points(what, main, tuple(present), show, lines, crossing)
     return Chart(name, title, told.strip(), drawing, Table(title, tuple(header), rows))
@@ -232,13 +233,14 @@ def pareto_front(places: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
     )
 
 
-def _families(arms: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _families(section: Section, arms: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the arms of one backend at several budgets, those of other settings apart."""
 
     def family(arm: str) -> str:
         name, _, options = arm.partition(",")
-        kept = [one for one in options.split(",") if one.partition("=")[0] == "adapter"]
-        return ",".join([name, *kept])
+        kept = [one for one in options.split(",") if one.partition("=")[0] not in BUDGETS]
+        budget = section.budgets.get(arm)
+        return ",".join(filter(None, [name, *kept])) if budget is None else budget.family
 
     for _, members in groupby(sorted(arms, key=family), key=family):
         of_family = tuple(members)

@@ -62,7 +62,7 @@ def break_even(section: Section) -> Iterator[Chart]:
         if arm in compared and c.prepare_s + c.question_s > 0
     )
     if len(lines) > 1:
-        names, _ = costs.cost_groups(section)
+        names, _ = costs.cost_groups(section.of_own_contexts)
         table = breakeven.break_even_table(found, names)
         yield Chart(
             "break-even",
@@ -82,7 +82,7 @@ def _memory_parts(figures: Costs) -> tuple[float, float, float]:
 
 def _at_largest(section: Section) -> tuple[Groups, str]:
     """Return the costs of each arm, at the largest size of a sweep that most arms reached."""
-    names, groups = costs.cost_groups(section)
+    names, groups = costs.cost_groups(section.of_own_contexts)
     read: dict[tuple[str, ...], dict[tuple[str, ...], pd.DataFrame]] = {}
     for key, rows in groups.items():
         if rows["prepare_s"].notna().any():

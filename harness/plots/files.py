@@ -1,7 +1,7 @@
 """Pictures of a report as files: PNG and SVG, one of each per chart."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.plots.draw import draw
@@ -10,6 +10,7 @@ from harness.plots.shapes import Chart
 from harness.plots.topics import TOPICS
 from harness.report import sections
 from harness.rows import Rows
+from harness.tables import Section
 
 DOTS_PER_INCH = 160
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.=]+")
@@ -17,11 +18,12 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.=]+")
 
 def save_plots(rows: Rows, folder: Path) -> list[Path]:
     """Write every chart of the rows into `folder`, and return the files."""
-    arms = arms_of(rows)
+    found = list(sections(rows))
+    arms = arms_of(section for _, _, section in found)
     several = rows.frame["setup"].nunique() > 1
     files: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
-    for setup, suite, section in sections(rows):
+    for setup, suite, section in found:
         before = f"{suite}-{setup}" if several else suite
         for topic in TOPICS:
             for chart in topic.charts(section):
@@ -30,9 +32,9 @@ def save_plots(rows: Rows, folder: Path) -> list[Path]:
     return files
 
 
-def arms_of(rows: Rows) -> list[str]:
-    """Return all arms of a report, in an order that does not depend on the suite."""
-    return list(dict.fromkeys(rows.frame["backend"]))
+def arms_of(found: Iterable[Section]) -> list[str]:
+    """Return all arms of a report, each once: its place gives an arm its colour."""
+    return list(dict.fromkeys(arm for section in found for arm in section.arms))
 
 
 def _save(chart: Chart, arms: Sequence[str], path: Path) -> list[Path]:
