@@ -46,16 +46,18 @@ def read(path: Path) -> list[Entry]:
         entries.append(_entry(where, f"{story}.{asked}", told, text))
     if not entries:
         raise UserError(f"{path} holds no question. Give a file of bAbI.")
+    if "\t" not in text:
+        raise UserError(f"{where}: a story ends without a question. Was the file cut?")
     return entries
 
 
 def _entry(where: str, name: str, told: dict[int, Paragraph], text: str) -> Entry:
-    question, answer, *proof = (part.strip() for part in text.split("\t"))
-    if len(proof) > 1 or not question or not answer:
+    parts = [part.strip() for part in text.split("\t")]
+    if len(parts) != 3 or not all(parts):
         raise UserError(f"{where}: is no question, answer and numbers of sentences between tabs.")
     if not told:
         raise UserError(f"{where}: nothing is told before the question.")
-    numbers = " ".join(proof).split()
+    question, answer, numbers = parts[0], parts[1], parts[2].split()
     unknown = [n for n in numbers if not n.isdecimal() or int(n) not in told]
     if unknown:
         raise UserError(f"{where}: no sentence {unknown[0][:20]!r} is told before the question.")
