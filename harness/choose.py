@@ -7,7 +7,7 @@ of itself (adapter, embedder) is part of what names the run.
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import islice, product
 
@@ -15,6 +15,7 @@ from harness import plugins
 from harness.api import BUDGET, Backend, Model, Sample, Suite
 from harness.controls import CONTROLS, split_control, wrap
 from harness.errors import NotReady, UserError
+from harness.facts import Budget
 from harness.plan import Arm, Job, Plan, Settings
 from harness.records import FIXED
 from harness.spec import Spec, build, check, settings_of
@@ -33,8 +34,8 @@ MORE = ("truncate", "mean_pool", f"{COMPARED},untrained=true", f"{COMPARED},embe
 """What `--controls` adds to each gist arm, with the options that both have: as many entries that
 nobody has learnt, gists that nobody has trained, gists of another document."""
 
-ANYWAY = ("closed_book", "oracle(full)")
-"""What `--controls` adds once: nothing of the context, and only what proves the answer."""
+ANYWAY = ("full", "closed_book", "oracle(full)")
+"""What `--controls` adds once: the whole context, none of it, and what proves the answer."""
 
 SPARED = frozenset({"mean_pool"})
 """Installed backends that run when they are asked for, as a control or at a budget."""
@@ -109,7 +110,7 @@ def _beside(gist: Choice, control: Choice) -> Choice:
 
 def _at_budgets(choice: Choice, budgets: Sequence[int]) -> Iterator[Choice]:
     """Yield the choice at each budget, as it is if it takes none."""
-    option = _budget_option(choice.kind)
+    option = budget_option(choice.kind)
     if option is None or not budgets:
         yield choice
         return
@@ -120,7 +121,7 @@ def _at_budgets(choice: Choice, budgets: Sequence[int]) -> Iterator[Choice]:
         yield replace(choice, spec=spec)
 
 
-def _budget_option(kind: type) -> str | None:
+def budget_option(kind: type) -> str | None:
     """Return the option that says how many KV entries a backend keeps for a context."""
     options = fields(kind) if is_dataclass(kind) else ()
     return next((f.name for f in options if BUDGET.items() <= f.metadata.items()), None)
@@ -231,7 +232,6 @@ def _arm(choice: Choice, model: Model, *, scored: bool, costed: bool, notice: st
     finally:
         backend.close()
     own = str(description.pop("notice", ""))
-    budget = settings.get(_budget_option(choice.kind) or "", "")
     return Arm(
         choice.name,
         choice.spec,
@@ -242,5 +242,14 @@ def _arm(choice: Choice, model: Model, *, scored: bool, costed: bool, notice: st
         scored,
         costed,
         choice.control,
-        int(budget) if budget.isdecimal() else None,
+        _budget(choice, settings),
     )
+
+
+def _budget(choice: Choice, settings: Mapping[str, str]) -> Budget | None:
+    option = budget_option(choice.kind)
+    if option is None or not settings[option].isdecimal():
+        return None
+    others = {name: text for name, text in choice.spec.options.items() if name != option}
+    family = replace(choice, spec=Spec(choice.spec.name, others)).name
+    return Budget(int(settings[option]), family)

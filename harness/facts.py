@@ -1,17 +1,39 @@
-"""What a run's `run.json` says that its rows do not: settings, seed, machine, notices.
+"""What a run's `run.json` says that its rows do not: settings, seed, machine, notices, proofs.
 
 It is read by hand as well as by machine, and may be missing: then nothing is known.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
 
 RUN = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """What was checked of an adapter before its rows were measured."""
+
+    backends: tuple[str, ...]  # the arms that rest on it
+    proofs: tuple[tuple[str, str, str, bool], ...] = ()  # name, measured, limit, whether it holds
+    not_run: str = ""  # why there are none
+
+    @property
+    def failed(self) -> bool:
+        """Whether one of them does not hold."""
+        return not all(passed for *_, passed in self.proofs)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many KV entries an arm was told to keep for a context."""
+
+    tokens: int
+    family: str  # the arm's name without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +46,13 @@ class Facts:
     suites: Mapping[str, str] | None = None  # spec -> all its options, data hashes included
     machine: str = ""
     notes: tuple[str, ...] = ()
+    proved: tuple[Proved, ...] = ()
+    budgets: Mapping[str, Budget] = field(default_factory=dict)  # of the arms that have one
+
+    @property
+    def invalid(self) -> frozenset[str]:
+        """The arms that rest on an adapter of which a proof failed."""
+        return frozenset(arm for proved in self.proved if proved.failed for arm in proved.backends)
 
     def data_of(self, suite: str) -> str:
         """Return what decides a suite's samples: equal for two runs, equal samples."""
@@ -58,6 +87,28 @@ def read_facts(folder: Path) -> Facts:
         },
         machine=_machine(environment),
         notes=tuple(_notes(folder.name, run)),
+        proved=tuple(_proved(entry) for entry in run.get("proofs") or ()),
+        budgets={
+            name: Budget(int(budget["tokens"]), str(budget["family"]))
+            for name, options in _part(configuration, "backends").items()
+            if (budget := _part(options, "budget"))
+        },
+    )
+
+
+def _proved(entry: Mapping[str, Any]) -> Proved:
+    return Proved(
+        tuple(map(str, entry.get("backends") or ())),
+        tuple(
+            (
+                str(proof["name"]),
+                str(proof["measured"]),
+                str(proof["limit"]),
+                proof["passed"] is True,
+            )
+            for proof in entry.get("proofs") or ()
+        ),
+        str(entry.get("not_run", "")),
     )
 
 

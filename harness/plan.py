@@ -5,13 +5,14 @@ configuration whose hash names the run's folder.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.api import Model, Sample, Suite
 from harness.controls import CONTROLS, Given, Task
 from harness.environment import code_hash, file_hash
+from harness.facts import Budget
 from harness.records import Key, columns
 from harness.spec import Spec, settings_of
 
@@ -38,7 +39,7 @@ class Arm:
     scored: bool  # runs in suites with metrics
     costed: bool  # runs in suites without
     control: str = ""  # of harness.controls: what is read in place of the sample's own context
-    budget_tokens: int | None = None  # KV entries it was told to keep for a context
+    budget: Budget | None = None  # KV entries that it was told to keep for a context
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Plan:
                 arm.name: {
                     **_with_files(arm.settings),
                     "description": dict(arm.description),
-                    "budget_tokens": arm.budget_tokens,
+                    "budget": asdict(arm.budget) if arm.budget else None,
                 }
                 for arm in self.arms
             },

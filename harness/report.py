@@ -45,6 +45,7 @@ def render(
         UserError: a path is missing or holds no records of this tool.
     """
     from harness.printing import Page
+    from harness.proof_table import proof_tables
     from harness.rows import read_rows
 
     rows = read_rows(paths)
@@ -52,7 +53,11 @@ def render(
     page = Page(markdown=markdown, width=width)
     page.add_notes([*([f"Model: {setups[0]}"] if len(setups) == 1 else []), *rows.notes])
     legend: dict[str, None] = {}
-    for setup, suite, section in sections(rows):
+    found = list(sections(rows))
+    for table in proof_tables(rows, found):
+        page.add_table(table)
+        legend |= dict.fromkeys(table.legend)
+    for setup, suite, section in found:
         page.add_heading(suite if len(setups) == 1 else f"{suite} ({setup})")
         for table in section_tables(section, brief=brief):
             page.add_table(table)
@@ -92,14 +97,30 @@ def regenerated(file: Path) -> str:
 
 
 def sections(rows: "Rows") -> Iterator[tuple[str, str, "Section"]]:
-    """Yield setup, suite and rows of each section, in the order in which they came."""
-    from harness.tables import Section
+    """Yield setup, suite and rows of each section, in the order in which they came.
 
-    for (setup, suite), frame in rows.frame.groupby(["setup", "suite"], sort=False):
+    Arms whose proofs failed are marked by their name, so that every table shows it.
+    """
+    from harness.tables import INVALID, Section
+
+    arms = [
+        f"{arm}{INVALID}" if arm in rows.facts[run].invalid else arm
+        for arm, run in zip(rows.frame["backend"], rows.frame["run"], strict=True)
+    ]
+    budgets = {
+        name: budget
+        for facts in rows.facts
+        for arm, budget in facts.budgets.items()
+        for name in (arm, f"{arm}{INVALID}")
+    }
+    for (setup, suite), frame in rows.frame.assign(backend=arms).groupby(
+        ["setup", "suite"], sort=False
+    ):
         slices = tuple(name for name in rows.slices if (frame[name] != "").any())
         filled = [name for name in rows.metrics if frame[name].notna().any()]
         metrics = tuple(_headline_first(str(suite), filled))
-        yield str(setup), str(suite), Section(frame, slices, metrics)
+        present = {arm: budgets[arm] for arm in frame["backend"].unique() if arm in budgets}
+        yield str(setup), str(suite), Section(frame, slices, metrics, present)
 
 
 def section_tables(section: "Section", *, brief: bool) -> Iterator["Table"]:
@@ -108,10 +129,13 @@ def section_tables(section: "Section", *, brief: bool) -> Iterator["Table"]:
 
     if section.metrics:
         yield tables.headline_table(section)
+        yield from tables.budget_tables(section)
         if not brief:
             yield from tables.slice_tables(section)
             yield from contrasts.contrast_tables(section)
-    yield from costs.cost_tables(section)
+    measured = section.of_own_contexts
+    if not measured.frame.empty:
+        yield from costs.cost_tables(measured)
 
 
 def _headline_first(suite: str, filled: Sequence[str]) -> list[str]:

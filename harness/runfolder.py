@@ -1,7 +1,7 @@
 """A run's folder: found by what decides its rows, held by one process, resumed by the same command.
 
     results/runs/<hash>/records.csv   one line per question
-                        run.json      configuration, environment, command, times, status
+                        run.json      configuration, environment, command, times, status, proofs
                         lock          held while a process writes
 
 The hash covers everything that could change a row. What could change a row and is not part of the
@@ -88,7 +88,15 @@ class RunFolder:
         """Whether an earlier process ended this run in good order."""
         return bool(self._run.get("status") == "finished")
 
-    def start(self, environment: Mapping[str, Any], *, notices: Sequence[str]) -> None:
+    @property
+    def proofs(self) -> list[Any] | None:
+        """What an earlier process has checked before it measured these rows; None: nothing."""
+        found = self._run.get("proofs")
+        return found if isinstance(found, list) else None
+
+    def start(
+        self, environment: Mapping[str, Any], *, notices: Sequence[str], proofs: Sequence[Any]
+    ) -> None:
         """Say in `run.json` what is about to be run; leaving the context says how it ended."""
         self._started = True
         self._write(
@@ -96,6 +104,7 @@ class RunFolder:
             command=self._command,
             finished=None,
             notices=list(notices),
+            proofs=list(proofs),
             configuration=self._configuration,
             environment=environment,
         )

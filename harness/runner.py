@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from harness.api import Backend, Generation, Model, PreparedContext, Question, Sample
 from harness.controls import Reading, Task
@@ -36,7 +37,15 @@ class _Bench:
     count_tokens: Callable[[str], int]
 
 
-def run(plan: Plan, model: Model, *, out: Path, command: str, restart: bool = False) -> Path:
+def run(
+    plan: Plan,
+    model: Model,
+    *,
+    out: Path,
+    command: str,
+    restart: bool = False,
+    prove: Callable[[], Sequence[Mapping[str, Any]]] = list,
+) -> Path:
     """Run what is not finished yet and return the run's folder.
 
     Args:
@@ -45,6 +54,8 @@ def run(plan: Plan, model: Model, *, out: Path, command: str, restart: bool = Fa
         out: the folder that holds the folders of runs.
         command: what the user typed, for `run.json`.
         restart: drop what an earlier process has left.
+        prove: checks what the rows rest on, once for a run and before the first of them; what it
+            returns is kept in `run.json`.
 
     Raises:
         UserError: another process has the folder, or the environment has changed.
@@ -56,7 +67,8 @@ def run(plan: Plan, model: Model, *, out: Path, command: str, restart: bool = Fa
         finished = folder.resume(now, header=header, questions=questions, restart=restart)
         cells = list(_unfinished(plan, finished))
         if cells or not folder.is_finished:
-            folder.start(now, notices=plan.notices)
+            proofs = folder.proofs if folder.proofs is not None else prove()
+            folder.start(now, notices=plan.notices, proofs=proofs)
             left = sum(task.questions for cell in cells for task in cell.tasks)
             total = sum(questions.values())
             with Progress(total=total, done=total - left) as progress:

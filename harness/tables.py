@@ -5,14 +5,17 @@ counted, never scored as 0; empty cells are left out. The functions return table
 printing.py draws them, contrasts.py sets arm against arm, costs.py shows time and memory.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import mode
 
 import numpy as np
 import pandas as pd
 
 from harness import printing, stats
+from harness.controls import CONTROLS
+from harness.facts import Budget
 from harness.printing import Table
 
 # The arms that a figure is defined by: the only places where an arm's name decides anything.
@@ -22,14 +25,26 @@ COMPARED = "gist"  # differences are of this arm to every other one
 NEEDED = {  # what a table with gist rows lacks without them
     CEILING: "what the whole context is worth",
     FLOOR: "what the model answers without the context",
+    "oracle": "what the proving sentences alone are worth",
+    "swapped": "what the gists of another document answer",
     "truncate": "what as many plain tokens are worth",
+    "mean_pool": "what as many averaged entries are worth",
+    "gist,untrained=true": "what gists are worth untrained",
+    "gist,embeddings=random": "what the gist embeddings themselves have learnt",
 }
+INVALID = " (INVALID)"  # behind the name of an arm whose proofs failed
 
-RANKS = {CEILING: 0, FLOOR: 2, "truncate": 2}  # of rows; all others: 1
+RANKS = {CEILING: 0, "oracle": 0, FLOOR: 2, "truncate": 2, "mean_pool": 2, "swapped": 2}
+"""Of rows; gists that nobody has trained: 2, all others: 1."""
 LEGEND = (
     "n: questions. In brackets: 95 % intervals; Wilson's where every context has one question, "
     f"else from resampling contexts; none where those are fewer than {stats.MIN_CONTEXTS}.",
     "Compression: tokens of the context over the KV entries that stand for it.",
+)
+
+BUDGETS = (
+    "Budget: KV entries that a backend was to keep for a context. Entries kept: their mean, "
+    "smaller where the context has fewer tokens or a passage ends before the budget does."
 )
 
 APART = ("template", "unseen")  # rows that the headline leaves out
@@ -43,16 +58,28 @@ class Section:
     slices: tuple[str, ...]  # the columns that the suite fills
     metrics: tuple[str, ...]  # those that it fills, the headline first; none: costs only
 
+    budgets: Mapping[str, Budget] = field(default_factory=dict)  # of the arms that have one
+
     @property
     def arms(self) -> list[str]:
-        """The backends: full context, then others as they came, then the floors."""
+        """The backends: full context, then others as they came, then floors and controls."""
         found = self.frame["backend"].unique()  # in order of appearance
-        return sorted(found, key=lambda arm: RANKS.get(arm.partition(",")[0], 1))
+        return sorted(found, key=rank_of)
 
     def arms_named(self, name: str) -> list[str]:
-        """Return the arms that are `name` with any options, the one without options first."""
-        found = [arm for arm in self.arms if arm.partition(",")[0] == name]
-        return sorted(found, key=lambda arm: arm != name)
+        """Return the arms that are `name` with any options, the one without options first.
+
+        Gists that nobody has trained are among them only where there are no others.
+        """
+        found = [arm for arm in self.arms if name_of(arm) == name]
+        found = [arm for arm in found if not _is_untrained(arm)] or found
+        return sorted(found, key=lambda arm: arm.removesuffix(INVALID) != name)
+
+    @property
+    def of_own_contexts(self) -> "Section":
+        """The rows whose backend has read the sample's own context, and no control in its place."""
+        control = self.frame["backend"].map(name_of).isin([name for name in CONTROLS if name])
+        return replace(self, frame=self.frame[~control])
 
     @property
     def counted(self) -> pd.DataFrame:
@@ -62,6 +89,27 @@ class Section:
             return self.frame
         kept = self.frame[self.frame[column] != value]
         return self.frame if kept.empty else kept
+
+
+def name_of(arm: str) -> str:
+    """Return which backend or control an arm is, without its options."""
+    found = re.match("[^,( ]*", arm)
+    return found[0] if found else arm
+
+
+def rank_of(arm: str) -> int:
+    """Return where an arm stands in a table: 0 full context, 1 most, 2 floors and controls."""
+    return 2 if _is_untrained(arm) else RANKS.get(name_of(arm), 1)
+
+
+def _is_untrained(arm: str) -> bool:
+    return any(_matches(arm, other) for other in ("gist,untrained=true", "gist,embeddings=random"))
+
+
+def _matches(arm: str, pattern: str) -> bool:
+    """Return whether an arm is the backend of `pattern` and has its options."""
+    name, *options = pattern.split(",")
+    return name_of(arm) == name and set(options) <= set(arm.removesuffix(INVALID).split(","))
 
 
 def headline_table(section: Section) -> Table:
@@ -83,6 +131,29 @@ def headline_table(section: Section) -> Table:
     header += ["errors"] if errors else []
     notes = (*_notes(section, found.values()), *notices(section.frame))
     return Table("Answers", (*header, *others), tuple(rows), notes, LEGEND)
+
+
+def budget_tables(section: Section) -> Iterator[Table]:
+    """Yield the headline metric of the arms that were given a budget, budget by budget."""
+    if len(section.budgets) < 2:
+        return
+    main, frame = section.metrics[0], section.counted
+    found = estimates(frame, main)
+    kept = frame.groupby("backend")["context_entries"].mean()
+    arms = [arm for arm in section.arms if arm in section.budgets and arm in found]
+    rows = tuple(
+        (
+            printing.count(section.budgets[arm].tokens),
+            section.budgets[arm].family,
+            printing.interval(found[arm]),
+            printing.rate(kept[arm]),
+            printing.count(found[arm].n),
+            printing.count(found[arm].contexts),
+        )
+        for arm in sorted(arms, key=lambda arm: section.budgets[arm].tokens)
+    )
+    header = ("budget", "backend", main, "entries kept", "n", "contexts")
+    yield Table(f"{main} over budget", header, rows, legend=(BUDGETS,), keys=2)
 
 
 def slice_tables(section: Section) -> Iterator[Table]:
@@ -150,9 +221,13 @@ def _notes(section: Section, found: Iterable[stats.Estimate]) -> Iterator[str]:
             f"answers but the one by {column}."
         )
     if section.arms_named(COMPARED):
-        for name, meaning in NEEDED.items():
-            if not section.arms_named(name):
-                yield f"No {name} rows, so {meaning} is not known: run with --backend {name} too."
+        missing = [
+            f"{control} ({meaning})"
+            for control, meaning in NEEDED.items()
+            if not any(_matches(arm, control) for arm in section.arms)
+        ]
+        if missing:
+            yield f"Not run, so not known: {', '.join(missing)}. Run with --controls."
     if len({estimate.n for estimate in found}) > 1:
         yield "The arms answered different numbers of questions: compare them by the differences."
 

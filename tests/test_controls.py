@@ -1,23 +1,241 @@
 """Controls: what a gist has to beat, and that each of them is what it says."""
 
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from backends.cached import CachedContext
 from backends.full import Full
 from backends.gist import Gist
 from backends.mean_pool import MeanPool
+from harness.api import Question, Sample, Tokenizer
+from harness.choose import choose_backends, choose_suites, make_plan
+from harness.controls import CONTROLS, split_control, wrap
+from harness.errors import UserError
+from harness.plan import Settings
+from harness.runner import run
+from tests.fakes import FakeModel
 from tests.tiny_adapter import save_tiny_adapter
 
 if TYPE_CHECKING:
+    import torch
+
     from gist.model import LanguageModel
+
+FAKE = "tests.fakes:Fake"
+PROVEN = "tests.test_controls:Proven"
 
 CONTEXT = "The amber harp is in hall 7. The red cup is in hall 4. A boat left. Mira has room 12."
 QUESTIONS = ["Which hall holds the harp?", "Room of Mira?"]
 
 
-def entries(state: object) -> list[list["torch.Tensor"]]:
+@dataclass
+class Proven:
+    """Contexts of several sizes; of three questions one has no proof, two share theirs."""
+
+    contexts: int = 5
+    same: bool = False  # all contexts are the same text
+    proofs: bool = True
+
+    metrics: ClassVar[tuple[str, ...]] = ("right",)
+    slice_names: ClassVar[tuple[str, ...]] = ("kind",)
+
+    def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:
+        """Yield documents of 2, 3, ... words; the fake backend answers with the last one."""
+        del tokenizer, seed
+        for number in range(self.contexts):
+            last = "end" if self.same else f"end{number}"
+            words = ["w"] * (1 if self.same else 1 + number) + [last]
+            proof = ("it is", f"the {last}") if self.proofs else ()
+            questions = (
+                Question("a", "Last?", (last,), {"kind": "k"}, proof),
+                Question("b", "None?", (), {"kind": "k"}),
+                Question("c", "Last again?", (last,), {"kind": "k"}, proof),
+            )
+            yield Sample(f"s{number}", " ".join(words), questions, 5)
+
+    def score(self, question: Question, answer: str, context: str) -> Mapping[str, float]:
+        """Return whether the answer is a target; the context is that of the question."""
+        assert not question.targets or context.endswith(question.targets[0])
+        return {"right": float(answer in question.targets)}
+
+
+def execute(
+    out: Path, suites: list[str], backends: list[str], **settings: int
+) -> tuple[list[dict[str, str]], dict[str, object]]:
+    """Run suites with backends; return the rows and run.json."""
+    model = FakeModel()
+    plan = make_plan(model, choose_suites(suites), choose_backends(backends), Settings(**settings))
+    folder = run(plan, model, out=out, command="test")
+    with (folder / "records.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file)), json.loads((folder / "run.json").read_text())
+
+
+def test_an_arms_name_is_taken_apart_as_it_was_put_together() -> None:
+    """The control stands around the spec, and nothing else in parentheses is one."""
+    for control, spec in (("swapped", "gist,ratio=8"), ("oracle", "full"), ("", "a:B,c=d(e)")):
+        assert split_control(wrap(control, spec)) == (control, spec)
+
+
+def test_swapped_reads_another_context_and_is_scored_by_its_own(tmp_path: Path) -> None:
+    """Every question is asked of another sample's context; its targets and tokens are its own."""
+    rows, told = execute(tmp_path, [PROVEN], [FAKE, f"swapped({FAKE})"])
+    own = {row["sample_id"]: row for row in rows if row["backend"] == FAKE}
+    swapped = [row for row in rows if row["backend"] == f"swapped({FAKE})"]
+    assert len(swapped) == 15
+    for row in swapped:
+        assert row["answer"].startswith("end")
+        assert row["answer"] != own[row["sample_id"]]["answer"]
+        assert row["context_tokens"] == own[row["sample_id"]]["context_tokens"]
+        assert row["right"] == "0"
+    assert {own[row["sample_id"]]["right"] for row in swapped} == {"1"}
+    assert told["notices"] == []
+
+
+def test_pairs_are_fixed_by_the_seed_and_of_like_size() -> None:
+    """The same seed gives the same pairs, and an even number of samples is swapped in pairs."""
+    samples = tuple(Proven(contexts=8).samples(FakeModel().tokenizer, 0))
+    tasks = CONTROLS["swapped"](samples, 3).tasks
+    assert tasks == CONTROLS["swapped"](samples, 3).tasks
+    read = [task.readings[0].context for task in tasks]
+    assert sorted(read) == sorted(sample.context for sample in samples)
+    sizes = [
+        abs(len(a.split()) - len(s.context.split())) for a, s in zip(read, samples, strict=True)
+    ]
+    assert max(sizes) == 1
+
+
+def test_pairs_of_equal_sizes_depend_on_the_seed() -> None:
+    """Among contexts of one size chance decides."""
+    samples = tuple(Sample(f"s{k}", f"word{k}", (), 1) for k in range(8))
+    drawn = {
+        tuple(task.readings[0].context for task in CONTROLS["swapped"](samples, seed).tasks)
+        for seed in range(5)
+    }
+    assert len(drawn) > 1
+
+
+def test_a_context_is_never_swapped_with_itself(tmp_path: Path) -> None:
+    """The same text under another id is the same document: without another one there is no row."""
+    rows, told = execute(tmp_path, [f"{PROVEN},same=true"], [FAKE, f"swapped({FAKE})"])
+    assert {row["backend"] for row in rows} == {FAKE}
+    assert told["notices"] == [
+        f"swapped({FAKE}) in {PROVEN},same=true left out: there is only one context."
+    ]
+    samples = [Sample(f"s{k}", text, (), 1) for k, text in enumerate("aaabaa")]
+    tasks = CONTROLS["swapped"](samples, 0).tasks
+    assert all(task.readings[0].context != task.sample.context for task in tasks)
+    assert len(tasks) == 6
+
+
+def test_the_oracle_reads_what_proves_the_answer(tmp_path: Path) -> None:
+    """Each question with proof is asked of its proof; the others have no row, and that is told."""
+    rows, told = execute(tmp_path, [PROVEN], [f"oracle({FAKE})"])
+    assert [(row["sample_id"], row["question_id"]) for row in rows] == [
+        (f"s{k}", question) for k in range(5) for question in "ac"
+    ]
+    assert {row["context_entries"] for row in rows} == {"4"}  # it is the endN
+    assert [row["context_tokens"] for row in rows[::2]] == ["2", "3", "4", "5", "6"]
+    assert {row["right"] for row in rows} == {"1"}
+    assert told["notices"] == [
+        f"oracle({FAKE}) in {PROVEN} in part: "
+        "5 of 15 questions name no sentences that prove their answer."
+    ]
+
+
+def test_without_any_proof_the_oracle_is_left_out(tmp_path: Path) -> None:
+    """It is never given an empty context."""
+    rows, told = execute(tmp_path, [f"{PROVEN},proofs=false"], [FAKE, f"oracle({FAKE})"])
+    assert {row["backend"] for row in rows} == {FAKE}
+    (notice,) = told["notices"]
+    assert "left out: all 15 questions name no sentences" in notice
+
+
+def test_questions_with_different_proofs_are_different_batches() -> None:
+    """A batch has one time: what was asked apart has numbers of its own."""
+    questions = tuple(Question(str(k), "?", ("x",), {}, (f"proof {k}",)) for k in range(3))
+    (task,) = CONTROLS["oracle"]([Sample("s", "text", questions, 1)], 0).tasks
+    assert [reading.context for reading in task.readings] == ["proof 0", "proof 1", "proof 2"]
+    assert len({reading.label for reading in task.readings}) == 3
+
+
+def test_a_run_with_controls_is_resumed(tmp_path: Path) -> None:
+    """Rows of a control that were lost are made again, and only they."""
+    arms = [FAKE, f"oracle({FAKE})", f"swapped({FAKE})"]
+    whole, _ = execute(tmp_path, [PROVEN], arms)
+    (path,) = tmp_path.glob("*/records.csv")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:21]))  # within the oracle's third sample
+    again, _ = execute(tmp_path, [PROVEN], arms)
+    facts = ("backend", "sample_id", "question_id", "answer", "batch_id")
+    assert [[row[name] for name in facts] for row in again] == [
+        [row[name] for name in facts] for row in whole
+    ]
+    assert path.read_bytes().splitlines(keepends=True)[:20] == lines[:20]
+
+
+def test_controls_of_reading_run_where_answers_are_scored(tmp_path: Path) -> None:
+    """Another document's context costs what its own does: in cost suites there is no such row."""
+    rows, _ = execute(tmp_path, ["tests.fakes:Costs"], [FAKE, f"swapped({FAKE})"])
+    assert {row["backend"] for row in rows} == {FAKE}
+
+
+def test_an_unknown_control_is_a_mistake() -> None:
+    """What stands around a spec is one of the controls."""
+    with pytest.raises(UserError, match=r"unknown control 'best' .*oracle\(...\), swapped"):
+        choose_backends(["best(full)"])
+
+
+def test_controls_go_with_the_gist_arms_that_are_chosen() -> None:
+    """Each gist arm gets its own, with the options that both have; the others come once."""
+    chosen = choose_backends(["gist,ratio=8,checkpoint=here", "gist,ratio=32"], controls=True)
+    names = [choice.name for choice in chosen]
+    assert names == [
+        "gist,checkpoint=here,ratio=8",
+        "gist,ratio=32",
+        "full",
+        "closed_book",
+        "oracle(full)",
+        "full,adapter=on,checkpoint=here",
+        "full,adapter=on",
+        "closed_book,adapter=on,checkpoint=here",
+        "closed_book,adapter=on",
+        "truncate,ratio=8",
+        "truncate,ratio=32",
+        "mean_pool,ratio=8",
+        "mean_pool,ratio=32",
+        "gist,checkpoint=here,ratio=8,untrained=true",
+        "gist,ratio=32,untrained=true",
+        "gist,checkpoint=here,embeddings=random,ratio=8",
+        "gist,embeddings=random,ratio=32",
+        "swapped(gist,checkpoint=here,ratio=8)",
+        "swapped(gist,ratio=32)",
+    ]
+    assert all(choice.scored_only for choice in chosen[2:])
+
+
+def test_a_default_run_has_the_usual_controls_and_no_others() -> None:
+    """What costs more comes with --controls."""
+    usual = {choice.name for choice in choose_backends([])}
+    assert {"full,adapter=on", "closed_book,adapter=on"} <= usual
+    assert not {"mean_pool", "swapped(gist)", "oracle(full)"} & usual
+    assert {"mean_pool", "swapped(gist)", "oracle(full)"} <= {
+        choice.name for choice in choose_backends([], controls=True)
+    }
+
+
+def test_without_gists_there_is_nothing_to_control() -> None:
+    """Arms beside which no gist stands get the floor, the ceiling and the oracle."""
+    names = [choice.name for choice in choose_backends(["rag"], controls=True)]
+    assert names == ["rag", "full", "closed_book", "oracle(full)"]
+
+
+def entries(state: CachedContext) -> list[list["torch.Tensor"]]:
     """Return the keys and values of each layer of a prepared context."""
     return [[layer.keys, layer.values] for layer in state.state.cache.layers]
 

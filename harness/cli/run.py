@@ -96,6 +96,7 @@ def command(
       gist-bench run --suite qa --backend rag --backend 'swapped(rag)'
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.choose import choose_backends, choose_suites, make_plan
+    from harness.cli.proving import prove
     from harness.plan import Settings
     from harness.runner import run
 
@@ -107,7 +108,14 @@ def command(
     plan = make_plan(model, chosen_suites, chosen_backends, settings)
     try:
         typed = shlex.join(["gist-bench", *sys.argv[1:]])
-        folder = run(plan, model, out=out, command=typed, restart=restart)
+        folder = run(
+            plan,
+            model,
+            out=out,
+            command=typed,
+            restart=restart,
+            prove=lambda: prove(model, plan),
+        )
     except KeyboardInterrupt:
         click.echo("\nWhat is done is kept: the same command goes on from there.", err=True)
         raise
