@@ -99,6 +99,11 @@ class Turns:
     reworded: int  # another text that scores the same
     n: int  # questions that both runs answered
 
+    @property
+    def changed(self) -> bool:
+        """Whether any answer is another one."""
+        return bool(self.lost or self.won or self.reworded)
+
 
 def all_changes(pairs: Pairs) -> Iterator[Change]:
     """Yield every figure of every arm that both runs have, suite by suite.

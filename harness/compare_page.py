@@ -45,16 +45,23 @@ def add_gates(page: Page, verdicts: Mapping[Gate, Sequence[Verdict]]) -> None:
 def add_suites(
     page: Page, changes: Sequence[Change], turns: Sequence[Turns], *, times: bool
 ) -> None:
-    """Add what changed, suite by suite."""
+    """Add what changed, suite by suite; suites in which nothing did are named."""
+    same: list[str] = []
     for suite in dict.fromkeys(change.suite for change in changes):
         own = [change for change in changes if change.suite == suite]
+        turned = [arm for arm in turns if arm.suite == suite and arm.changed]
+        if not turned and all(change.same for change in own):
+            same.append(suite)
+            continue
         page.add_heading(suite)
         for table in (
             *_answers_table([change for change in own if change.is_answer]),
-            *_turns_tables([turned for turned in turns if turned.suite == suite]),
+            *_turns_tables(turned),
             *_costs_table([c for c in own if c.metric in COSTS], times=times),
         ):
             page.add_table(table)
+    if same:
+        page.add_notes([f"Nothing changed in {'; '.join(same)}."])
 
 
 def result(pairs: "Pairs", verdicts: Mapping[Gate, Sequence[Verdict]]) -> str:
@@ -126,8 +133,8 @@ def _answers_table(changes: Sequence[Change]) -> Iterator[Table]:
         yield Table("Answers", (), (), ("Every score is the same.",))
     elif rows:
         header = ("backend", "metric", "BASE", "NEW", "change", "", "n", "contexts")
-        notes = [f"Same scores: {arm} ({', '.join(names)})" for arm, names in same.items()]
-        yield Table("Answers", header, rows, tuple(notes), keys=2)
+        named = "; ".join(f"{arm} ({', '.join(names)})" for arm, names in same.items())
+        yield Table("Answers", header, rows, (f"Same scores: {named}",) if same else (), keys=2)
 
 
 def _word(change: Change) -> str:
@@ -142,8 +149,7 @@ def _word(change: Change) -> str:
 
 def _turns_tables(turns: Sequence[Turns]) -> Iterator[Table]:
     """Yield how many answers turned in each arm, and the first of them with both texts."""
-    changed = [arm for arm in turns if arm.lost or arm.won or arm.reworded]
-    if not changed:
+    if not turns:
         return
     yield Table(
         "Changed answers",
@@ -154,12 +160,12 @@ def _turns_tables(turns: Sequence[Turns]) -> Iterator[Table]:
                 arm.metric,
                 *map(printing.count, (len(arm.lost), len(arm.won), arm.reworded, arm.n)),
             )
-            for arm in changed
+            for arm in turns
         ),
     )
     for title, found in (
-        ("Was right, now wrong", [turn for arm in changed for turn in arm.lost]),
-        ("Was wrong, now right", [turn for arm in changed for turn in arm.won]),
+        ("Was right, now wrong", [turn for arm in turns for turn in arm.lost]),
+        ("Was wrong, now right", [turn for arm in turns for turn in arm.won]),
     ):
         if found:
             first = f", the first {SHOWN}" if len(found) > SHOWN else ""
