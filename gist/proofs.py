@@ -281,7 +281,8 @@ def _caches_of(model: torch.nn.Module) -> Iterator[list[Cache]]:
     caches: list[Cache] = []
 
     def remember(_module: Any, _inputs: Any, options: dict[str, Any]) -> None:
-        caches.append(options["past_key_values"])
+        cache = options.get("past_key_values")
+        caches.extend([cache] if cache is not None else [])
 
     handle = model.register_forward_pre_hook(remember, with_kwargs=True)
     try:

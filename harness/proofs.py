@@ -64,15 +64,21 @@ def check_swapped(
         open_floor: builds the one that reads no context, with the same weights otherwise.
         suite: scores the answers, by its headline metric.
         samples: as `answerable` returns them.
+
+    Raises:
+        UserError: no question has the metric.
     """
     with closing(open_backend()) as backend:
         own, swapped = _own_and_swapped(backend, suite, samples)
     with closing(open_floor()) as backend:  # not at once: each may change the model
         floor = _without(backend, suite, samples)
-    prior = _prior(suite, samples)
     numbers = [k for k, sample in enumerate(samples) for _ in sample.questions]
-    contexts: Ints = np.array(numbers, dtype=np.int64)
-    return judge_swapped(own, swapped, floor, prior, contexts, metric=suite.metrics[0])
+    scores = np.stack([own, swapped, floor, _prior(suite, samples)])  # (4, questions)
+    known = ~np.isnan(scores).any(axis=0)  # (questions,)
+    if not known.any():
+        raise UserError(f"no question has the metric {suite.metrics[0]!r}. Give another suite.")
+    contexts: Ints = np.array(numbers, dtype=np.int64)[known]
+    return judge_swapped(*scores[:, known], contexts, metric=suite.metrics[0])
 
 
 def judge_swapped(
@@ -151,7 +157,8 @@ def _scores(state: PreparedContext, suite: Suite, sample: Sample) -> list[float]
 
 
 def _score(suite: Suite, sample: Sample, question: Question, answer: str) -> float:
-    return float(suite.score(question, answer, sample.context).get(suite.metrics[0], 0.0))
+    """Return the headline metric, NaN where it does not apply."""
+    return float(suite.score(question, answer, sample.context).get(suite.metrics[0], np.nan))
 
 
 def _prior(suite: Suite, samples: Sequence[Sample]) -> Floats:
