@@ -1,22 +1,43 @@
 """Compressing, slicing and asking equals one masked pass; and what is dropped is gone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from transformers import DynamicCache, MistralConfig
 
-from gist.adapter import LoraOptions, added
-from gist.collator import Example, PackedCollator
+from gist.adapter import LINEAR, LoraOptions, added
+from gist.architecture import check_supported
+from gist.collator import IGNORED, Example, PackedCollator
 from gist.compress import compress
-from gist.decode import ask, read
+from gist.decode import ask, entries_of, read
+from gist.errors import GistError
 from gist.fit import kv_bytes_per_entry
-from gist.layout import CONTEXT, GIST, GistPlan, Placement, Positions, lay_out
+from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Placement, Positions, lay_out
 from gist.masks import packed_mask
 from gist.model import LanguageModel
+from tests.tiny_models import SHAPE, load_tiny, save_tiny_model
 
 CONTEXT_IDS = tuple(range(10, 50))
 QUESTIONS = (((60, 61, 62), (70, 71, 1)), ((63, 64, 65, 66, 67), (72, 1)))
 GISTS = 6
+# Two contexts of unequal length in one batch; the shorter has one question.
+BATCH = (Example(CONTEXT_IDS, QUESTIONS, GISTS), Example(CONTEXT_IDS[:17], QUESTIONS[1:], 3))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny model of each architecture."""
+    root = tmp_path_factory.mktemp("architectures")
+    return {kind: save_tiny_model(root / kind, kind) for kind in ("llama", "qwen3", "mistral")}
+
+
+@pytest.fixture(params=["llama", "qwen3", "mistral"])
+def tiny_model(request: pytest.FixtureRequest, folders: dict[str, Path]) -> LanguageModel:
+    """A tiny model of each architecture in turn, loaded afresh: tests change it."""
+    return load_tiny(folders[request.param])
 
 
 @pytest.fixture(params=["end", "interleaved"])
@@ -36,7 +57,7 @@ def plan(request: pytest.FixtureRequest, placement: Placement) -> GistPlan:
 def adapted(tiny_model: LanguageModel, plan: GistPlan) -> Iterator[LanguageModel]:
     """A tiny model in float64 with an adapter whose weights are not zero."""
     tiny_model.model.double()
-    with added(tiny_model.model, plan, LoraOptions(rank=4, alpha=8), seed=1) as peft:
+    with added(tiny_model.model, plan, LoraOptions(4, 8, LINEAR), seed=1) as peft:
         generator = torch.Generator().manual_seed(3)
         for name, parameter in peft.named_parameters():
             if "lora_B" in name:
@@ -55,7 +76,55 @@ def _packed_logits(lm: LanguageModel, plan: GistPlan, *examples: Example) -> tor
     batch = _collator(lm, plan)(examples)
     labels, _ = batch.pop("shift_labels"), batch.pop("answers")
     logits = lm.model(**batch, use_cache=False).logits
-    return logits[labels != -100]  # (answer tokens, vocabulary)
+    return logits[labels != IGNORED]  # (answer tokens, vocabulary)
+
+
+def _two_pass_logits(lm: LanguageModel, plan: GistPlan, *examples: Example) -> torch.Tensor:
+    """Compress, slice and ask as inference does, one question at a time, but differentiably."""
+    rows = []
+    for example in examples:
+        layout = lay_out(
+            lm.prompt.before,
+            example.context,
+            gists=example.gists,
+            first_gist_id=lm.model.get_input_embeddings().num_embeddings,
+            plan=plan,
+        )
+        full = DynamicCache()
+        lm.model(
+            input_ids=lm.ids([layout.ids]),
+            position_ids=lm.ids([layout.positions]),
+            attention_mask=lm.ids([[1] * len(layout.ids)]),
+            past_key_values=full,
+            use_cache=True,
+        )
+        kept = {BEFORE, GIST} if plan.keep_prefix else {GIST}
+        index = torch.tensor([i for i, kind in enumerate(layout.kinds) if kind in kept])
+        for question, answer in example.questions:
+            cache = DynamicCache(
+                [
+                    (keys.index_select(2, index), values.index_select(2, index))
+                    for keys, values in map(entries_of, full.layers)
+                ]
+            )
+            asked = [*lm.prompt.between, *question, *lm.prompt.after]
+            ids = [*asked, *answer[:-1]]
+            positions = [layout.next_position + i for i in range(len(ids))]
+            logits = lm.model(
+                input_ids=lm.ids([ids]), position_ids=lm.ids([positions]), past_key_values=cache
+            ).logits
+            rows.append(logits[0, len(asked) - 1 :])
+    return torch.cat(rows)  # (answer tokens, vocabulary)
+
+
+def _gradients(lm: LanguageModel, logits: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the gradients of LoRA and gist rows for a loss on every logit."""
+    weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(2))
+    names, learning = zip(
+        *((name, p) for name, p in lm.model.named_parameters() if p.requires_grad), strict=True
+    )
+    found = torch.autograd.grad((logits * weights.to(logits)).sum(), learning)
+    return dict(zip(names, found, strict=True))
 
 
 def _sliced_logits(lm: LanguageModel, plan: GistPlan, context: tuple[int, ...]) -> torch.Tensor:
@@ -75,12 +144,59 @@ def _sliced_logits(lm: LanguageModel, plan: GistPlan, context: tuple[int, ...]) 
 
 
 def test_a_masked_pass_equals_compress_slice_ask(adapted: LanguageModel, plan: GistPlan) -> None:
-    """In float64 the packed training pass and inference give the same logits."""
-    with torch.inference_mode():
-        packed = _packed_logits(adapted, plan, Example(CONTEXT_IDS, QUESTIONS, GISTS))
-        sliced = _sliced_logits(adapted, plan, CONTEXT_IDS)
-    assert (packed - sliced).abs().max() <= 1e-9
-    assert packed.std() > 0.01  # the logits are not all alike
+    """The packed training pass and inference give the same logits."""
+    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-4)):
+        adapted.model.to(dtype)
+        with torch.inference_mode():
+            packed = _packed_logits(adapted, plan, Example(CONTEXT_IDS, QUESTIONS, GISTS))
+            sliced = _sliced_logits(adapted, plan, CONTEXT_IDS)
+        assert packed.dtype == dtype
+        assert (packed - sliced).abs().max() <= tolerance
+        assert packed.std() > 0.01  # the logits are not all alike
+
+
+@pytest.mark.parametrize("keep_prefix", [True, False])
+@pytest.mark.filterwarnings("ignore:.*gradient checkpointing")
+def test_training_in_one_pass_has_the_gradients_of_two(
+    adapted: LanguageModel, plan: GistPlan, keep_prefix: bool
+) -> None:
+    """LoRA and gist rows learn what they would from compress, slice, ask; checkpointed or not."""
+    plan = replace(plan, keep_prefix=keep_prefix)
+    logits = _two_pass_logits(adapted, plan, *BATCH)
+    wanted = _gradients(adapted, logits)
+    assert {"gist_rows", "lora_A", "lora_B"} <= {part for n in wanted for part in n.split(".")}
+    assert all(gradient.abs().max() > 1e-3 for gradient in wanted.values())
+    adapted.model.train()
+    for checkpointing in (False, True):
+        if checkpointing:
+            adapted.model.activation_checkpointing_enable()
+        packed = _packed_logits(adapted, plan, *BATCH)
+        assert (packed - logits).abs().max() <= 1e-9
+        found = _gradients(adapted, packed)
+        for name, gradient in wanted.items():
+            assert (found[name] - gradient).norm() <= 1e-9 * gradient.norm()
+
+
+def test_gradients_differ_where_questions_see_the_context(
+    adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proof above can fail: it does so under a mask that hides nothing."""
+    wanted = _gradients(adapted, _two_pass_logits(adapted, plan, *BATCH))
+
+    def leak(segments: torch.Tensor, **_: bool) -> torch.Tensor:
+        return packed_mask(segments, see_context=True)
+
+    monkeypatch.setattr("gist.collator.packed_mask", leak)
+    found = _gradients(adapted, _packed_logits(adapted, plan, *BATCH))
+    assert all((found[n] - wanted[n]).norm() > 1e-3 * wanted[n].norm() for n in wanted)
+
+
+def test_models_that_forget_are_refused() -> None:
+    """A sliding window would keep neither the context's entries nor every gist's."""
+    config = MistralConfig(**SHAPE, sliding_window=64)
+    with pytest.raises(GistError, match="sliding window of 64 tokens"):
+        check_supported(config, "tiny")
+    check_supported(MistralConfig(**SHAPE, sliding_window=None), "tiny")
 
 
 def test_contexts_of_unequal_size_share_a_batch(adapted: LanguageModel, plan: GistPlan) -> None:

@@ -1,9 +1,10 @@
 """Tiny random models with tiny tokenizers; the fixtures in `conftest.py` hand them out.
 
-Two of them, unlike in all that has gone wrong elsewhere: Llama without a chat template, with a
-begin token, untied; Qwen3 with a chat template, without a begin token, tied. Both have more rows
-of embeddings than tokens, grouped key heads, and two end tokens. Weights are drawn wide, so that
-answers depend on the context.
+Llama and Qwen3 are unlike in all that has gone wrong elsewhere: Llama without a chat template, with
+a begin token, untied; Qwen3 with a chat template, without a begin token, tied. Mistral, without its
+window, is a third for what must hold in every architecture. All have more rows of embeddings than
+tokens, grouped key heads, and two end tokens. Weights are drawn wide, so that answers depend on
+the context.
 """
 
 from pathlib import Path
@@ -14,6 +15,8 @@ from transformers import (
     GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -63,16 +66,23 @@ def tiny_tokenizer(*, chat: bool) -> PreTrainedTokenizerFast:
 
 
 def tiny_config(kind: str) -> PretrainedConfig:
-    """Return the configuration of the tiny `llama` or `qwen3`."""
+    """Return the configuration of the tiny `llama`, `qwen3` or `mistral`."""
+    begin = {"tie_word_embeddings": False, "bos_token_id": 0, "eos_token_id": 1}
     if kind == "llama":
-        return LlamaConfig(**SHAPE, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1)
+        return LlamaConfig(**SHAPE, **begin)
+    if kind == "mistral":
+        return MistralConfig(**SHAPE, **begin, sliding_window=None)
     return Qwen3Config(**SHAPE, tie_word_embeddings=True, bos_token_id=None, eos_token_id=1)
 
 
 def save_tiny_model(folder: Path, kind: str) -> Path:
     """Write a tiny random model with its tokenizer in the Hugging Face layout."""
     torch.manual_seed(7)
-    kinds: dict[str, type[PreTrainedModel]] = {"llama": LlamaForCausalLM, "qwen3": Qwen3ForCausalLM}
+    kinds: dict[str, type[PreTrainedModel]] = {
+        "llama": LlamaForCausalLM,
+        "qwen3": Qwen3ForCausalLM,
+        "mistral": MistralForCausalLM,
+    }
     model = kinds[kind](tiny_config(kind))
     model.generation_config = GenerationConfig(eos_token_id=[1, 2])
     model.save_pretrained(folder)
