@@ -78,13 +78,17 @@ def check_swapped(
     if not known.any():
         raise UserError(f"no question has the metric {suite.metrics[0]!r}. Give another suite.")
     contexts: Ints = np.array(numbers, dtype=np.int64)[known]
-    return judge_swapped(*scores[:, known], contexts, metric=suite.metrics[0])
+    own, swapped, floor, prior = scores[:, known]
+    return judge_swapped(own, swapped, floor, prior, contexts, metric=suite.metrics[0])
 
 
 def judge_swapped(
     own: Floats, swapped: Floats, floor: Floats, prior: Floats, contexts: Ints, *, metric: str
 ) -> list[Proof]:
-    """Return both proofs from the scores of the same questions, each (n,)."""
+    """Return both proofs from the scores of the same questions, each (n,).
+
+    Contexts that are too few for an interval prove neither.
+    """
     gain = stats.difference_estimate(own, swapped, contexts)
     name, without = max(("closed book", floor), ("the prior", prior), key=lambda x: x[1].mean())
     left = stats.difference_estimate(swapped, without, contexts)
@@ -101,7 +105,7 @@ def judge_swapped(
             "swapped knows nothing",
             f"{swapped.mean():.2f} - {without.mean():.2f} = {printing.interval(left, signed=True)}",
             "not above 0",
-            not left.is_above(0),
+            left.low is not None and not left.is_above(0),
             f"{counted}: another document's state, minus {name}, the higher of closed book with "
             f"the adapter on ({floor.mean():.2f}) and the most frequent answer to the most "
             f"similar questions ({prior.mean():.2f}).",

@@ -178,6 +178,14 @@ def test_a_difference_that_chance_explains_is_no_proof() -> None:
     assert proofs[0].measured.startswith("0.50 - 0.42 = +0.08 [")
 
 
+def test_without_an_interval_nothing_is_proved() -> None:
+    """Scores that look well, of too few contexts that differ among each other."""
+    own, swapped = np.array([1.0, 1, 1, 1, 1, 0, 1, 1]), np.array([0.0, 0, 0, 0, 0, 0, 0, 1])
+    none = np.zeros(8)
+    proofs = judge_swapped(own, swapped, none, none, np.repeat(np.arange(4), 2), metric="right")
+    assert verdicts(proofs) == dict.fromkeys(SWAPPED, False)
+
+
 @pytest.mark.parametrize(
     ("floor", "prior", "expected", "told"),
     [
