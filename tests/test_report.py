@@ -238,15 +238,133 @@ def test_errors_are_explained_by_one_of_their_kind(tmp_path: Path) -> None:
     assert text.count("too many") == 1
 
 
-def test_missing_floors_are_named(tmp_path: Path) -> None:
-    """A gist arm without closed_book beside it gets a line that says what is missing."""
-    lone = render([write_run(tmp_path / "lone", arm("gist,ratio=4", [[1]] * 5))])
-    assert "No closed_book rows" in lone
-    rows = [line for name in ("full", "gist", "closed_book") for line in arm(name, [[1]] * 5)]
-    text = render([write_run(tmp_path / "floored", rows)])
-    assert "No closed_book rows" not in text
-    assert "No truncate rows" in text
-    assert "rows, so" not in render([write_run(tmp_path / "other", arm("full", [[1]] * 5))])
+def test_missing_controls_are_named(tmp_path: Path) -> None:
+    """Beside a gist arm stands what a reader would need to know and was not run."""
+    lone = render([write_run(tmp_path / "lone", arm("gist,ratio=4", [[1]] * 5))], width=2000)
+    note = "Not run, so not known: full (what the whole context is worth), closed_book ("
+    assert note in lone
+    assert "Run with --controls." in lone
+    names = ("full,adapter=on", "gist", "closed_book", "oracle(full)", "swapped(gist,ratio=4)")
+    rows = [line for name in names for line in arm(name, [[1]] * 5)]
+    (line,) = [
+        line
+        for line in render([write_run(tmp_path / "some", rows)], width=2000).splitlines()
+        if "Not run, so" in line
+    ]
+    missing = re.findall(r"([^ (]+) \(", line.partition(": ")[2])
+    assert missing == ["truncate", "mean_pool", "gist,untrained=true", "gist,embeddings=random"]
+    names = (*names, "truncate", "mean_pool,ratio=8", *missing[2:])
+    rows = [line for name in names for line in arm(name, [[1]] * 5)]
+    assert "Not run, so" not in render([write_run(tmp_path / "all", rows)])
+    assert "Not run, so" not in render([write_run(tmp_path / "other", arm("full", [[1]] * 5))])
+
+
+def test_controls_stand_behind_the_arms(tmp_path: Path) -> None:
+    """Full context and the oracle first, then others, then floors and what nobody has trained."""
+    names = ["swapped(gist)", "gist,embeddings=random", "closed_book", "gist", "oracle(full)"]
+    names += ["rag", "full", "mean_pool"]
+    rows = [line for name in names for line in arm(name, [[1]] * 5)]
+    table = told(write_run(tmp_path / "run", rows), "Answers")
+    assert list(table) == [
+        *("oracle(full)", "full", "gist", "rag"),
+        *("swapped(gist)", "gist,embeddings=random", "closed_book", "mean_pool"),
+    ]
+
+
+def test_gists_are_compared_and_controls_of_them_are_not(tmp_path: Path) -> None:
+    """Differences start from trained gists; from others where there are none."""
+    control = "gist,embeddings=random"
+    rows = [line for name in ("gist", control, "full") for line in arm(name, [[1, 0]] * 6)]
+    text = render([write_run(tmp_path / "run", rows)], markdown=True)
+    assert set(parsed(text, "Paired differences in f1")) == {"gist"}
+    rows = [line for name in (control, "full") for line in arm(name, [[1, 0]] * 6)]
+    text = render([write_run(tmp_path / "lone", rows)], markdown=True)
+    assert set(parsed(text, "Paired differences in f1")) == {control}
+
+
+def test_costs_are_of_contexts_that_were_asked_about(tmp_path: Path) -> None:
+    """What a control reads in place of the context says nothing about what the context costs."""
+    names = ("full", "oracle(full)", "swapped(gist)", "gist")
+    rows = [line for name in names for line in arm(name, [[1]] * 5, prepare_s=1.0)]
+    text = render([write_run(tmp_path / "run", rows)], markdown=True)
+    assert set(parsed(text, "Costs")) == {"full", "gist"}
+    lone = write_run(tmp_path / "lone", arm("swapped(gist)", [[1]] * 5, prepare_s=1.0))
+    assert "Costs" not in render([lone]).partition("Reading the tables")[0]
+
+
+def proved(*backends: str, passed: bool = True) -> dict[str, object]:
+    """Return what a run keeps of the proofs of one adapter."""
+    proofs = [
+        {"name": "mask blocks", "measured": "gradient 0", "limit": "0", "passed": True},
+        {"name": "entries kept", "measured": "41", "limit": "33 + 8", "passed": passed},
+    ]
+    return {"adapter": "hash", "backends": list(backends), "proofs": proofs}
+
+
+def gist_rows(own: float = 1.0) -> list[Row]:
+    """Return rows of a gist with its swapped control and full context."""
+    rows = arm("gist", [[own, own]] * 8) + arm("swapped(gist)", [[0, 0]] * 8)
+    return rows + arm("full", [[1, 1]] * 8)
+
+
+def test_proofs_stand_in_front_of_gist_tables(tmp_path: Path) -> None:
+    """What was checked is told with what was measured, once for an adapter, also when brief."""
+    run = {"proofs": [proved("gist", "gist,ratio=8", "swapped(gist)")]}
+    rows = gist_rows() + arm("gist,ratio=8", [[1, 1]] * 8)
+    folder = write_run(tmp_path / "run", rows, run)
+    for brief in (False, True):
+        text = render([folder], markdown=True, brief=brief)
+        assert text.index("**Proofs**") < text.index("**Answers**")
+        table = text.partition("**Proofs**\n\n")[2].partition("\n\n")[0].splitlines()
+        lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+        assert lines == [
+            ["gist", "mask blocks", "gradient 0", "0", "pass"],
+            ["gist", "entries kept", "41", "33 + 8", "pass"],
+            ["gist", "own beats swapped: qa", lines[2][2], "above 0", "pass"],
+            ["gist,ratio=8", "own beats swapped: qa", "not run", "above 0", "run with --controls"],
+        ]
+        assert lines[2][2].startswith("1.00 - 0.00 = +1.00 [")
+    assert "Proofs" not in render([write_run(tmp_path / "full", arm("full", [[1]] * 5))])
+
+
+def test_own_gists_that_answer_like_anothers_are_not_shown_to_be_read(tmp_path: Path) -> None:
+    """Without a difference there is no proof, and it is not called a pass."""
+    table = told(write_run(tmp_path / "run", gist_rows(own=0.0)), "Proofs")
+    assert table["gist"]["proof"] == "own beats swapped: qa"
+    assert table["gist"]["verdict"] == "not shown"
+
+
+def test_proofs_that_were_not_run_are_said_to_be(tmp_path: Path) -> None:
+    """Rows of an older run, and an adapter that could not be checked, have no pass."""
+    rows = arm("gist", [[1]] * 5)
+    old = render([write_run(tmp_path / "old", rows)], markdown=True)
+    assert "| gist | masks and caches | not run |" in re.sub(" +", " ", old)
+    run = {"proofs": [{"backends": ["gist"], "not_run": "no room for the weights"}]}
+    assert "no room for the weights" in render([write_run(tmp_path / "new", rows, run)])
+    assert "gist (INVALID)" not in old
+
+
+def test_a_failed_proof_marks_every_table(tmp_path: Path) -> None:
+    """Rows that rest on the adapter are invalid wherever they stand; others are not."""
+    run = {"proofs": [proved("gist", "swapped(gist)", passed=False)]}
+    rows = [{**line, "prepare_s": 1.0, "kind": f"k{at % 2}"} for at, line in enumerate(gist_rows())]
+    text = render([write_run(tmp_path / "run", rows, run)], markdown=True)
+    assert "FAIL" in text
+    tables = ("Answers", "f1 by kind", "Paired differences in f1", "Costs")
+    for title in tables:
+        table = parsed(text, title)
+        assert "gist (INVALID)" in table, title
+        assert "gist" not in table, title
+    assert set(parsed(text, "Answers")) == {"full", "gist (INVALID)", "swapped(gist) (INVALID)"}
+    assert "| gist (INVALID) | own beats swapped: qa |" in re.sub(" +", " ", text)
+
+
+def test_only_the_run_whose_proof_failed_is_invalid(tmp_path: Path) -> None:
+    """An adapter that was mended counts, beside the one that was not."""
+    for name, seed, passed in (("a", 0, False), ("b", 1, True)):
+        run = {"configuration": {"seed": seed}, "proofs": [proved("gist", passed=passed)]}
+        write_run(tmp_path / name, arm("gist", [[1]] * 5), run)
+    assert set(told(tmp_path, "Answers")) == {"gist", "gist (INVALID)"}
 
 
 def test_differences_are_paired(tmp_path: Path) -> None:
@@ -407,7 +525,7 @@ def test_brief_keeps_answers_and_costs(tmp_path: Path) -> None:
     """A brief report is the headline and the costs."""
     rows = arm("gist", [[1, 0]] * 6, prepare_s=1.0) + arm("full", [[1, 1]] * 6, prepare_s=1.0)
     text = render([write_run(tmp_path / "run", rows)], markdown=True, brief=True)
-    assert re.findall(r"\*\*(.+?)\*\*", text) == ["Answers", "Costs"]
+    assert re.findall(r"\*\*(.+?)\*\*", text) == ["Proofs", "Answers", "Costs"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,14 @@ def execute(
     model: FakeModel | None = None,
     settings: Settings | None = None,
     restart: bool = False,
+    prove: Callable[[], Sequence[Mapping[str, object]]] = list,
 ) -> list[dict[str, str]]:
     """Run suites with backends and return the rows."""
     model = model or FakeModel()
     plan = make_plan(
         model, choose_suites(suites), choose_backends(backends), settings or Settings()
     )
-    folder = run(plan, model, out=out, command="test", restart=restart)
+    folder = run(plan, model, out=out, command="test", restart=restart, prove=prove)
     with (folder / "records.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -188,6 +190,26 @@ def test_a_backends_notice_is_in_its_rows(tmp_path: Path) -> None:
     assert {row["notice"] for row in rows} == {"no model"}
     (path,) = tmp_path.glob("*/run.json")
     assert json.loads(path.read_text())["notices"] == [f"{FAKE},note=no model: no model"]
+
+
+def test_proofs_are_made_once_and_before_the_rows(tmp_path: Path) -> None:
+    """A run checks what its rows rest on before it measures, and a resumed one does not again."""
+    model = FakeModel()
+
+    def prove() -> list[Mapping[str, object]]:
+        model.log.append("prove")
+        return [{"backends": [FAKE], "proofs": []}]
+
+    execute(tmp_path, [SCORED], [FAKE], model=model, prove=prove)
+    assert model.log.index("prove") < model.log.index("prepare")
+    (path,) = tmp_path.glob("*/run.json")
+    assert json.loads(path.read_text())["proofs"] == [{"backends": [FAKE], "proofs": []}]
+    records = path.with_name("records.csv")
+    records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:-1]))
+    execute(tmp_path, [SCORED], [FAKE], model=model, prove=prove)
+    assert model.log.count("prove") == 1
+    execute(tmp_path, [SCORED], [FAKE], model=model, prove=prove, restart=True)
+    assert model.log.count("prove") == 2
 
 
 def test_the_limit_cuts_samples_not_questions(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""A run with gist arms checks their adapter first, and a failed proof is seen in its tables."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from gist import decode
+from harness.choose import choose_backends, choose_suites, make_plan
+from harness.cli.proving import prove
+from harness.cli.run import command
+from harness.plan import Plan, Settings
+from tests.tiny_adapter import save_tiny_adapter
+from tests.tiny_models import load_tiny
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache
+
+    from gist.model import LanguageModel
+
+SUITE = "qa,documents=1,people=1,facts=1,filler=0,max_new_tokens=2"
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter for the tiny Llama."""
+    return save_tiny_adapter(load_tiny(tiny_llama_folder), tmp_path_factory.mktemp("adapter"))
+
+
+def keep_everything(cache: "DynamicCache", index: object) -> "DynamicCache":
+    """Do what `gist.decode` must not: keep the entries of the context too."""
+    del index
+    return cache
+
+
+def plan(lm: "LanguageModel", *backends: str) -> Plan:
+    """Return a plan on one short document."""
+    return make_plan(lm, choose_suites([SUITE]), choose_backends(backends), Settings())
+
+
+def test_each_adapter_is_checked_once(tiny_llama: "LanguageModel", adapter: Path) -> None:
+    """All arms that compress with it rest on it; one without gists, or untrained, does not."""
+    gist = f"gist,checkpoint={adapter}"
+    arms = (gist, f"{gist},ratio=4", f"swapped({gist})", f"{gist},untrained=true")
+    others = (f"full,adapter=on,checkpoint={adapter}", "truncate")
+    (proved,) = prove(tiny_llama, plan(tiny_llama, *others, *arms))
+    assert proved["backends"] == list(arms[:3])
+    assert [proof["passed"] for proof in proved["proofs"]] == [True] * 4
+    assert prove(tiny_llama, plan(tiny_llama, *others, arms[3])) == []
+
+
+def test_what_cannot_be_checked_is_told(
+    tiny_llama: "LanguageModel", adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that runs out while checking does not stop the run, and is not called a pass."""
+    ready = plan(tiny_llama, f"gist,checkpoint={adapter}")
+
+    def fail(cache: object, index: object) -> None:
+        del cache, index
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(decode, "_select", fail)
+    (proved,) = prove(tiny_llama, ready)
+    assert proved["not_run"] == "no room"
+    assert "proofs" not in proved
+
+
+@pytest.mark.parametrize("faulty", [False, True])
+def test_the_tables_of_a_run_show_its_proofs(
+    tiny_llama_folder: Path,
+    adapter: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    faulty: bool,
+) -> None:
+    """With a cache that is not cut, the run says so and marks what rests on it."""
+    if faulty:
+        monkeypatch.setattr(decode, "_select", keep_everything)
+    words = f"--backend gist,checkpoint={adapter} --backend full --suite {SUITE}"
+    places = f"--model {tiny_llama_folder} --out {tmp_path}"
+    ran = CliRunner().invoke(command, [*words.split(), *places.split()])
+    assert ran.exit_code == 0, ran.output
+    (path,) = tmp_path.glob("*/run.json")
+    (proved,) = json.loads(path.read_text())["proofs"]
+    failed = {proof["name"] for proof in proved["proofs"] if not proof["passed"]}
+    assert bool(failed) == faulty
+    assert ("entries kept" in failed) == faulty
+    assert ("FAIL" in ran.stdout) == faulty
+    assert ("(INVALID)" in ran.stdout.partition("Reading the tables")[0]) == faulty
+    assert "mask blocks" in ran.stdout.partition("Answers")[0]
