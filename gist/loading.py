@@ -57,6 +57,7 @@ def load_model(
     device: str | None = None,
     dtype: str | None = None,
     load_in_4bit: bool = False,
+    without_weights: str = "",
 ) -> LanguageModel:
     """Load a model with its tokenizer and the prompt's pieces.
 
@@ -68,6 +69,7 @@ def load_model(
         device: as torch names it; None: CUDA if there is one, else the CPU.
         dtype: one of `DTYPES`; None: bfloat16 on CUDA and in 4 bits, else float32.
         load_in_4bit: NF4 with double quantisation, computing in `dtype`.
+        without_weights: why the weights stay on the meta device, where that is wanted.
 
     Raises:
         GistError: one line, for everything that a person can mend.
@@ -79,8 +81,11 @@ def load_model(
     kind = choose_dtype(dtype, target, load_in_4bit)
     if load_in_4bit:
         nf4.check_available(kind)
-    load = _load_shape if name.startswith(shapes.PREFIX) else _load_folder
-    loaded = load(name, target, kind, load_in_4bit)
+    if without_weights:
+        loaded = _load_skeleton(name, kind, without_weights)
+    else:
+        load = _load_shape if name.startswith(shapes.PREFIX) else _load_folder
+        loaded = load(name, target, kind, load_in_4bit)
     prompt = render_prompt(loaded.tokenizer, head=head, between=between, tail=tail)
     _check_vocabulary(loaded, prompt, name)
     return LanguageModel(
@@ -157,6 +162,14 @@ def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: b
         random_weights=False,
         details={"revision": folders.hub_revision(folder)},
     )
+
+
+def _load_skeleton(name: str, dtype: torch.dtype, reason: str) -> _Loaded:
+    """Build a model that has shapes and no weights, for what can be computed from them."""
+    config, tokenizer = read_facts(name)
+    fingerprint = fingerprint_shape(config.to_diff_dict())
+    model = fit.skeleton(config, dtype)
+    return _Loaded(model, tokenizer, fingerprint, True, {}, does_not_fit=reason)
 
 
 def _load_shape(name: str, device: torch.device, dtype: torch.dtype, in_4bit: bool) -> _Loaded:

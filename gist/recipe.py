@@ -21,12 +21,15 @@ from gist.curriculum import Batches, Curriculum, Item, Source, Stage
 from gist.embedding import first_gist_id
 from gist.errors import GistError
 from gist.follow import Watch, log
+from gist.forecast import forecast
 from gist.heldout import BASELINES, held_out, table, verdict
 from gist.layout import GistPlan, Placement, Positions
 from gist.losses import LossWeights
 from gist.model import LanguageModel
+from gist.pictures import gist_attention, training_mask
 from gist.proofs import mask_blocks
 from gist.train import Options, train
+from gist.training_cost import Adapter
 
 PACKAGES = ("torch", "transformers", "peft")
 MOST_ROWS = 256  # gists behind the context: 16x at 4,096 tokens
@@ -137,7 +140,21 @@ def train_adapter(
     examples = _examples(batches, held, stages[-1])
     try:
         with added(lm.model, recipe.plan, lora, seed=seed, embeddings=recipe.embeddings) as adapted:
-            _check_mask(adapted, batches, collator)
+            first, last = _first_examples(batches)
+            _check_mask(adapted, collator, first)
+            log.info(
+                "%s",
+                forecast(
+                    lm,
+                    Adapter(recipe.rank, recipe.targets, recipe.plan.rows, recipe.embeddings),
+                    curriculum,
+                    collator,
+                    last,
+                    weights=recipe.weights,
+                    gradient_checkpointing=recipe.gradient_checkpointing,
+                    bf16=recipe.bf16,
+                ),
+            )
             watch = _watch(adapted, examples, collator, recipe, stages[-1], output)
             callbacks: list[TrainerCallback] = [watch] if watch else []
             train(
@@ -152,6 +169,7 @@ def train_adapter(
             folder = output / "adapter"
             adapted.save_pretrained(str(folder))
             ending = _ending(adapted, watch, stages)
+            _draw(lm, collator, first, output)
     finally:
         gc.collect()
         if torch.cuda.is_available():
@@ -238,13 +256,22 @@ def _options(recipe: AdapterRecipe, output: Path, seed: int, resume: bool) -> Op
     )
 
 
-def _check_mask(adapted: PeftModel, batches: Batches, collator: PackedCollator) -> None:
+def _first_examples(batches: Batches) -> tuple[list[Example], list[Example]]:
+    """Return a batch with gists, of the first stage that has them (or none), and of the last."""
+    curriculum = batches.curriculum
+
+    def drawn(stage: Stage) -> list[Example]:
+        return batches.batch(curriculum.draw(0, stage), stage, random.Random(0))
+
+    compressing = [stage for stage in curriculum.stages if stage.compresses]
+    first = drawn(replace(compressing[0], plain=0.0)) if compressing else []
+    return first, drawn(curriculum.stages[-1])
+
+
+def _check_mask(adapted: PeftModel, collator: PackedCollator, examples: list[Example]) -> None:
     """Refuse to train where answers see the context past the gists, or not through them."""
-    stage = next((stage for stage in batches.curriculum.stages if stage.compresses), None)
-    if stage is None:
+    if not examples:
         return  # trained on full contexts alone
-    stage = replace(stage, plain=0.0)
-    examples = batches.batch(batches.curriculum.draw(0, stage), stage, random.Random(0))
     proof = mask_blocks(adapted, collator, examples)
     if not proof.passed:
         raise GistError(
@@ -296,6 +323,24 @@ def _ending(adapted: Any, watch: Watch | None, stages: Sequence[Stage]) -> dict[
     if found:
         log.warning("%s", found)
     return {"curve": watch.curve, "table": rows, "verdict": found or "gists are used"}
+
+
+def _draw(
+    lm: LanguageModel, collator: PackedCollator, examples: Sequence[Example], output: Path
+) -> None:
+    """Draw the mask of training and what the gists of one context attend to."""
+    if not examples:
+        return
+    example = examples[0]
+    training_mask(output / "mask.png", collator, example)
+    lm.model.eval()
+    gist_attention(
+        output / "attention.png",
+        lm,
+        example.context,
+        gists=example.gists,
+        plan=collator.plan,
+    )
 
 
 def _name_base(path: Path, name: str) -> None:

@@ -113,7 +113,6 @@ def test_training_on_nothing_is_refused(
     ("given", "message"),
     [
         (("--model", "shape:llama-3-8b"), "billion parameters and this machine no GPU"),
-        (("--model", "shape:tiny"), "random weights"),
         (("--tokens", 5000), "compress nothing"),
         (("--ratio", 8, "--tokens", 4), "give ratios or tokens, not both"),
         (("--segment-tokens", 4, "--rows", 8), "segments of 4 tokens are shorter than 8 gists"),
@@ -150,6 +149,9 @@ def test_data_that_cannot_be_learnt_from_is_refused(
     empty.write_text(json.dumps(ROW | {"questions": questions}) + "\n")
     assert run(*base, "--data", empty) == 2
     assert "nothing can be learnt" in capsys.readouterr().err
+    shape = ("--model", f"shape:{tiny_llama_folder}/config.json", "--output", tmp_path / "out")
+    assert run("train-gist", *shape, "--suite", "qa,split=train,documents=12") == 2
+    assert "random weights" in capsys.readouterr().err
     long = tmp_path / "long.jsonl"
     rows = [ROW, ROW | {"id": "long", "context": "Much text. " * 300}]
     long.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -198,7 +200,7 @@ def test_two_processes_train_one_adapter(
         "-m",
         "torch.distributed.run",
         "--nproc-per-node=2",
-        "--master-port=0",
+        "--standalone",
     ]
     program = ["--no-python", sys.executable, "-c", "from harness.cli import main; main()"]
     ended = subprocess.run(
@@ -212,3 +214,17 @@ def test_two_processes_train_one_adapter(
     card = json.loads((output / "adapter" / "gist.json").read_text())
     assert card["training"]["steps"] == 3
     assert ended.stdout.count(str(output / "adapter")) == 1
+
+
+def test_a_dry_run_shows_what_training_would_take(
+    tiny_llama_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A small shape is measured, a large one computed, and nothing is trained or written."""
+    small = ("--model", f"shape:{tiny_llama_folder}/config.json", "--context-tokens", 256)
+    assert run("train-gist", *small, "--dry-run", "--rank", 4, "--device", "cpu") == 0
+    assert capsys.readouterr().out.count("measured") >= 2
+    assert run("train-gist", "--model", "shape:llama-3-8b", "--load-in-4bit", "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("computed") >= 6
+    assert "7,600" in printed
+    assert not list(tmp_path.iterdir())

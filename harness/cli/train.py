@@ -37,6 +37,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
+class ModelOptions:
+    """Which model is trained, and where."""
+
+    model: str = "reference"
+    device: str | None = None
+    load_in_4bit: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class StageOptions:
     """What makes the stages where a configuration has none."""
 
@@ -54,7 +64,6 @@ class StageOptions:
 _output = click.option(
     "--output",
     metavar="DIR",
-    required=True,
     type=click.Path(file_okay=False, path_type=Path),
     help="A new folder for checkpoints, the log and the result.",
 )
@@ -130,10 +139,14 @@ _RECIPE_OPTIONS = (
     click.option("--device", metavar="D", help="cpu or cuda. Default: cuda if there is one."),
     click.option("--load-in-4bit", is_flag=True, default=None, help="Train on NF4 weights."),
 )
+_DRY_RUN_OPTIONS = (
+    click.option("--dry-run", is_flag=True, help="Show what a step takes, and train nothing."),
+    click.option("--memory-limit-gib", type=float, help="Dry run: the card to simulate, in GiB."),
+)
 
 
 def _recipe_options(command: Command) -> Command:
-    for option in reversed(_RECIPE_OPTIONS):
+    for option in reversed(_RECIPE_OPTIONS + _DRY_RUN_OPTIONS):
         command = option(command)
     return command
 
@@ -156,9 +169,11 @@ def train_gist(
     *,
     data: tuple[str, ...],
     suites: tuple[str, ...],
-    output: Path,
+    output: Path | None,
     config: Path | None,
     resume: bool,
+    dry_run: bool,
+    memory_limit_gib: float | None,
     **given: Any,
 ) -> None:
     """Train a gist adapter for a model on your data.
@@ -170,20 +185,23 @@ def train_gist(
     Examples:
       gist-bench train-gist --data train.jsonl --output my-adapter
       gist-bench train-gist --model ./llama --load-in-4bit --suite qa,split=train --output out
+      gist-bench train-gist --model shape:llama-3-8b --load-in-4bit --dry-run
     """  # noqa: D301 - click wants the backspace itself
     settings = _settings(config, given)
-    _claim(output, resume=resume)
+    if dry_run:
+        _show_dry_run(settings, memory_limit_gib)
+        return
+    output = _claim(output, resume=resume)
     from gist.recipe import AdapterRecipe, check_trainable, train_adapter
 
     _show_progress()
-    model, seed = settings.pop("model", "reference"), settings.pop("seed", 0)
-    device, in_4bit = settings.pop("device", None), settings.pop("load_in_4bit", False)
     named = _sources(settings, data, suites)
     if not named:
         raise UserError("there is nothing to train on. Give --data FILE.jsonl or --suite SPEC.")
-    recipe = _fill(AdapterRecipe, settings, StageOptions)
-    options = _fill(StageOptions, settings, AdapterRecipe)
-    lm = _load(model, device=device, in_4bit=in_4bit)
+    recipe = _fill(AdapterRecipe, settings, StageOptions, ModelOptions)
+    options = _fill(StageOptions, settings, AdapterRecipe, ModelOptions)
+    chosen = _fill(ModelOptions, settings, AdapterRecipe, StageOptions)
+    lm = _load(chosen)
     hold = math.ceil(recipe.eval_contexts / len(named))
     feeds = {name: feed(text, lm.tokenizer, hold=hold) for name, text in named.items()}
     if not settings.get("stages") and not options.ratios and not options.tokens:
@@ -201,7 +219,7 @@ def train_gist(
         recipe,
         stages=stages,
         output=output,
-        seed=seed,
+        seed=chosen.seed,
         resume=resume,
         about={"sources": named, "data_hash": data_hash(named)},
         held=held,
@@ -215,14 +233,14 @@ def train_gist(
 @_config
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides everything.")
 @_resume
-def train_reference(*, output: Path, config: Path | None, seed: int, resume: bool) -> None:
+def train_reference(*, output: Path | None, config: Path | None, seed: int, resume: bool) -> None:
     """Train the reference model from scratch: tokenizer, then weights, by a curriculum.
 
     \b
     Example:
       gist-bench train-reference --output results/runs/reference-model
     """  # noqa: D301 - click wants the backspace itself
-    _claim(output, resume=resume)
+    output = _claim(output, resume=resume)
     from gist.model_recipe import CURRICULUM, ModelRecipe, train_model
 
     _show_progress()
@@ -251,35 +269,69 @@ def _is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _claim(output: Path, *, resume: bool) -> None:
+def _show_dry_run(settings: dict[str, Any], memory_limit_gib: float | None) -> None:
+    """Print what a step takes at several lengths; the model may be a bare shape."""
+    from gist.adapter import LoraOptions
+    from gist.dry_run import CONTEXTS, Trial
+    from gist.recipe import AdapterRecipe
+    from harness.cli.dry_run import show
+
+    recipe = _fill(AdapterRecipe, settings, StageOptions, ModelOptions)
+    options = _fill(StageOptions, settings, AdapterRecipe, ModelOptions)
+    lm = _load(_fill(ModelOptions, settings, AdapterRecipe, StageOptions), shapes=True)
+    trial = Trial(
+        recipe.plan,
+        LoraOptions(recipe.rank, recipe.alpha, tuple(recipe.targets)),
+        embeddings=recipe.embeddings,
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        bf16=recipe.bf16,
+        questions=options.questions,
+        ratio=max(options.ratios, default=max(DEFAULT_RATIOS)),
+    )
+    longest = [c for c in CONTEXTS if c + 600 <= lm.max_positions] or [lm.max_positions // 2]
+    contexts = sorted(options.context_tokens) or longest
+    click.echo(show(lm, trial, contexts=contexts, memory_limit_gib=memory_limit_gib))
+
+
+def _claim(output: Path | None, *, resume: bool) -> Path:
     """Refuse a folder that exists, unless training goes on in it."""
+    if output is None:
+        raise UserError("--output is missing. Give a new folder for the result: --output DIR.")
     if resume and not output.is_dir():
         raise UserError(f"{output} does not exist, so nothing can be resumed. Leave --resume out.")
     if not resume and output.exists() and _is_first():
         raise UserError(f"{output} exists. Give another --output, or --resume to go on in it.")
+    return output
 
 
-def _load(name: str, *, device: str | None, in_4bit: bool) -> "LanguageModel":
-    """Load the model; a large one on a CPU only where that is asked for."""
+def _load(options: ModelOptions, *, shapes: bool = False) -> "LanguageModel":
+    """Load the model; a large one on a CPU only where that is asked for.
+
+    With `shapes`, a large one is its shapes alone instead.
+    """
     from gist import fit
     from gist.loading import choose_device, load_model, read_facts
 
+    name, device, reason = options.model, options.device, ""
     if device is None and "LOCAL_RANK" in os.environ and choose_device(None).type == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     if device is None and choose_device(None).type == "cpu":
         parameters = fit.skeleton(read_facts(name)[0]).num_parameters()
         if parameters > LARGE:
-            raise UserError(
+            reason = (
                 f"{name} has {parameters / 1e9:.1f} billion parameters and this machine no GPU; "
                 "a step would take minutes. Add --device cpu to train all the same."
             )
+            if not shapes:
+                raise UserError(reason)
     return load_model(
         name,
         head=PROMPT.head,
         between=PROMPT.between,
         tail=PROMPT.tail,
         device=device,
-        load_in_4bit=in_4bit,
+        load_in_4bit=options.load_in_4bit,
+        without_weights=reason,
     )
 
 
