@@ -80,6 +80,11 @@ _ANSWERS = (
         source=f"{RULER} (string_match_all there matches parts of words too)",
     ),
     _answer(
+        "subspan_match",
+        "1 if any target is part of the answer as text, both normalised as for exact_match.",
+        source="Lost in the Middle, arXiv 2307.03172, best_subspan_em",
+    ),
+    _answer(
         "string_match_all",
         "Share of the references that occur in the answer, as text, whatever the case: the mean "
         "over references.",
@@ -93,7 +98,8 @@ _ANSWERS = (
     ),
     _answer(
         "accuracy",
-        "1 if the answer holds a target (as contains), or abstains where there is none.",
+        "1 if the answer holds a target (as contains), or abstains where there is none. In "
+        "LongEval: if the last number of the answer is the right one.",
         judges=True,
     ),
     _answer(

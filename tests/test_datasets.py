@@ -15,6 +15,7 @@ from benchmarks.hallucination import Hallucination
 from benchmarks.qa import Qa
 from harness.api import ABSTENTION, Question, Sample
 from harness.choose import choose_backends, choose_suites, make_plan
+from harness.cli import main
 from harness.errors import UserError
 from harness.plan import Settings
 from harness.runner import run
@@ -269,6 +270,32 @@ def test_data_set_says_where_it_is_from(name: str) -> None:
     assert kind.title
     assert kind.licence
     assert kind.source.startswith("https://")
+
+
+def test_list_names_every_data_set(capsys: pytest.CaptureFixture[str]) -> None:
+    """gist-bench list --data says of each prefix its licence, source and metrics."""
+    with pytest.raises(SystemExit) as exited:
+        main(["list", "--data"])
+    out = capsys.readouterr().out
+    assert not exited.value.code
+    for name in formats.names():
+        kind = formats.load(name)
+        assert f"  {name} " in out
+        assert f"licence: {kind.licence}; source: {kind.source}" in out
+        assert f"metrics: {', '.join(kind.metrics)}" in out
+    assert "hub:NAME" in out
+
+
+def test_bad_data_set_ends_the_command_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 and one line, as for every mistake of a person."""
+    for data in ("squad:none.json", "sqad:x", "babi:README.md"):
+        with pytest.raises(SystemExit) as exited:
+            main(["run", "--suite", f"qa,data={data}", "--out", str(tmp_path / "runs")])
+        assert exited.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        assert not (tmp_path / "runs").exists()
 
 
 def damaged(good: bytes) -> dict[str, bytes]:

@@ -29,6 +29,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "compare": "harness.cli.compare:command",
         "compress": "harness.cli.compress:command",
         "ask": "harness.cli.ask:command",
+        "import": "harness.cli.import_:command",
         "list": "harness.cli.listing:command",  # not `list`: it would hide the built-in here
         "doctor": "harness.cli.doctor:command",
         "make-qa": "harness.cli.make_qa:command",

@@ -1,0 +1,60 @@
+"""Write imported rows as a run folder, whole or not at all."""
+
+import hashlib
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.facts import RUN
+from harness.imports.imported import Imported
+from harness.records import Records, columns
+from harness.rows import RECORDS
+
+
+def write(imported: Imported, source: Path, folder: Path, *, command: str) -> None:
+    """Write `records.csv` and `run.json` into a new folder.
+
+    Raises:
+        UserError: the folder exists.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} exists. Give another folder with --output.")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    names = imported.names
+    run = {
+        "status": "finished",
+        "started": now,
+        "finished": now,
+        "command": command,
+        "notices": [
+            f"Imported from {imported.tool}: {source.name}. Tokens, times and memory are not known "
+            "where the table has a dash.",
+            *imported.notices,
+        ],
+        "configuration": {
+            "model": names.model,
+            "suites": {names.suite: {"data": imported.data_hash}},
+            "backends": {names.backend: {}},
+            "imported": {
+                "tool": imported.tool,
+                "file": source.name,
+                "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+            },
+        },
+        "environment": {},
+    }
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        header = columns(imported.slice_names, imported.metrics)
+        records = Records(unfinished / RECORDS, header)
+        records.append(imported.rows)
+        records.close()
+        text = json.dumps(run, indent=2) + "\n"
+        (unfinished / RUN).write_text(text, encoding="utf-8")
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,140 @@
+"""kvpress: the folder of an evaluation, with `predictions.csv` and `config.yaml`.
+
+`predictions.csv` has a row per question: `question`, `answer` (the references, a list as text),
+`predicted_answer`, `task`, `max_new_tokens`. It leaves the contexts out and holds no scores: they
+are made here, by the metrics that are official for RULER's tasks, and by SQuAD's for all others.
+"""
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from harness.api import Question
+from harness.errors import UserError
+from harness.imports.imported import Imported, Names, hash_of, listed, read_text, spec
+from harness.records import Row
+
+CONFIG = "config.yaml"
+NEEDED = ("question", "answer", "predicted_answer")
+RULER = ("niah", "vt", "cwe", "fwe", "qa")  # the tasks' names up to the first underscore
+NO_CONTEXTS = (
+    "predictions.csv holds no contexts: its rows are taken as independent, and intervals are too "
+    "narrow where several questions share one."
+)
+
+Score = Callable[[Question, str], Mapping[str, float]]
+Layouts = Callable[[str], Any]  # a layout of data sets by its name: it has `score` and `metrics`
+
+
+def read(path: Path, names: Names, layouts: Layouts) -> Imported:
+    """Return the predictions in `path`, a CSV or the folder that holds it.
+
+    Args:
+        path: the file, or its folder.
+        names: what to call suite, backend and model; the rest is read from the configuration.
+        layouts: gives the layout whose scorer is used.
+
+    Raises:
+        UserError: the file is not as kvpress writes it, or the model is named nowhere.
+    """
+    file = path / "predictions.csv" if path.is_dir() else path
+    table = list(_table(file))
+    names = names.over(_configured(file.parent))
+    if not names.model:
+        raise UserError(
+            f"{file.parent} has no {CONFIG} that names the model. Give its name with --model."
+        )
+    names = names.over(Names("kvpress", _press(table)))
+    tasks = {row.get("task", "") for row in table}
+    of_ruler = all(task.partition("_")[0] in RULER for task in tasks)
+    layout = layouts("ruler" if of_ruler else "squad")
+    return Imported(
+        "kvpress",
+        names,
+        ("task",),
+        tuple(layout.metrics),
+        [_row(number, row, names, layout.score) for number, row in enumerate(table)],
+        hash_of([row.get("task", ""), row["question"], row["answer"]] for row in table),
+        () if all("context" in row for row in table) else (NO_CONTEXTS,),
+    )
+
+
+def _table(file: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of the CSV as text, by column."""
+    text = read_text(file)
+    limit = csv.field_size_limit(len(text) + 1)  # a context is longer than the module allows
+    try:
+        reader = csv.reader(StringIO(text, newline=""), strict=True)
+        header = next(reader)
+        missing = [name for name in NEEDED if name not in header]
+        if missing:
+            shown = ", ".join(name[:40] for name in header[:8])
+            raise UserError(
+                f"{file} line 1: no column {missing[0]!r}, and kvpress writes {', '.join(NEEDED)}. "
+                f"Given: {shown}."
+            )
+        found = False
+        for row in reader:
+            if len(row) != len(header):
+                raise UserError(
+                    f"{file} line {reader.line_num}: {len(row)} cells, and the header has "
+                    f"{len(header)}. Was the file cut?"
+                )
+            found = True
+            yield dict(zip(header, row, strict=True))
+        if not found:
+            raise UserError(f"{file} has no rows below its header.")
+    except csv.Error as error:
+        raise UserError(f"{file} line {reader.line_num}: no CSV: {error}.") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _configured(folder: Path) -> Names:
+    """Return the names that the evaluation's own configuration gives, if it is there."""
+    file = folder / CONFIG
+    if not file.is_file():
+        return Names()
+    import yaml
+
+    try:
+        config = yaml.safe_load(read_text(file))
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} is no YAML. Restore it, or remove it and give --model.") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{file} holds no options. Restore it, or remove it and give --model.")
+    press, suite = config.get("press_name"), config.get("dataset")
+    asked = {"data_dir": config.get("data_dir"), "fraction": config.get("fraction")}
+    asked = {name: value for name, value in asked.items() if value != 1.0}
+    kept = {"compression_ratio": config.get("compression_ratio")}
+    return Names(
+        spec(f"kvpress-{suite}", asked) if suite else "",
+        spec(str(press), kept if press != "no_press" else {}) if press else "",
+        str(config.get("model") or ""),
+    )
+
+
+def _press(table: list[dict[str, str]]) -> str:
+    """Return a name for the arm by what its rows say."""
+    ratios = {row.get("compression_ratio", "") for row in table}
+    return spec("kvpress", {"compression_ratio": ratios.pop()} if len(ratios) == 1 else {})
+
+
+def _row(number: int, row: Mapping[str, str], names: Names, score: Score) -> Row:
+    task = row.get("task", "")
+    question = Question("q", row["question"], listed(row["answer"]), {"task": task})
+    longest = row.get("max_new_tokens", "")
+    return {
+        "suite": names.suite,
+        "backend": names.backend,
+        "model": names.model,
+        "sample_id": hash_of([row["context"]]) if "context" in row else str(number),
+        "question_id": str(number),
+        "task": task or None,
+        "max_new_tokens": int(float(longest)) if longest.replace(".", "").isdecimal() else None,
+        **score(question, row["predicted_answer"]),
+        "answer": row["predicted_answer"],
+        "targets": question.targets,
+    }

@@ -1,0 +1,204 @@
+"""lm-evaluation-harness: the file that `--log_samples` writes, `samples_TASK_DATE.jsonl`.
+
+One JSON object per question and filter, scored already: `metrics` names the scores, which stand in
+fields of their own. The model is named by `results_DATE.json` in the same folder.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.imports.imported import Imported, Names, hash_of, listed, read_text, spec
+from harness.records import FIXED, Cell, Row
+
+_FILE = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?")
+_OLD = frozenset(  # the fields that are no scores, in files that do not name their metrics
+    "doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash "
+    "target_hash".split()
+)
+_NOT_THIS_LENGTH = -1.0  # RULER's tasks: the score of all context lengths but the row's own
+NO_CONTEXTS = (
+    "The samples do not say which of them share a context: they are taken as independent, and "
+    "intervals are too narrow where some do."
+)
+
+
+def read(path: Path, names: Names, *, only: str | None = None) -> Imported:
+    """Return the logged samples of one task.
+
+    Args:
+        path: the file.
+        names: what to call suite, backend and model; the rest is read from the files' names.
+        only: the filter whose scores count, where a task has several.
+
+    Raises:
+        UserError: the file is not as lm-eval writes it, has several filters and none is chosen,
+            or the model is named nowhere.
+    """
+    table = _chosen(path, list(_objects(path)), only)
+    names = names.over(_found(path))
+    if not names.model:
+        raise UserError(
+            f"{path.parent} has no results file of lm-eval that names the model. "
+            "Give its name with --model."
+        )
+    metrics, left_out = _metrics(path, table)
+    shared = all(_context(row) is not None for _, row in table)
+    notices = [] if shared else [NO_CONTEXTS]
+    if left_out:
+        notices.append(f"Not between 0 and 1, so left out: {', '.join(left_out)}.")
+    return Imported(
+        "lm-eval",
+        names,
+        (),
+        tuple(metrics),
+        [_row(row, names, metrics) for _, row in table],
+        hash_of([row["doc_id"], row.get("doc_hash") or row["doc"]] for _, row in table),
+        tuple(notices),
+    )
+
+
+def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield place and value of every line."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        where = f"{path} line {number}"
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{where}: not JSON: {error.msg} at character {error.pos + 1}. "
+                "Give a samples_TASK_DATE.jsonl of lm-eval --log_samples."
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}: not JSON that can be read: {error}.") from error
+        missing = [
+            name
+            for name in ("doc_id", "doc", "target", "filtered_resps")
+            if not isinstance(row, dict) or name not in row
+        ]
+        if missing:
+            raise UserError(
+                f"{where}: {missing[0]!r} is missing. "
+                "Give a samples_TASK_DATE.jsonl of lm-eval --log_samples."
+            )
+        yield where, row
+
+
+def _chosen(
+    path: Path, table: list[tuple[str, dict[str, Any]]], only: str | None
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the rows of one filter, each question once."""
+    filters = list(dict.fromkeys(str(row.get("filter", "none")) for _, row in table))
+    if only is not None and only not in filters:
+        raise UserError(f"{path} has no filter {only!r}. Filters: {', '.join(filters)}.")
+    if only is None and len(filters) > 1:
+        raise UserError(
+            f"{path} scores every answer by several filters: {', '.join(filters)}. "
+            f"Choose one with --filter, for example --filter {filters[0]}."
+        )
+    chosen = [(at, row) for at, row in table if only in (None, str(row.get("filter", "none")))]
+    first: dict[str, str] = {}
+    for where, row in chosen:
+        known = first.setdefault(str(row["doc_id"]), where)
+        if known != where:
+            raise UserError(
+                f"{where}: doc_id {row['doc_id']} was in line {known.rpartition(' ')[2]} already. "
+                "Are two files joined?"
+            )
+    return chosen
+
+
+def _found(path: Path) -> Names:
+    """Return what the names of the files and the results beside them say."""
+    parts = _FILE.fullmatch(path.name)
+    suite = f"lm-eval-{parts['task'] if parts else path.stem}"
+    results = path.with_name(f"results_{parts['date']}.json") if parts else None
+    if results is None or not results.is_file():
+        return Names(suite, "lm-eval")
+    try:
+        said = json.loads(read_text(results))
+        model = said.get("model_name") or said["config"]["model_args"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{results} is no results file of lm-eval. Restore it, or remove it and give --model."
+        ) from error
+    return Names(suite, spec("lm-eval", {"model": said.get("model_source")}), str(model))
+
+
+def _metrics(
+    path: Path, table: list[tuple[str, dict[str, Any]]]
+) -> tuple[dict[str, None], list[str]]:
+    """Return the scores that are shares, in the order of the file, and those that are not."""
+    named: dict[str, None] = {}
+    for _, row in table:
+        listed_here = row.get("metrics")
+        given = listed_here if isinstance(listed_here, list) else [n for n in row if n not in _OLD]
+        named |= dict.fromkeys(str(name) for name in given)
+    shares: dict[str, None] = {}
+    left_out = []
+    for name in named:
+        values = [value for _, row in table if (value := _share(row.get(name))) is not None]
+        if values and all(0 <= value <= 1 for value in values) and name not in FIXED:
+            shares[name] = None
+        elif values:
+            left_out.append(name)
+    if not shares:
+        shown = ", ".join(named) or "none"
+        raise UserError(f"{path}: no score between 0 and 1. Metrics of the file: {shown}.")
+    return shares, left_out
+
+
+def _share(value: object) -> float | None:
+    """Return a score; None where there is none, as on the other lengths of RULER."""
+    if not isinstance(value, int | float) or value == _NOT_THIS_LENGTH:
+        return None
+    return None if math.isnan(value) else float(value)
+
+
+def _row(row: Mapping[str, Any], names: Names, metrics: Mapping[str, None]) -> Row:
+    context = _context(row)
+    cells: dict[str, Cell] = {
+        "suite": names.suite,
+        "backend": names.backend,
+        "model": names.model,
+        "sample_id": str(row["doc_id"]) if context is None else hash_of([context]),
+        "question_id": str(row["doc_id"]),
+        "max_new_tokens": _longest(row.get("arguments")),
+        "answer": _answer(row["filtered_resps"]),
+        "targets": _targets(row["target"]),
+    }
+    return cells | {name: _share(row.get(name)) for name in metrics}
+
+
+def _context(row: Mapping[str, Any]) -> str | None:
+    """Return the context of the question, where its document says it."""
+    context = row["doc"].get("context") if isinstance(row["doc"], dict) else None
+    return context if isinstance(context, str) and context else None
+
+
+def _answer(responses: object) -> str | None:
+    """Return the answer in words; for choices, log-likelihoods are all there is."""
+    first = responses[0] if isinstance(responses, list) and responses else responses
+    return first if isinstance(first, str) else None
+
+
+def _targets(target: object) -> tuple[str, ...]:
+    if isinstance(target, list):
+        return tuple(map(str, target))
+    return listed(str(target))
+
+
+def _longest(arguments: Any) -> int | None:
+    """Return the longest answer that was asked for, if the request says it."""
+    # Newer files number the parts of a request, {"gen_args_0": {"arg_0": prompt, ...}}.
+    for request in arguments.values() if isinstance(arguments, dict) else arguments or ():
+        for part in request.values() if isinstance(request, dict) else request:
+            if isinstance(part, dict) and isinstance(part.get("max_gen_toks"), int):
+                return int(part["max_gen_toks"])
+    return None
