@@ -91,7 +91,7 @@ def command(
       gist-bench verify --json proofs.json --pictures pictures
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     spec, asked = Spec.parse(backend), Spec.parse(suite)
-    check(plugins.load(plugins.BACKENDS, spec.name), spec, given=1)
+    _options(spec)  # mistakes are told before the model is loaded
     check(plugins.load(plugins.SUITES, asked.name), asked)
     if file is not None and not file.parent.is_dir():
         raise UserError(f"no folder {file.parent} to write {file.name} into. Make it first.")
@@ -137,7 +137,8 @@ def check_adapter(
     if swapped:
         asked: Suite = _suite(suite)
         drawn = answerable(list(islice(asked.samples(model.tokenizer, seed), samples)))
-        floor = Spec("closed_book", {"adapter": "on", **_only(backend, "checkpoint")})
+        given = {name: text for name, text in backend.options.items() if name == "checkpoint"}
+        floor = Spec("closed_book", {"adapter": "on", **given})
         proofs += check_swapped(
             lambda: _open(model, backend), lambda: _open(model, floor), asked, drawn
         )
@@ -151,7 +152,7 @@ def _refuse_without_gists(model: "LanguageModel", spec: Spec) -> None:
         names = [name for name, _ in model.model.named_parameters()]
     finally:
         opened.close()
-    if spec.options.get("untrained", "false") != "false":
+    if _options(spec).get("untrained"):
         raise UserError(f"{spec} has no trained adapter, so there is nothing to check.")
     if not any("gist_rows" in name for name in names):
         raise UserError(
@@ -162,6 +163,11 @@ def _refuse_without_gists(model: "LanguageModel", spec: Spec) -> None:
 
 def _open(model: "LanguageModel", spec: Spec) -> Any:
     return build(plugins.load(plugins.BACKENDS, spec.name), spec, model)
+
+
+def _options(spec: Spec) -> dict[str, Any]:
+    """Return the values of a backend's options that the spec sets."""
+    return check(plugins.load(plugins.BACKENDS, spec.name), spec, given=1)
 
 
 def _suite(spec: Spec) -> Suite:
@@ -176,7 +182,7 @@ def _examples(model: "LanguageModel", spec: Spec, suite: Spec, *, seed: int) -> 
     from gist.collator import Example
     from gist.compress import gists_for
 
-    options = check(plugins.load(plugins.BACKENDS, spec.name), spec, given=1)
+    options = _options(spec)
     encode, end = model.tokenizer.encode, min(model.end_ids)
     examples = []
     for sample in islice(_suite(suite).samples(model.tokenizer, seed), EXAMPLES):
@@ -185,19 +191,15 @@ def _examples(model: "LanguageModel", spec: Spec, suite: Spec, *, seed: int) -> 
         questions = tuple((tuple(encode(q)), (*encode(a), end)) for q, a in asked)
         wanted = gists_for(len(context), tokens=options.get("tokens"), ratio=options.get("ratio"))
         examples.append(Example(context, questions, min(wanted, len(context))))
-    if not all(example.context and example.questions for example in examples):
-        raise UserError(f"{suite} has a sample without a context or questions. Leave it out.")
+    if not examples or not all(example.context and example.questions for example in examples):
+        raise UserError(f"{suite} has no context with questions to begin with. Give another.")
     return examples
 
 
 def _adapter_of(spec: Spec) -> Path:
     from gist.checkpoint import REFERENCE_ADAPTER
 
-    return Path(spec.options["checkpoint"]) if "checkpoint" in spec.options else REFERENCE_ADAPTER
-
-
-def _only(spec: Spec, *names: str) -> dict[str, str]:
-    return {name: text for name, text in spec.options.items() if name in names}
+    return _options(spec).get("checkpoint") or REFERENCE_ADAPTER
 
 
 def _check_structure(
