@@ -13,7 +13,7 @@ import gist.decode
 from gist.model import LanguageModel
 from harness.api import Generation, Question, Sample, Tokenizer
 from harness.cli import main
-from harness.cli.verify import check_adapter
+from harness.cli.checking import check_adapter
 from harness.errors import UserError
 from harness.proofs import Proof, answerable, check_swapped, judge_swapped
 from harness.spec import Spec

@@ -31,7 +31,7 @@ def prove(model: "LanguageModel", plan: Plan) -> list[dict[str, Any]]:
 
 def _checked(model: "LanguageModel", arm: Arm) -> dict[str, Any]:
     from gist.errors import GistError
-    from harness.cli.verify import check_adapter
+    from harness.cli.checking import check_adapter
     from harness.measure import memory_errors
 
     try:
