@@ -11,7 +11,7 @@ from gist.checkpoint import REFERENCE_ADAPTER, read_card
 from gist.folders import REFERENCE_FOLDER
 from gist.loading import load_model
 from gist.model import LanguageModel
-from gist.recipe import CURRICULUM
+from gist.model_recipe import CURRICULUM
 from harness.api import PROMPT
 
 MEGABYTE = 1_000_000
