@@ -119,6 +119,6 @@ def honest(body: dict[str, Any], fault: Fault) -> str:
     content = fault.content
     if content is None:
         sent = body["messages"][0]["content"]
-        content = json.dumps(questions_about(sent.partition("Text:\n")[2]))
+        content = json.dumps(questions_about(sent.partition("The text:\n")[2]))
     choice = {"message": {"role": "assistant", "content": content}, "finish_reason": fault.finish}
     return json.dumps({"choices": [choice]})

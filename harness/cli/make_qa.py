@@ -279,7 +279,7 @@ def _cut(
     for document in documents:
         parts = cut_document(document, tokenizer, limits)
         if not parts:
-            tokens = len(tokenizer.encode(document.text))
+            tokens = len(tokenizer.encode(document.text.strip()))
             click.echo(
                 f"skipped: {document.source} has {tokens} tokens, less than {limits.least} "
                 "(--min-tokens).",

@@ -46,7 +46,12 @@ class Models:
         return TextTokenizer(tokenizer), int(config.get_text_config().max_position_embeddings)
 
     def teacher(self, name: str) -> "LocalTeacher":
-        """Return a model as a teacher."""
+        """Return a model as a teacher.
+
+        Raises:
+            GistError: there is no such model.
+        """
+        self.facts(name)  # found before anything is written
         return LocalTeacher(partial(self._load, name))
 
     def closed_book(self, name: str) -> "LocalClosedBook":
@@ -88,7 +93,7 @@ class LocalTeacher:
         from gist.decode import ask, read
 
         lm = self.load()
-        ids = list(_ids(lm, messages))
+        ids = list(chat_ids(lm, messages))
         room = lm.max_positions - len(ids) - 1
         if room < LEAST_REPLY_TOKENS:
             raise UserError(
@@ -128,7 +133,7 @@ class LocalClosedBook:
         return answers
 
 
-def _ids(lm: "LanguageModel", messages: Sequence[Message]) -> Iterator[int]:
+def chat_ids(lm: "LanguageModel", messages: Sequence[Message]) -> Iterator[int]:
     """Yield the ids of a talk: special tokens come from the chat template, never from a text."""
     inner = lm.tokenizer.inner
     turns = [{"role": turn.role, "content": _TURN.format(n)} for n, turn in enumerate(messages)]

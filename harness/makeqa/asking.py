@@ -31,7 +31,7 @@ Rules:
 - Every question names who or what it is about and can be understood without the text at hand.
 - No question holds its answer, and no two are alike.
 
-Text:
+The text:
 """
 AGAIN = "That could not be read. Reply with the JSON list alone."
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.S)

@@ -11,12 +11,13 @@ from harness.makeqa.proposals import Proposal
 COUNTS = range(3, 16)  # most names are written twice: a guess; more is hard to count for anyone
 MARGIN = 1.5  # the most frequent has to stand out
 WORD_LETTERS = 6
+ENOUGH_NAMES = 6  # with fewer, ordinary words are asked about too
 
 
 def global_questions(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
-    """Yield questions over the names of the text, or over its words where it has few names."""
+    """Yield questions over the names of the text, and over its words where it has few names."""
     names = [name for name, _ in reading.names.most_common() if _apart(name, reading.names)]
-    words = names if len(names) >= 4 else _terms(reading)
+    words = names if len(names) >= ENOUGH_NAMES else names + _terms(reading)
     counted = rng.sample(words, len(words))
     while True:
         before = len(counted)
