@@ -184,9 +184,10 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise GistError(f"no gist file {path}. Make it with gist-bench compress.") from None
     except OSError as error:
         raise GistError(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise GistError(f"{path} is no gist file: it is not a plain file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise GistError(f"{path} is no gist file: it is not a plain file")
         yield file
 
 
