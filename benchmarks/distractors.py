@@ -31,7 +31,9 @@ class Distractors:
         self._separator = separator
         self._tokenizer = tokenizer
         self._words = {text: f" {normalize(text)} " for text in unique}
-        self._tokens = {text: self._count(text + separator) for text in unique}
+        # What a paragraph adds behind another: a joint at the end of a text is read otherwise.
+        end = self._count(".")
+        self._tokens = {text: self._count(f".{separator}{text}") - end for text in unique}
         self._shortest = min(self._tokens.values())
 
     def fill(self, entry: Entry, tokens: int, seed: int) -> tuple[str, str]:
