@@ -131,7 +131,13 @@ def _plan(lm: LanguageModel, trial: Trial, context_tokens: int, rate: float) -> 
     adapter = Adapter(lora.rank, lora.targets, trial.plan.rows, trial.embeddings)
     cost = estimate(base, adapter, step)
     request = fit.request_bytes(
-        base.config, base.dtype, new_entries=read, new_tokens=read, past_entries=0, batch=1
+        base.config,
+        base.dtype,
+        new_entries=read,
+        new_tokens=read,
+        past_entries=0,
+        batch=1,
+        on_cpu=lm.device == "cpu",
     )
     kept = cost.trained_bytes
     weights = cost.weights_bytes

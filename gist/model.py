@@ -88,6 +88,7 @@ class LanguageModel:
             new_tokens=new_tokens,
             past_entries=entries - new_tokens,
             batch=batch,
+            on_cpu=self.device == "cpu",
         )
         if need_bytes > WORTH_CHECKING_BYTES:
             check_fits(need_bytes, self.model.device, what=f"{batch} rows of {entries} tokens")

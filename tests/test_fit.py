@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import DynamicCache, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig
 
 from gist import fit, memory
 from gist.decode import read
 from gist.errors import DoesNotFit
 from gist.loading import load_model
 from gist.model import LanguageModel
+from gist.shapes import build_random
+from tests.allocations import peak_allocated_bytes
 from tests.tiny_models import SHAPE, stored_bytes, tiny_config
 
 
@@ -59,6 +61,43 @@ def test_a_request_needs_its_new_entries_and_its_pass() -> None:
     assert base - fewer == 60 * entry
     for larger in ({"new_tokens": 60}, {"past_entries": 90}, {"batch": 2}):
         assert fit.request_bytes(config, torch.float32, **{**one, **larger}) > base
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("new_tokens", [64, 512])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("vocabulary", [2_000, 16_000])
+def test_a_small_request_allocates_no_more_than_computed(
+    vocabulary: int, batch: int, new_tokens: int, dtype: torch.dtype
+) -> None:
+    """Within a tenth, with small and large heads: half precision copies the head on a CPU."""
+    sizes = {
+        "hidden_size": 256,
+        "intermediate_size": 768,
+        "head_dim": 64,
+        "vocab_size": vocabulary,
+    }
+    config = LlamaConfig(**(SHAPE | sizes))
+    model, _ = build_random(
+        config, name="small", device=torch.device("cpu"), dtype=dtype, in_4bit=False
+    )
+    ids = torch.ones(batch, new_tokens, dtype=torch.long)
+
+    @torch.inference_mode()
+    def request() -> object:
+        return model(ids, past_key_values=DynamicCache(), use_cache=True, logits_to_keep=1)
+
+    measured = peak_allocated_bytes(request)
+    computed = fit.request_bytes(
+        config,
+        dtype,
+        new_entries=batch * new_tokens,
+        new_tokens=new_tokens,
+        past_entries=0,
+        batch=batch,
+        on_cpu=True,
+    )
+    assert 0.9 < computed / measured < 2.1
 
 
 def test_a_request_that_does_not_fit_is_refused_before_it_allocates(
