@@ -11,6 +11,7 @@ import pytest
 
 from harness import plugins
 from harness.api import Backend, Generation, PreparedContext
+from harness.choose import budget_option
 from harness.errors import NotReady, SampleError, UserError
 from harness.spec import Spec, build, options_of
 
@@ -35,6 +36,7 @@ def option_names(name: str) -> set[str]:
 
 
 WITH_ADAPTER = [name for name in NAMES if "checkpoint" in option_names(name)]
+WITH_BUDGET = [name for name in NAMES if budget_option(backend_class(name))]
 ARMS = [*NAMES, *(f"{name} with adapter" for name in WITH_ADAPTER)]
 
 
@@ -99,8 +101,8 @@ def asked(context: PreparedContext, *questions: str) -> list[Generation]:
 
 
 def test_built_in_backends_are_installed() -> None:
-    """The five arms come in by entry point."""
-    assert {"full", "rag", "gist", "closed_book", "truncate"} <= set(NAMES)
+    """The arms and the controls come in by entry point."""
+    assert {"full", "rag", "gist", "closed_book", "truncate", "mean_pool"} <= set(NAMES)
 
 
 def test_asking_leaves_the_context_unchanged(prepared: PreparedContext) -> None:
@@ -167,6 +169,24 @@ def test_new_tokens_are_within_what_was_asked(arm: str, lm: "LanguageModel", ada
         context.close()
     assert all(least <= n <= most for (least, most), found in counts.items() for n in found)
     assert min(counts[0, 40]) < 7
+
+
+@pytest.mark.parametrize("tokens", [3, 40, 5000])
+@pytest.mark.parametrize("name", WITH_BUDGET)
+def test_no_more_is_kept_than_the_budget(
+    name: str, tokens: int, lm: "LanguageModel", adapter: Path
+) -> None:
+    """Whoever takes a budget keeps no more entries for a context than it, or than tokens."""
+    size = len(lm.tokenizer.encode(CONTEXT))
+    option = budget_option(backend_class(name)) or ""
+    wanted = {**CHEAP, "checkpoint": str(adapter), option: str(tokens)}
+    options = {key: value for key, value in wanted.items() if key in option_names(name)}
+    backend = _build(name, options, lm)
+    context = backend.prepare(CONTEXT)
+    kept = {answer.context_entries for answer in asked(context)}
+    context.close()
+    backend.close()
+    assert max(kept) <= min(tokens, size)
 
 
 @pytest.mark.parametrize("special", ["<|end|>", "<|begin|>", "<|turn|>"])
