@@ -78,8 +78,8 @@ class Section:
     @property
     def of_own_contexts(self) -> "Section":
         """The rows whose backend has read the sample's own context, and no control in its place."""
-        control = self.frame["backend"].map(name_of).isin([name for name in CONTROLS if name])
-        return replace(self, frame=self.frame[~control])
+        own = [arm for arm in self.frame["backend"].unique() if name_of(arm) not in CONTROLS]
+        return replace(self, frame=self.frame[self.frame["backend"].isin(own)])
 
     @property
     def counted(self) -> pd.DataFrame:
