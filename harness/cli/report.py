@@ -1,9 +1,11 @@
-"""`gist-bench report`: tables from the rows of finished runs."""
+"""`gist-bench report`: tables, a page or pictures from the rows of finished runs."""
 
 import shutil
 from pathlib import Path
 
 import click
+
+from harness.errors import UserError
 
 
 @click.command(name="report")
@@ -18,28 +20,78 @@ import click
     help="Make the tables between the markers of a Markdown file anew.",
 )
 @click.option("--check", is_flag=True, help="With --update: write nothing, exit 1 if stale.")
+@click.option(
+    "--html",
+    "page",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write one page that opens with the answer: pictures, tables, samples.",
+)
+@click.option(
+    "--plots",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write the pictures of that page into a folder, as PNG and SVG.",
+)
 def command(
-    paths: tuple[Path, ...], *, markdown: bool, brief: bool, readme: Path | None, check: bool
+    paths: tuple[Path, ...],
+    *,
+    markdown: bool,
+    brief: bool,
+    readme: Path | None,
+    check: bool,
+    page: Path | None,
+    plots: Path | None,
 ) -> None:
     """Print tables for run folders, folders of them, or records.csv files.
+
+    With --html or --plots, tables are printed only where --markdown or --brief asks for them.
 
     \b
     Examples:
       gist-bench report results/runs
       gist-bench report results/runs/qa-1f3a --markdown
+      gist-bench report results/runs --html report.html
       gist-bench report --update README.md
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     if (readme is None) == (not paths):
         raise click.UsageError("Give PATH... to report, or --update FILE, not both.")
     if readme is not None:
+        if page or plots:
+            raise click.UsageError("--html and --plots go with PATH..., not with --update.")
         _update(readme, check=check)
         return
     if check:
         raise click.UsageError("--check goes with --update FILE.")
-    from harness.report import render
+    if page or plots:
+        _draw(paths, page, plots)
+    if markdown or brief or not (page or plots):
+        from harness.report import render
 
-    width = shutil.get_terminal_size((110, 24)).columns
-    click.echo(render(paths, markdown=markdown, brief=brief, width=width), nl=False)
+        width = shutil.get_terminal_size((110, 24)).columns
+        click.echo(render(paths, markdown=markdown, brief=brief, width=width), nl=False)
+
+
+def _draw(paths: tuple[Path, ...], page: Path | None, plots: Path | None) -> None:
+    """Write the page, the pictures or both."""
+    if page is not None and page.is_dir():
+        raise UserError(f"--html {page} is a folder. Give a file, such as {page / 'report.html'}.")
+    if plots is not None and plots.exists() and not plots.is_dir():
+        raise UserError(f"--plots {plots} is a file. Give a folder.")
+    from harness.rows import read_rows
+
+    rows = read_rows(paths)
+    if page is not None:
+        from harness.html.page import make_page
+
+        text = make_page(rows)
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+        click.echo(f"{page}: open it in a browser.", err=True)
+    if plots is not None:
+        from harness.plots.files import save_plots
+
+        click.echo(f"{plots}: {len(save_plots(rows, plots))} files.", err=True)
 
 
 def _update(file: Path, *, check: bool) -> None:

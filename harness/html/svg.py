@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from harness.plots.draw import draw
-from harness.plots.look import INK, STYLE
+from harness.plots.look import INK, in_style
 from harness.plots.shapes import Chart
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def picture(chart: Chart, number: int, arms: Sequence[str]) -> str:
         number: of the picture on its page.
         arms: all arms of the report.
     """
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure, tips = draw(chart.drawing, arms)
         text = StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -11,10 +12,11 @@ from harness import costs, printing, stats
 from harness.plots.shapes import Bar, Cell, Chart, HeatMap, Point, Points, Ranges, Stacks
 from harness.printing import Table
 from harness.stats import Estimate
-from harness.tables import CEILING, Section, estimates
+from harness.tables import CEILING, Section, estimates, rank_of
 
 SIZE, DEPTH = "tokens", "depth"  # the slices of a map
 BUDGETS = ("ratio", "tokens", "budget_tokens")  # options that say how much is kept
+LAST = 2  # the rank of floors and controls
 ASKED = 10  # questions per context, for the time per question
 ABSTENTION = ("accuracy", "abstained", "hallucinated", "false_refusal")  # what the bars need
 
@@ -34,7 +36,8 @@ def maps(section: Section) -> Iterator[Chart]:
     for arm in section.arms:
         found = {place: of_arms[arm] for place, of_arms in means.items() if arm in of_arms}
         if found:
-            yield _map(f"map-{arm}", f"{main} of {arm}", found)
+            one = _map(f"map-{arm}", f"{main} of {arm}", found)
+            yield replace(one, aside=rank_of(arm) == LAST)
     for ceiling in ceilings:
         for arm in section.arms:
             differences = {
@@ -44,7 +47,8 @@ def maps(section: Section) -> Iterator[Chart]:
             }
             if differences:
                 title = f"{main}: {arm} minus {ceiling}"
-                yield _map(f"map-{arm}-minus-{ceiling}", title, differences, signed=True)
+                one = _map(f"map-{arm}-minus-{ceiling}", title, differences, signed=True)
+                yield replace(one, aside=rank_of(arm) == LAST)
 
 
 def over_budget(section: Section) -> Iterator[Chart]:

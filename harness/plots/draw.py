@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def draw(drawing: Drawing, arms: Sequence[str]) -> tuple["Figure", dict[str, str]]:
     """Return a figure of the drawing, and the tip of each of its parts by gid.
 
-    To be called, and the figure saved, within `matplotlib.rc_context(STYLE)`.
+    To be called, and the figure saved, within `look.in_style()`.
     """
     from matplotlib.figure import Figure
 
@@ -65,6 +65,10 @@ def _heat_map(canvas: Canvas, drawing: HeatMap) -> None:
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor=GREY, lw=0.5, gid=gid))
         letters = "#000000" if _brightness(colour) > 0.179 else "#ffffff"
         axes.text(x + 0.5, y + 0.5, cell.text, ha="center", va="center", color=letters, fontsize=8)
+    for y, row in enumerate(drawing.rows):
+        for x, column in enumerate(drawing.columns):
+            if (row, column) not in drawing.cells:
+                axes.text(x + 0.5, y + 0.5, "-", ha="center", va="center")
     axes.set(xlim=(0, len(drawing.columns)), ylim=(len(drawing.rows), 0))
     axes.set_xticks([x + 0.5 for x in range(len(drawing.columns))], drawing.columns)
     axes.set_yticks([y + 0.5 for y in range(len(drawing.rows))], drawing.rows)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.plots.draw import draw
-from harness.plots.look import STYLE
+from harness.plots.look import in_style
 from harness.plots.shapes import Chart
 from harness.plots.topics import TOPICS
 from harness.report import sections
@@ -38,9 +38,7 @@ def arms_of(found: Iterable[Section]) -> list[str]:
 
 
 def _save(chart: Chart, arms: Sequence[str], path: Path) -> list[Path]:
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
+    with in_style():
         figure, _ = draw(chart.drawing, arms)
         figure.suptitle(chart.title, fontsize=10, wrap=True)
         files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]

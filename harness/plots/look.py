@@ -5,7 +5,9 @@ figure always says the same as the colour. Nothing here knows what is drawn.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +74,19 @@ class Canvas:
 
     def _place(self, arm: str) -> int:
         return self.arms.index(arm) if arm in self.arms else len(self.arms)
+
+
+@contextmanager
+def in_style() -> Iterator[None]:
+    """Draw and save in our style, whatever the user's matplotlibrc says."""
+    import matplotlib
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # A name may hold letters that the font lacks; the browser has its own fonts.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
 
 
 def short(name: str, room: int = NAME) -> str:

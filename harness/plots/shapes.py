@@ -118,3 +118,4 @@ class Chart:
     description: str
     drawing: Drawing
     table: Table
+    aside: bool = False  # of a floor or a control
