@@ -23,6 +23,8 @@ NOT_RUN = {  # words of the commands that are only read
     "train-reference",  # hours; its own tests train a small one
     "--config",  # the curriculum of the reference adapter: hours
     "--update",  # test_the_tables_are_not_stale
+    # These need documents, servers or two runs; their own tests run them.
+    *("verify", "inspect", "compare", "compress", "ask", "make-qa", "import"),
 }
 QUICK = {
     "run": ["--limit", "1"],
