@@ -30,6 +30,16 @@ _BINARY = {  # how they begin, and what they are; their text would be noise
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I)
+# What parts the text of an element from that around it; of inline elements, nothing.
+_EDGES = {
+    **dict.fromkeys(("tr", "dt", "dd", "option", "figcaption"), "\n"),
+    **dict.fromkeys(("td", "th"), " "),
+    **dict.fromkeys(
+        "address article aside blockquote div dl fieldset figure footer form h1 h2 h3 h4 h5 h6"
+        " header hr li main ol p section table ul details summary".split(),
+        "\n\n",
+    ),
+}
 _GUTENBERG = re.compile(
     r"\*\*\* ?START OF TH\w+ PROJECT GUTENBERG.*?\*\*\*[^\n]*\n"
     r"(.*?)(?:\n *End of (?:the )?Project Gutenberg|\*\*\* ?END OF TH\w+ PROJECT GUTENBERG|\Z)",
@@ -203,17 +213,6 @@ def _html_pieces(soup: object) -> Iterator[str]:
             yield edge
             yield from _html_pieces(child)
             yield edge
-
-
-_EDGES = {
-    **dict.fromkeys(("tr", "dt", "dd", "option", "figcaption"), "\n"),
-    **dict.fromkeys(("td", "th"), " "),
-    **dict.fromkeys(
-        "address article aside blockquote div dl fieldset figure footer form h1 h2 h3 h4 h5 h6"
-        " header hr li main ol p section table ul details summary".split(),
-        "\n\n",
-    ),
-}
 
 
 def _read_pdf(path: Path, data: bytes) -> str:

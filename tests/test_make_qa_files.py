@@ -246,7 +246,7 @@ def test_a_context_without_a_reply_is_left_for_the_next_time(
     code, out, _ = make_qa("--teacher", stub.teacher)
     done = len(rows())
     assert code == 1
-    assert "1 contexts are not done: the teacher had no reply" in out
+    assert "not done: contexts that the teacher had no reply to, 1" in out
     stub.asked.clear()
     assert make_qa("--teacher", stub.teacher)[0] == 0
     assert (len(stub.asked), len(rows())) == (1, done + 1)
@@ -338,7 +338,6 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(
     whole = Path("whole.jsonl").read_bytes()
     asked = len(stub.asked)
     with serve() as slow:
-        # The teacher is part of what a command is: the address has to stay the same.
         words = command(tiny_llama_folder, "--teacher", slow.teacher)
         slow.hold_after = 4
         process = subprocess.Popen(
@@ -359,6 +358,18 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(
         assert make_qa("--teacher", slow.teacher)[0] == 0
         assert len(slow.asked) == asked - 4
     assert Path("qa.jsonl").read_bytes() == whole
+
+
+def test_lines_of_another_hand_are_not_dropped(make_qa: Run) -> None:
+    """A crash leaves one row too many at most; more are somebody's own."""
+    make_qa("--teacher", "rules")
+    mine = json.dumps({"id": "mine", "context": "It rained.", "questions": []})
+    with Path("qa.jsonl").open("a") as file:
+        file.write(f"{mine}\n{mine}\n")
+    code, _, err = make_qa("--teacher", "rules")
+    assert code == 2
+    assert "qa.jsonl has 2 lines that this command did not write" in err
+    assert Path("qa.jsonl").read_text().endswith(f"{mine}\n{mine}\n")
 
 
 def test_a_row_without_its_line_in_the_log_is_made_again(make_qa: Run, stub: Stub) -> None:
@@ -384,7 +395,7 @@ def test_a_finished_command_asks_nothing_and_tells_the_same(make_qa: Run, stub: 
     assert not stub.asked
     assert second.rpartition(" in ")[0] == first.rpartition(" in ")[0]
     assert "malformed" in second
-    assert "1 contexts are left out" in second
+    assert "left out: contexts without a question, 1" in second
 
 
 @pytest.mark.parametrize(

@@ -299,12 +299,16 @@ def _settings(
     """Return what may not change between a command and the one that goes on."""
     read = {one.source: hashlib.sha256(one.text.encode()).hexdigest()[:16] for one in documents}
     return {
-        "teacher": options.teacher,
+        # A model that moves to another port is the same teacher.
+        "teacher": options.teacher.rpartition("#")[2]
+        if _is_address(options.teacher)
+        else options.teacher,
         "model": options.model_name,
         "questions": options.questions,
         "min_tokens": limits.least,
         "max_tokens": limits.most,
         "closed_book_filter": not options.no_closed_book_filter,
+        "load_in_4bit": options.load_in_4bit,
         "seed": options.seed,
         "documents": read,
     }
@@ -344,10 +348,10 @@ def _summary(totals: "Totals", outputs: Mapping[str, Path], documents: int, seco
         if totals.dropped[reason]
     ]
     if totals.bare:
-        lines.append(f"{totals.bare} contexts are left out: no question is left of them")
+        lines.append(f"left out: contexts without a question, {totals.bare}")
     if totals.silent:
         lines.append(
-            f"{totals.silent} contexts are not done: the teacher had no reply. "
+            f"not done: contexts that the teacher had no reply to, {totals.silent}. "
             "The same command asks again"
         )
     lines.append(f"{totals.done} contexts of {documents} documents in {seconds:.1f} s")

@@ -123,15 +123,23 @@ class Journal:
         return finished
 
     def _mend_parts(self, finished: Mapping[str, Finished]) -> None:
-        """Drop torn lines and the rows of contexts that are not finished."""
+        """Drop torn lines and the row of a context that is not finished."""
         for part, path in self._parts.items():
             if not path.exists():
                 continue
             kept: dict[str, Row] = {}
+            others = 0
             for row in _lines(path):
                 one = finished.get(str(row.get("id")))
-                if one and one.part == part and sum(one.kept.values()):
-                    kept.setdefault(one.id, row)
+                if one and one.part == part and sum(one.kept.values()) and one.id not in kept:
+                    kept[one.id] = row
+                else:
+                    others += 1
+            if others > 1:  # a crash leaves one at most
+                raise UserError(
+                    f"{path} has {others} lines that this command did not write. Move them to "
+                    "another file, or drop all with --restart."
+                )
             data = _encode(kept.values())
             if data != path.read_bytes():
                 _replace(path, data)
