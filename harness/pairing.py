@@ -7,7 +7,7 @@ told apart, because their times say nothing about the code.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,8 @@ def read_pairs(base: Path, new: Path) -> Pairs:
     warnings = [*_unpaired(old.frame, now.frame), *_of_machines(machines, same=same)]
     if (first["memory_kind"] != second["memory_kind"]).any():
         warnings.append("Memory was counted in different ways, so peaks are left out there.")
-    lost = [name for name in (*old.metrics, *now.metrics) if name not in metrics]
-    warnings += [f"Only one run has the metric {name}." for name in lost]
+    warnings += _lost_metrics("BASE", first, old.metrics, metrics)
+    warnings += _lost_metrics("NEW", second, now.metrics, metrics)
     return Pairs(
         first,
         second,
@@ -138,15 +138,31 @@ def _short(value: object) -> str:
 
 
 def _unpaired(base: pd.DataFrame, new: pd.DataFrame) -> Iterator[str]:
-    """Yield a line per suite and backend with rows that only one run has."""
+    """Yield a line per suite and backend that lacks rows, and one for all that one run lacks."""
     for name, rows, others in (("BASE", base, new), ("NEW", new, base)):
         marked = rows[KEYS].merge(others[KEYS], on=KEYS, how="left", indicator=True)
         alone = marked[marked["_merge"] == "left_only"]
         arms = set(zip(others["suite"], others["backend"], strict=True))
-        counts = Counter(zip(alone["suite"], alone["backend"], strict=True))
-        for (suite, backend), n in counts.items():
-            whole = "" if (suite, backend) in arms else ", all that it has"
-            yield f"Only in {name}: {n:,} rows of {suite}, {backend}{whole}."
+        whole: dict[str, list[str]] = {}
+        for (suite, backend), n in Counter(
+            zip(alone["suite"], alone["backend"], strict=True)
+        ).items():
+            if (suite, backend) in arms:
+                yield f"Only in {name}: {n:,} rows of {suite}, {backend}."
+            else:
+                whole.setdefault(suite, []).append(f"{backend} ({n:,} rows)")
+        for suite, lacking in whole.items():
+            all_of_it = "" if suite in set(others["suite"]) else " (all of the suite)"
+            yield f"Only in {name}: {suite}{all_of_it}: {'; '.join(lacking)}."
+
+
+def _lost_metrics(
+    name: str, paired: pd.DataFrame, own: Sequence[str], shared: Sequence[str]
+) -> Iterator[str]:
+    """Yield a line if questions of both runs have scores that only one of them knows."""
+    lost = [metric for metric in own if metric not in shared and paired[metric].notna().any()]
+    if lost:
+        yield f"Only {name} has the metrics {', '.join(lost)}."
 
 
 def _of_machines(machines: list[set[str]], *, same: bool) -> Iterator[str]:

@@ -288,8 +288,8 @@ def test_missing_rows_are_counted(base: Path, tmp_path: Path) -> None:
     done = told(base, write_run(tmp_path / "new", rows), "exact_match<-0.02")
     assert done.exit_code == 0
     assert "Only in BASE: 16 rows of qa, gist.\n" in done.text
-    assert "Only in BASE: 16 rows of speed, gist, all that it has.\n" in done.text
-    assert "Only in NEW: 160 rows of qa, rag, all that it has.\n" in done.text
+    assert "Only in BASE: speed (all of the suite): gist (16 rows).\n" in done.text
+    assert "Only in NEW: qa: rag (160 rows).\n" in done.text
     assert "144 questions compared" in done.text
 
 
@@ -331,6 +331,15 @@ def test_a_gate_holds_where_the_metric_is(base: Path, tmp_path: Path) -> None:
         told(base, new, "exact_mach<-0.02")
     with pytest.raises(UserError, match="no suite of both runs has 'accuracy'"):
         told(base, new, "accuracy<-0.02")
+
+
+def test_a_metric_of_one_run_alone_is_named(base: Path, tmp_path: Path) -> None:
+    """A score that only one of the runs knows is not compared, and that is said."""
+    rows = [{**row, "points": 1.0} for row in scored(some_scores())]
+    new = write_run(tmp_path / "new", rows)
+    file = new / "records.csv"
+    file.write_text(file.read_text().replace(",points,", ",marks,", 1))
+    assert "Only NEW has the metrics marks.\n" in told(base, new).text
 
 
 def test_too_few_contexts_are_no_pass(tmp_path: Path) -> None:
