@@ -157,7 +157,7 @@ def _gists(trial: Trial, context_tokens: int) -> int:
 def _why_not(lm: LanguageModel, row: DryRow, memory_limit_gib: float | None) -> str:
     """Return why a row should not be tried, empty if it may be."""
     if lm.device == "meta":
-        return lm.does_not_fit
+        return lm.does_not_fit.partition(" Try ")[0]
     if row.context_tokens >= lm.max_positions:
         return f"{lm.name} has {lm.max_positions} positions"
     if row.computed_s > LONGEST_S:

@@ -217,7 +217,15 @@ def test_what_does_not_fit_is_computed_only(
     lines = text.splitlines()
     assert sum(line.endswith("computed") for line in lines) == 4
     assert not any(line.endswith("measured") for line in lines)
-    assert "(weights) needs" in text
+    reasons = [line for line in lines if "(weights) needs" in line]
+    assert len(reasons) == 1
+    assert "train 300, ask 300, train 1,000,000, ask 1,000,000" in reasons[0]
+
+
+def test_rows_over_the_limit_are_named(tiny_llama: LanguageModel) -> None:
+    """The table says which lengths a smaller card would not do."""
+    text = show(tiny_llama, TRIAL, contexts=(300,), memory_limit_gib=1e-6)
+    assert "over the limit of 1e-06 GiB: train 300, ask 300" in text
 
 
 def test_contexts_beyond_the_positions_are_not_tried(tiny_qwen3: LanguageModel) -> None:

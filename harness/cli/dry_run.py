@@ -107,9 +107,13 @@ def _notes(rows: "Sequence[DryRow]", limit_gib: float | None) -> Iterable[str]:
     if any(row.before_bytes and row.before_bytes > row.weights_bytes for row in measured):
         before = max(row.before_bytes or 0 for row in measured)
         yield f"peak: of all that is in use; before the steps up to {_gib(before)} GiB were."
-    for row in rows:
-        if row.why:
-            yield f"{row.phase} {row.context_tokens:,}: not measured: {row.why}"
-        needed = row.peak_bytes or row.computed_bytes
-        if limit_gib is not None and needed > limit_gib * GIB:
-            yield f"{row.phase} {row.context_tokens:,}: over the limit of {limit_gib:g} GiB"
+    for why in dict.fromkeys(row.why for row in rows if row.why):
+        yield f"not measured ({_names(row for row in rows if row.why == why)}): {why}"
+    if limit_gib is not None:
+        larger = [r for r in rows if (r.peak_bytes or r.computed_bytes) > limit_gib * GIB]
+        if larger:
+            yield f"over the limit of {limit_gib:g} GiB: {_names(larger)}"
+
+
+def _names(rows: "Iterable[DryRow]") -> str:
+    return ", ".join(f"{row.phase} {row.context_tokens:,}" for row in rows)
