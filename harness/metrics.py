@@ -14,6 +14,7 @@ Better = Literal["higher", "lower", "neither"]
 Kind = Literal["answer", "cost", "comparison"]
 
 SQUAD = "SQuAD, arXiv 1606.05250 and 1806.03822, official evaluate scripts"
+LOST = "Lost in the Middle, arXiv 2307.03172, official best_subspan_em"
 RULER = "RULER, arXiv 2404.06654, official evaluate script"
 HERE = "this project"
 
@@ -70,8 +71,9 @@ _ANSWERS = (
     _answer(
         "f1",
         "Best over the targets of 2PR/(P+R) on their words, normalised as for exact_match. Without "
-        "targets, 1 for an abstention; the sentinel scores 0 where there is a target.",
-        source=SQUAD,
+        "targets, 1 for an abstention; the sentinel scores 0 where there is a target. In HotpotQA "
+        "a yes or no is right or wrong as a whole.",
+        source=f"{SQUAD}; HotpotQA, arXiv 1809.09600",
     ),
     _answer(
         "contains",
@@ -207,6 +209,7 @@ _MEASURED = (
         "KV entries",
         "lower",
         "KV entries that stand for the context when the question is answered.",
+        headings=("entries kept",),
         exact=True,
     ),
     Metric(
@@ -333,6 +336,24 @@ _COMPARISONS = (
         "neither",
         "The headline metric over questions with an evidence_recall of 1, and over those below.",
         headings=("given a hit", "given a miss"),
+    ),
+    _derived(
+        "break_even",
+        "comparison",
+        "questions",
+        "lower",
+        "The fewest questions about one context from which on a backend has taken less time than "
+        "another, reading included.",
+        headings=("pays from questions",),
+    ),
+    _derived(
+        "proof",
+        "comparison",
+        "as named",
+        "neither",
+        "What was measured, what it may be, and whether that holds, for a property without which "
+        "the figures of compressed contexts could not be believed.",
+        headings=("measured", "limit", "verdict"),
     ),
     _derived(
         "n",
