@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,14 @@ from typing import Any
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_S = 120  # a shared machine may take as long to start a browser
 Message = dict[str, Any]
+# The protocol wants descriptors 3 and 4, where others may be in the way.
+LAUNCHER = """
+import fcntl, os, sys
+apart = [fcntl.fcntl(int(given), fcntl.F_DUPFD, 10) for given in sys.argv[1:3]]
+os.dup2(apart[0], 3)
+os.dup2(apart[1], 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -124,17 +133,15 @@ def browser(program: str, profile: Path) -> Iterator[Browser]:
         "--remote-debugging-pipe",
         f"--user-data-dir={profile}",
     ]
-
-    # The protocol wants descriptors 3 and 4; a shell puts them there.
-    script = f'exec "$@" 3<&{to_read[0]} 4>&{to_write[1]}'
+    theirs = (to_read[0], to_write[1])
     process = subprocess.Popen(
-        ["sh", "-c", script, "sh", *command],
-        pass_fds=(to_read[0], to_write[1]),
+        [sys.executable, "-c", LAUNCHER, *map(str, theirs), *command],
+        pass_fds=theirs,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    os.close(to_read[0])
-    os.close(to_write[1])
+    for descriptor in theirs:
+        os.close(descriptor)
     try:
         yield Browser(to_write[0], to_read[1])
     finally:

@@ -27,7 +27,7 @@ def save_plots(rows: Rows, folder: Path) -> list[Path]:
         before = f"{suite}-{setup}" if several else suite
         for topic in TOPICS:
             for chart in topic.charts(section):
-                name = _file_name(f"{before}-{chart.name}", {file.stem for file in files})
+                name = file_name(f"{before}-{chart.name}", {file.stem for file in files})
                 files += _save(chart, arms, folder / name)
     return files
 
@@ -47,9 +47,9 @@ def _save(chart: Chart, arms: Sequence[str], path: Path) -> list[Path]:
     return files
 
 
-def _file_name(text: str, taken: set[str]) -> str:
+def file_name(text: str, taken: set[str]) -> str:
     """Return a name that is good on every disk and not among those taken."""
-    name = _NOT_IN_NAMES.sub("-", text).strip("-.")[:120]
+    name = _NOT_IN_NAMES.sub("-", text).strip("-.")[:116] or "plot"
     number, free = 2, name
     while free in taken:
         free, number = f"{name}-{number}", number + 1
