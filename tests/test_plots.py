@@ -10,11 +10,12 @@ from click.testing import CliRunner
 from harness.cli.report import command
 from harness.errors import UserError
 from harness.html.svg import picture
-from harness.plots.answers import abstentions, maps, over_budget, over_costs, pareto_front
+from harness.plots.answers import abstentions, over_budget, over_costs, pareto_front
 from harness.plots.draw import draw
 from harness.plots.expenses import break_even, memory, times
 from harness.plots.files import file_name, save_plots
 from harness.plots.look import COLOURS, HATCHES, MARKERS, TIP, in_style, short
+from harness.plots.maps import maps
 from harness.plots.shapes import Bar, Chart, HeatMap, Points, Stacks
 from harness.plots.topics import TOPICS
 from harness.printing import Table, interval

@@ -1,54 +1,18 @@
-"""Charts of answers: over sizes and depths, over what is kept, and over what they cost."""
+"""Charts of answers: over what is kept, over what they cost, abstentions, and retrieval."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 
-import numpy as np
-import pandas as pd
-
-from harness import costs, printing, stats
-from harness.plots.shapes import Bar, Cell, Chart, HeatMap, Point, Points, Ranges, Stacks
+from harness import costs, printing
+from harness.plots.shapes import Bar, Chart, Point, Points, Ranges, Stacks
 from harness.printing import Table
 from harness.stats import Estimate
-from harness.tables import CEILING, Section, estimates, rank_of
+from harness.tables import Section, estimates
 
-SIZE, DEPTH = "tokens", "depth"  # the slices of a map
 BUDGETS = ("ratio", "tokens", "budget_tokens")  # options that say how much is kept
-LAST = 2  # the rank of floors and controls
 ASKED = 10  # questions per context, for the time per question
 ABSTENTION = ("accuracy", "abstained", "hallucinated", "false_refusal")  # what the bars need
-
-
-def maps(section: Section) -> Iterator[Chart]:
-    """Yield a map over size and depth for each arm, then of its difference to full context."""
-    if not section.metrics or not {SIZE, DEPTH} <= set(section.slices):
-        return
-    frame = section.counted
-    frame = frame[(frame[SIZE] != "") & (frame[DEPTH] != "")]
-    main, ceilings = section.metrics[0], section.arms_named(CEILING)[:1]
-    cells = {
-        (str(depth), str(size)): rows
-        for (depth, size), rows in frame.groupby([DEPTH, SIZE], sort=False)
-    }
-    means = {place: estimates(rows, main) for place, rows in cells.items()}
-    for arm in section.arms:
-        found = {place: of_arms[arm] for place, of_arms in means.items() if arm in of_arms}
-        if found:
-            one = _map(f"map-{arm}", f"{main} of {arm}", found)
-            yield replace(one, aside=rank_of(arm) == LAST)
-    for ceiling in ceilings:
-        for arm in section.arms:
-            differences = {
-                place: difference
-                for place, rows in cells.items()
-                if arm != ceiling and (difference := _difference(rows, main, arm, ceiling))
-            }
-            if differences:
-                title = f"{main}: {arm} minus {ceiling}"
-                one = _map(f"map-{arm}-minus-{ceiling}", title, differences, signed=True)
-                yield replace(one, aside=rank_of(arm) == LAST)
 
 
 def over_budget(section: Section) -> Iterator[Chart]:
@@ -76,11 +40,12 @@ def over_costs(section: Section) -> Iterator[Chart]:
     main = section.metrics[0]
     held = {arm: figures.held_bytes for arm, figures in found.items()}
     asked = {arm: figures.asked_s(ASKED) for arm, figures in found.items()}
+    scored = estimates(section.counted, main)
     for name, what, values, show in (
         ("memory", "memory held per context (median)", held, printing.size),
         ("seconds", f"time per question, context asked {ASKED}x", asked, printing.seconds),
     ):
-        if any(value > 0 for value in values.values()):
+        if any(values.get(arm, 0) > 0 for arm in scored):
             yield _trade(section, name, f"{main} over {what}", what, values, show, front=True)
 
 
@@ -122,7 +87,7 @@ def retrieval(section: Section) -> Iterator[Chart]:
         (arm, tuple(_point(arm, 0, found.get(arm), name) for name, found in columns.items()))
         for arm in arms
     )
-    rows = tuple((arm, *(_with_n(found.get(arm)) for found in columns.values())) for arm in arms)
+    rows = tuple((arm, *(with_own_n(found.get(arm)) for found in columns.values())) for arm in arms)
     if rows:
         yield Chart(
             "retrieval",
@@ -132,44 +97,6 @@ def retrieval(section: Section) -> Iterator[Chart]:
             Ranges("share", tuple(columns), points),
             Table("Retrieval", ("backend", *columns), rows),
         )
-
-
-def _map(
-    name: str, title: str, found: Mapping[tuple[str, str], Estimate], *, signed: bool = False
-) -> Chart:
-    """Return a map of estimates by (depth, size)."""
-    rows, columns = (_numeric({place[at] for place in found}) for at in (0, 1))
-    cells = {
-        (row, column): Cell(
-            one.mean,
-            f"{one.mean:{'+' if signed else ''}.2f}\nn={one.n}",
-            f"{DEPTH} {row}, {column} {SIZE}: {printing.interval(one, signed=signed)}, n={one.n}",
-        )
-        for (row, column), one in found.items()
-    }
-    texts = tuple(
-        (row, *(_with_n(found.get((row, column)), signed=signed) for column in columns))
-        for row in rows
-    )
-    what = "the paired difference" if signed else "the mean"
-    return Chart(
-        name,
-        title,
-        f"In each cell {what} with its n; the table has the 95 % intervals.",
-        HeatMap(SIZE, DEPTH, columns, rows, cells, -1.0 if signed else 0.0, 1.0, diverging=signed),
-        Table(title, (DEPTH, *(f"{column} {SIZE}" for column in columns)), texts),
-    )
-
-
-def _difference(rows: pd.DataFrame, metric: str, arm: str, other: str) -> Estimate | None:
-    """Return the paired difference of two arms; None if they share no question."""
-    paired = rows.pivot(index=["context", "question"], columns="backend", values=metric)
-    known = paired.reindex(columns=[arm, other]).dropna()
-    if known.empty:
-        return None
-    contexts = known.index.get_level_values("context").to_numpy(np.int64)
-    first, second = known.to_numpy(np.float64).T
-    return stats.difference_estimate(first, second, contexts)
 
 
 def _trade(
@@ -296,23 +223,17 @@ def _point(
     return Point(arm, x, one.mean, one.low, one.high, tip, marked)
 
 
-def _with_n(one: Estimate | None, *, signed: bool = False) -> str:
-    return (
-        printing.UNKNOWN if one is None else f"{printing.interval(one, signed=signed)} n={one.n:,}"
-    )
+def with_own_n(one: Estimate | None, *, signed: bool = False) -> str:
+    """Return an interval and its n."""
+    if one is None:
+        return printing.UNKNOWN
+    return f"{printing.interval(one, signed=signed)} n={one.n:,}"
 
 
 def _medians(section: Section, column: str) -> dict[str, float]:
-    """Return the median of a column for each arm of a section with metrics."""
+    """Return the median of a column over the rows that have the headline metric, for each arm."""
     if not section.metrics:
         return {}
-    known = section.counted[["backend", column]].dropna()
+    scored = section.counted[section.counted[section.metrics[0]].notna()]
+    known = scored[["backend", column]].dropna()
     return {str(arm): float(v) for arm, v in known.groupby("backend")[column].median().items()}
-
-
-def _numeric(values: set[str]) -> tuple[str, ...]:
-    """Return slice values by size if they are numbers, else by the alphabet."""
-    try:
-        return tuple(sorted(values, key=float))
-    except ValueError:
-        return tuple(sorted(values))

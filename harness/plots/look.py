@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#010203"  # of lines and letters; a page puts its own in its place
-PAPER = "#fdfcfb"  # behind hatches; likewise
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#8a8a8a")
 MARKERS = "osD^vP*Xph<>"
 HATCHES = ("", "///", "xxx", "---")

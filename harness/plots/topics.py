@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from harness.plots import answers, expenses
+from harness.plots import answers, expenses, maps
 from harness.plots.shapes import Chart
 from harness.tables import Section
 
@@ -22,7 +22,7 @@ TOPICS = (
     Topic(
         "maps",
         "Where in a long context",
-        answers.maps,
+        maps.maps,
         "No suite has rows by tokens and depth: run --suite passkey.",
     ),
     Topic(
