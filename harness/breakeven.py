@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -141,7 +142,7 @@ def times_of(rows: pd.DataFrame) -> Times:
     counts = asked.groupby("context").size()
     contexts = np.intersect1d(of_read.index, counts.index)
 
-    def column(series: "pd.Series[float]") -> Floats:
+    def column(series: "pd.Series[Any]") -> Floats:
         return np.asarray(series.reindex(contexts), np.float64)
 
     return Times(contexts, column(of_read), column(spent), column(counts))
