@@ -17,7 +17,7 @@ from backends.chunking import Span, chunk_context, merge_chunks
 from backends.gist import Gist
 from backends.index import Index, Retriever
 from backends.rag import SMALLEST_CHUNK, joined, open_retriever
-from harness.api import BUDGET, Generation
+from harness.api import Generation
 
 if TYPE_CHECKING:
     from gist.model import LanguageModel
@@ -41,7 +41,7 @@ class Hybrid:
 
     model: "LanguageModel"
     checkpoint: Path | None = None
-    tokens: int | None = field(default=None, metadata=BUDGET)
+    tokens: int | None = None
     ratio: float | None = None
     untrained: bool = False
     window_tokens: int | None = None

@@ -8,6 +8,7 @@ its vector, so that a process that was stopped at any point has only its last do
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
 
     from backends.embedders import Embedder
+
+log = logging.getLogger(__name__)
 
 CHUNK_TOKENS = 40  # as in rag
 TOP_K = 8
@@ -57,7 +60,9 @@ class Passages:
 
     def __post_init__(self) -> None:
         """Load the embedder and open the database."""
-        self._embedder, self.notice = open_embedder(self.embedder, self.device)
+        self._embedder, notice = open_embedder(self.embedder, self.device)
+        if notice:
+            log.warning(notice)
         if self._embedder is not None:
             self._client = open_client(self.folder / "chroma")
 
@@ -83,8 +88,13 @@ class Passages:
 
     def put(self, document: str, *, name: str, sha256: str, text: str) -> None:
         """Index a document in the place of what was indexed for it before."""
-        count = self._embedder.count_tokens if self._embedder else LexicalRetriever().count_tokens
-        spans = chunk_context(text, chunk_tokens=CHUNK_TOKENS, overlap=0, count_tokens=count)
+        reader = self._embedder or LexicalRetriever()
+        spans = chunk_context(
+            text,
+            chunk_tokens=min(CHUNK_TOKENS, reader.max_tokens or CHUNK_TOKENS),
+            overlap=0,
+            count_tokens=reader.count_tokens,
+        )
         passages = [text[span.start : span.end].strip() for span in spans]
         written = {"name": name, "sha256": sha256, "passages": passages}
         path = self.folder / f"{document}.json"

@@ -242,7 +242,7 @@ def open_embedder(embedder: str, device: str) -> tuple[Embedder | None, str]:
                 f"Install it: {install}; or use embedder=bm25."
             )
         embedder = "bm25"
-        notice = f"rag searches by words (bm25): no embedder is installed. Install one: {install}"
+        notice = f"searching by words (bm25): no embedder is installed. Install one: {install}"
     if embedder == "bm25":
         return None, notice
     name = embedder if folder is None else "minilm"

@@ -2,12 +2,14 @@
 
     read apart    before s0 G0 G1 | before s1 G2 G3 | before s2 G4 G5
     kept          before G0 G1 G2 G3 G4 G5
-    positions     each segment's behind those of the one before it; and where that is more than
-                  there are, all drawn together evenly until they fit
+    positions     each segment's behind those of the one before it, all drawn together evenly
+                  into the range of the longest segment
 
 Every segment is read with the prompt's beginning in front, as the adapter was trained, and knows
-nothing of the other segments. Keys are moved by `gist.rotary`: what a gist of another segment
-means at its new position is not what the adapter was trained for, and is to be measured.
+nothing of the other segments. Keys are moved by `gist.rotary` into a range that the adapter knows:
+set at the positions of the full text, eight windows of 512 tokens gave fewer answers back than
+drawn together (5 of 9 pass keys, and 9 of 9, by the reference model at a ratio of 4). Gists so
+close, and of segments that do not know each other, are not what the adapter was trained for.
 """
 
 from collections.abc import Sequence
@@ -19,12 +21,10 @@ from transformers import DynamicCache
 
 from gist.compress import compress
 from gist.decode import KVState, entries_of
-from gist.errors import GistError, TooLong
+from gist.errors import GistError
 from gist.layout import GIST, GistPlan, lay_out, most_gists
 from gist.model import LanguageModel
 from gist.rotary import check_movable, rotate
-
-ASKED_SHARE = 8  # of the model's positions, one in so many is left to question and answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,6 @@ def taken(state: KVState, first: int, end: int) -> Entries:
     return Entries(tuple(pairs))
 
 
-def room_for_segments(lm: LanguageModel) -> int:
-    """Return the positions that joined segments may take, behind the prompt's beginning."""
-    return lm.max_positions - lm.max_positions // ASKED_SHARE - len(lm.prompt.before)
-
-
 @torch.inference_mode()
 def join(
     lm: LanguageModel, prefix: Entries, parts: Sequence[Segment], *, room: int | None = None
@@ -155,19 +150,12 @@ def join(
         lm: the model that has read them.
         prefix: the entries in front.
         parts: segments, in the order in which they are to stand.
-        room: positions that they may take together, by default `room_for_segments`; more are
-            drawn together evenly.
-
-    Raises:
-        TooLong: the model has no positions left for a question.
+        room: positions that they may take together, by default those of the longest segment.
     """
     start = len(lm.prompt.before)
-    room = room_for_segments(lm) if room is None else room
     offsets = list(accumulate((part.span for part in parts), initial=0))
     total = offsets[-1]
-    if room < 1:
-        raise TooLong(f"{lm.name} has no positions left behind its prompt")
-    target = min(total, room)
+    target = min(total, max(part.span for part in parts) if room is None else room)
     moved = [
         [start + (offset + position - part.start) * target // total for position in part.positions]
         for offset, part in zip(offsets, parts, strict=False)

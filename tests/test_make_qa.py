@@ -320,6 +320,25 @@ def test_a_gap_is_filled_by_its_answer() -> None:
         assert sentence in " ".join(STORY.split())
 
 
+def test_a_wrong_name_makes_a_gap_that_no_sentence_fills() -> None:
+    """The question looks like one with an answer; its sentence is the text's but for a name."""
+    flat = " ".join(STORY.split())
+    asked = [
+        one.question.partition("text: ")[2]
+        for seed in range(9)
+        for one in Rules(seed).propose(as_context(STORY), EACH).items
+        if one.kind == "unanswerable" and "____" in one.question
+    ]
+    assert asked
+    for sentence in asked:
+        before, _, after = sentence.partition("____")
+        assert not (before in flat and after in flat)
+        names = ("Adamo Brenta", "Teresa", "Corvala")
+        undone = [sentence.replace(one, other) for one in names for other in names if one != other]
+        halves = [one.split("____") for one in undone]
+        assert any(first in flat and last in flat for first, last in halves)
+
+
 def test_a_count_is_that_of_the_text() -> None:
     """Names are counted as they are written, over line breaks too."""
     counted = {

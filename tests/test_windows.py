@@ -22,12 +22,12 @@ from backends.hierarchical import Hierarchical
 from gist.adapter import attached
 from gist.compress import compress
 from gist.decode import ask, entries_of
-from gist.errors import GistError, TooLong
+from gist.errors import GistError
 from gist.hierarchy import condense
 from gist.layout import GistPlan
 from gist.model import LanguageModel
 from gist.rotary import rotate
-from gist.windows import Segments, compress_segments, join, room_for_segments, share_gists
+from gist.windows import Segments, compress_segments, join, share_gists
 from harness.errors import ContextTooLong, UserError
 from tests.tiny_adapter import PLAN, save_tiny_adapter
 
@@ -173,16 +173,20 @@ def test_one_segment_is_plain_compression(adapted: LanguageModel) -> None:
 
 
 def test_segments_stand_one_after_another(adapted: LanguageModel) -> None:
-    """Entries are the prefix and all gists; what follows stands where the full text would end."""
+    """With room for all, every gist stands where it would stand in the full text."""
     segments = three(adapted)
-    joined = join(adapted, segments.prefix, segments.parts)
+    joined = join(adapted, segments.prefix, segments.parts, room=1000)
     before = len(adapted.prompt.before)
     assert joined.entries == before + 16
     assert joined.next_position == before + len(CONTEXT)
-    kept = [entries_of(layer)[1] for layer in joined.cache.layers]
-    for number, values in enumerate(kept):
-        own = [part.gists.layers[number][1] for part in segments.parts]
-        assert torch.equal(values[:, :, before:], torch.cat(own, dim=2))
+    for number, layer in enumerate(joined.cache.layers):
+        own = [part.gists.layers[number] for part in segments.parts]
+        keys, values = entries_of(layer)
+        assert torch.equal(values[:, :, before:], torch.cat([pair[1] for pair in own], dim=2))
+        assert torch.equal(keys[:, :, before : before + 5], own[0][0])  # the first has not moved
+        moved = [position + 80 for position in segments.parts[1].positions]
+        there = rotate(own[1][0], segments.parts[1].positions, moved, adapted.model)
+        assert torch.equal(keys[:, :, before + 5 : before + 10], there)
 
 
 def test_joining_leaves_the_segments_as_they_were(adapted: LanguageModel) -> None:
@@ -193,28 +197,18 @@ def test_joining_leaves_the_segments_as_they_were(adapted: LanguageModel) -> Non
     assert answered(adapted, join(adapted, segments.prefix, segments.parts)) == first
 
 
-def test_too_many_positions_are_drawn_together(adapted: LanguageModel) -> None:
-    """Where there is no room the range shrinks, the order stays, and the question still fits."""
+def test_joined_segments_take_the_range_of_one(adapted: LanguageModel) -> None:
+    """However many they are, the range does not grow, the prefix stays, and a question fits."""
     segments = three(adapted)
-    natural = join(adapted, segments.prefix, segments.parts)
-    close = join(adapted, segments.prefix, segments.parts, room=60)
     before = len(adapted.prompt.before)
-    assert close.next_position == before + 60
-    assert close.entries == natural.entries
-    for mine, theirs in zip(close.cache.layers, natural.cache.layers, strict=True):
-        assert torch.equal(entries_of(mine)[0][:, :, :before], entries_of(theirs)[0][:, :, :before])
-        assert not torch.allclose(entries_of(mine)[0], entries_of(theirs)[0])
+    wide = join(adapted, segments.prefix, segments.parts, room=1000)
     many = join(adapted, segments.prefix, segments.parts * 12)
     assert 12 * len(CONTEXT) > adapted.max_positions
-    assert many.next_position == before + room_for_segments(adapted)
+    assert many.entries == before + 12 * 16
+    assert many.next_position == before + 80
+    for mine, theirs in zip(many.cache.layers, wide.cache.layers, strict=True):
+        assert torch.equal(entries_of(mine)[0][:, :, :before], entries_of(theirs)[0][:, :, :before])
     assert len(answered(adapted, many)[0]) == 6
-
-
-def test_no_room_at_all_is_refused(adapted: LanguageModel) -> None:
-    """A prompt that takes all positions leaves none for gists."""
-    segments = three(adapted)
-    with pytest.raises(TooLong):
-        join(adapted, segments.prefix, segments.parts, room=0)
 
 
 def test_gists_are_shared_by_size() -> None:
@@ -270,10 +264,10 @@ def test_a_second_level_reads_the_first_alone(adapted: LanguageModel) -> None:
     before = len(adapted.prompt.before)
     second = condense(adapted, segments, fan_in=2, gists=[4, 3], plan=PLAN)
     assert [part.gists.count for part in second.parts] == [4, 3]
-    assert [part.span for part in second.parts] == [160, 80]
+    assert [part.span for part in second.parts] == [80, 80]
     joined = join(adapted, second.prefix, second.parts)
     assert joined.entries == before + 7
-    assert joined.next_position == before + len(CONTEXT)
+    assert joined.next_position == before + 80
     other = Segments(segments.prefix, (segments.parts[2], segments.parts[1], segments.parts[2]))
     changed = condense(adapted, other, fan_in=2, gists=[4, 3], plan=PLAN)
     same, different = (

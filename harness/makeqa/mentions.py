@@ -48,6 +48,9 @@ _NUMBER = re.compile(
 )
 
 
+GAP_WORDS = range(8, 31)  # words of a sentence that a gap is made in
+
+
 @dataclass(frozen=True, slots=True)
 class Mention:
     """A name, number or date in a sentence."""
@@ -55,6 +58,7 @@ class Mention:
     text: str
     start: int  # in the sentence
     end: int
+    kind: str = "name"  # or number, or date
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +160,11 @@ def _named(line: str, start: int, end: int) -> Mention:
 
 
 def _values_in(line: str) -> Iterator[Mention]:
-    dates = [Mention(one.group(), *one.span()) for one in _DATE.finditer(line)]
+    dates = [Mention(one.group(), *one.span(), "date") for one in _DATE.finditer(line)]
     yield from dates
     for found in _NUMBER.finditer(line):
         if not any(date.start <= found.start() < date.end for date in dates):
-            yield Mention(found.group(), *found.span())
+            yield Mention(found.group(), *found.span(), "number")
 
 
 def _without_odd_quotes(line: str) -> str:
@@ -171,6 +175,11 @@ def _without_odd_quotes(line: str) -> str:
     if line[0] in "\"'\u2018\u201c":
         return line[1:]
     return line[:-1] if line[-1] in "\"'\u2019\u201d" else line
+
+
+def gap_question(mention: Mention, sentence: str) -> str:
+    """Return the question for what is missing in a sentence with a gap."""
+    return f"Which {mention.kind} is missing in this sentence of the text: {sentence}"
 
 
 def spellings(value: str) -> tuple[str, ...]:

@@ -1,14 +1,17 @@
-"""Rules for questions that the text does not answer: something of a name that it never tells.
+"""Rules for questions that the text does not answer.
 
-Each question has the words with which a text would tell it. It is asked only where none of them
-is in the text.
+Either a sentence with a gap in which another name has taken the place of the right one: it has the
+form of a question that can be answered, so that reading alone tells them apart. Or something of a
+name that the text never tells: each such question has the words with which a text would tell it,
+and is asked only where none of them is in the text.
 """
 
 import random
 import re
 from collections.abc import Iterator
 
-from harness.makeqa.mentions import TITLES, Reading
+from harness.makeqa.checks import holds
+from harness.makeqa.mentions import GAP_WORDS, TITLES, Mention, Reading, Sentence, gap_question
 from harness.makeqa.proposals import Proposal
 
 _PERSON = (
@@ -34,10 +37,41 @@ _ANYTHING = (
     ("Which poet wrote about {}?", "poets?|poems?|poetry|verses?"),
     ("In which museum is there a picture of {}?", "museums?|pictures?|portraits?|paint|gallery"),
     ("Which prize was given to {}?", "prizes?|awards?|medals?|won|win"),
-    ("Who was the first to draw a map of {}?", "maps?|charts?"),
+    ("Which ship bears the name of {}?", "ships?|boats?|vessels?|steamers?"),
 )
 _VERBS = "said|says|cried|asked|replied|answered|thought|went|looked|took|came|began|knew|felt"
 _PEOPLES = re.compile(r"[A-Z][a-z]+(?:ish|ese|ian|can|man|men)|French|Dutch|Greek|Welsh")
+
+
+def swapped(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+    """Yield sentences with a gap that are the text's but for a name: no sentence tells the gap."""
+    found = [
+        (sentence, gap, name)
+        for sentence in reading.sentences
+        if len(sentence.text.split()) in GAP_WORDS
+        for gap in (*sentence.names, *sentence.values)
+        for name in sentence.names
+        if not (gap.start < name.end and name.start < gap.end)
+    ]
+    for sentence, gap, name in rng.sample(found, len(found)):
+        others = [
+            other
+            for other in sorted(reading.names)
+            if not holds(sentence.text, other)
+            and not holds(other, name.text)
+            and is_person(reading, other) == is_person(reading, name.text)
+        ]
+        if others:
+            made = _swap(sentence, gap, name, rng.choice(others))
+            yield Proposal("unanswerable", gap_question(gap, made), (), ())
+
+
+def _swap(sentence: Sentence, gap: Mention, name: Mention, other: str) -> str:
+    """Return the sentence with a gap, and another name in the place of one."""
+    text = sentence.text
+    for mention, put in sorted([(gap, "____"), (name, other)], key=lambda one: -one[0].start):
+        text = f"{text[: mention.start]}{put}{text[mention.end :]}"
+    return text
 
 
 def attributes(reading: Reading, rng: random.Random) -> Iterator[Proposal]:

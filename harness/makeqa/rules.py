@@ -10,7 +10,8 @@ that a model reads; for training data worth the name, take a language model as t
     reasoning     two sentences joined by a name: the gap of one names it, the other has a number or
                   another name; a gap, or speech, and how often its name is written; which of two
                   constants is greater
-    unanswerable  something of a name, or a constant, of which no word is in the text
+    unanswerable  a sentence with a gap and a wrong name; something of a name of which no word is in
+                  the text; a constant that is not there
 """
 
 import random
@@ -24,11 +25,17 @@ from harness.makeqa import code_rules, missing
 from harness.makeqa.checks import holds
 from harness.makeqa.cutting import Context
 from harness.makeqa.global_rules import count_of, global_questions
-from harness.makeqa.mentions import Mention, Reading, Sentence, one_of_each, spellings
+from harness.makeqa.mentions import (
+    GAP_WORDS,
+    Mention,
+    Reading,
+    Sentence,
+    gap_question,
+    one_of_each,
+    spellings,
+)
 from harness.makeqa.proposals import Proposal, Proposals
 from harness.makeqa.speech import Speech, find_speech
-
-GAP_WORDS = range(8, 31)  # words of a sentence that a gap is made in
 
 T = TypeVar("T")
 Rule = Callable[[Reading, random.Random], Iterable[Proposal]]
@@ -75,7 +82,7 @@ def _in_turn(reading: Reading, rng: random.Random, rules: Iterable[Rule]) -> Ite
 def _name_gaps(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
     """The name that is missing in a sentence."""
     for sentence, name in _gaps(reading, rng):
-        question = f"Which name is missing in this sentence of the text: {sentence.gap(name)}"
+        question = gap_question(name, sentence.gap(name))
         yield Proposal("lookup", question, (name.text,), (sentence.text,))
 
 
@@ -89,8 +96,7 @@ def _value_gaps(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
         if Counter(one.text for one in sentence.values)[value.text] == 1
     ]
     for sentence, value in _shuffled(found, rng):
-        what = "date" if any(map(str.isalpha, value.text)) and " " in value.text else "number"
-        question = f"Which {what} is missing in this sentence of the text: {sentence.gap(value)}"
+        question = gap_question(value, sentence.gap(value))
         yield Proposal("lookup", question, spellings(value.text), (sentence.text,))
 
 
@@ -196,5 +202,5 @@ _RULES: Mapping[str, tuple[Rule, ...]] = {
         _counted_speakers,
         _counted_gaps,
     ),
-    "unanswerable": (missing.attributes, code_rules.missing_constants),
+    "unanswerable": (missing.swapped, missing.attributes, code_rules.missing_constants),
 }
