@@ -15,7 +15,7 @@ from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from transformers import TrainerCallback
 
 from gist.adapter import ATTENTION, Embeddings, LoraOptions, added
-from gist.checkpoint import Card, write_card
+from gist.checkpoint import Card, check_base, read_card, write_card
 from gist.collator import Example, PackedCollator
 from gist.curriculum import Batches, Curriculum, Item, Source, Stage
 from gist.embedding import first_gist_id
@@ -26,6 +26,7 @@ from gist.heldout import BASELINES, held_out, table, verdict
 from gist.layout import GistPlan, Placement, Positions
 from gist.losses import LossWeights
 from gist.model import LanguageModel
+from gist.nf4 import prepare_for_training
 from gist.pictures import gist_attention, training_mask
 from gist.proofs import mask_blocks
 from gist.train import Options, train
@@ -64,6 +65,7 @@ class AdapterRecipe:
     eval_steps: int = 200
     eval_contexts: int = 48
     patience: int | None = None  # held-out scores without a better one before training stops
+    init_adapter: str | None = None  # folder of an adapter to go on from; by default a new one
     report_to: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -121,6 +123,8 @@ def train_adapter(
             in full either, or a folder that another training has begun.
     """
     check_trainable(lm, stages)
+    if recipe.init_adapter:
+        _check_start(Path(recipe.init_adapter), lm, recipe)
     described = {
         "base_fingerprint": lm.fingerprint,
         "prompt_hash": lm.prompt_hash,
@@ -140,6 +144,9 @@ def train_adapter(
     examples = _examples(batches, held, stages[-1])
     try:
         with added(lm.model, recipe.plan, lora, seed=seed, embeddings=recipe.embeddings) as adapted:
+            prepare_for_training(adapted)
+            if recipe.init_adapter:
+                set_peft_model_state_dict(adapted, load_peft_weights(recipe.init_adapter))
             first, last = _first_examples(batches)
             _check_mask(adapted, collator, first)
             log.info(
@@ -209,6 +216,27 @@ def check_trainable(lm: LanguageModel, stages: Sequence[Stage]) -> None:
             f"the tokenizer of {lm.name} has {len(taken)} tokens of its own such as {taken[0]}: "
             "it belongs to a model that was trained with gists before. Give its base model."
         )
+
+
+def _check_start(folder: Path, lm: LanguageModel, recipe: AdapterRecipe) -> None:
+    """Refuse to go on from an adapter of another base or of another build."""
+    card = read_card(folder)
+    check_base(card, lm, folder)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    here = (recipe.rank, recipe.alpha, set(recipe.targets), recipe.plan.rows, recipe.embeddings)
+    full = "lm_head" in (config["modules_to_save"] or ())
+    there = (
+        config["r"],
+        config["lora_alpha"],
+        set(config["target_modules"]),
+        card.plan.rows,
+        "full" if full else "rows",
+    )
+    names = ("rank", "alpha", "targets", "rows", "embeddings")
+    for name, mine, its in zip(names, here, there, strict=True):
+        if mine != its:
+            its = ", ".join(sorted(its)) if isinstance(its, set) else its
+            raise GistError(f"{folder} has another {name}: {its}. Give the same to go on from it.")
 
 
 def _check_same(output: Path, described: Mapping[str, Any], *, resume: bool) -> None:

@@ -91,6 +91,19 @@ def test_an_option_changes_what_is_learnt(
     assert any(not torch.equal(plain[name], other[name]) for name in plain)
 
 
+def test_training_goes_on_from_an_adapter(tiny_llama: LanguageModel, tmp_path: Path) -> None:
+    """Without a step to take it is the adapter it began with; one of another rank is refused."""
+    first = trained(tiny_llama, tmp_path / "first")
+    begin = {"init_adapter": str(first)}
+    second = trained(tiny_llama, tmp_path / "second", lr=0.0, gist_lr=0.0, **begin)
+    before, after = weights(first), weights(second)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    with pytest.raises(GistError, match="another rank: 4"):
+        trained(tiny_llama, tmp_path / "third", rank=2, **begin)
+    assert not (tmp_path / "third").exists()
+
+
 def test_gist_rows_learn_alone_at_first(tiny_llama: LanguageModel, tmp_path: Path) -> None:
     """While they do, LoRA stays at zero; the rows do not stay."""
     alone = weights(trained(tiny_llama, tmp_path / "alone", rows_first_steps=99))

@@ -85,6 +85,11 @@ _RECIPE_OPTIONS = (
         help="Gists of a context, instead of --ratio; several are drawn at random.",
     ),
     click.option(
+        "--init-adapter",
+        metavar="DIR",
+        help="An adapter of the same build to go on from. Default: a new one.",
+    ),
+    click.option(
         "--placement",
         type=click.Choice(["end", "interleaved"]),
         help="Gists behind the context, or a few after each segment of it.",
