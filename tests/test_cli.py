@@ -193,4 +193,5 @@ def test_a_notice_is_shown_once(gist_bench: Run, tmp_path: Path, tiny_qwen3_fold
     assert code == 0
     lines = [line for line in err.splitlines() if "train-gist" in line]
     assert len(lines) == 1
-    assert lines[0].startswith("gist-bench: without gist, full,adapter=on, closed_book,adapter=on:")
+    arms = "gist, gist_store, hierarchical, hybrid, full,adapter=on, closed_book,adapter=on"
+    assert lines[0].startswith(f"gist-bench: without {arms}:")

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -127,7 +126,6 @@ def command(
     from harness.makeqa.journal import Journal
     from harness.makeqa.pipeline import make, split_documents, wanted_of_each
 
-    started_s = time.monotonic()
     options = _Options(**given)
     outputs = _outputs(out, test_out)
     key = _key(options.key_env)
@@ -167,7 +165,7 @@ def command(
         except KeyboardInterrupt:
             click.echo("\nWhat is done is kept: the same command goes on from there.", err=True)
             raise
-    click.echo(_summary(totals, outputs, len(documents), time.monotonic() - started_s))
+    click.echo(_summary(totals, outputs, len(documents)))
     if totals.silent or not totals.questions:
         raise click.exceptions.Exit(1)
 
@@ -329,7 +327,7 @@ def _progress(total: int, done: int) -> "Iterator[Callable[[Totals], object]]":
         yield report
 
 
-def _summary(totals: "Totals", outputs: Mapping[str, Path], documents: int, seconds: float) -> str:
+def _summary(totals: "Totals", outputs: Mapping[str, Path], documents: int) -> str:
     """Return what was made, and what was dropped for which reason."""
     from harness.makeqa.checks import REASONS
     from harness.makeqa.proposals import KINDS
@@ -354,5 +352,5 @@ def _summary(totals: "Totals", outputs: Mapping[str, Path], documents: int, seco
             f"not done: contexts that the teacher had no reply to, {totals.silent}. "
             "The same command asks again"
         )
-    lines.append(f"{totals.done} contexts of {documents} documents in {seconds:.1f} s")
+    lines.append(f"{totals.done} contexts of {documents} documents")
     return "\n".join(lines)
