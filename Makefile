@@ -38,7 +38,10 @@ bench: $(VENV)/.dev
 reference: $(VENV)/.demo
 	$(BIN)/gist-bench train-reference --output results/runs/reference-model
 	$(BIN)/gist-bench train-gist --model results/runs/reference-model/model \
-		--config gist/reference/adapter.yaml --output results/runs/reference-gist
+		--config gist/reference/adapter.yaml --output results/runs/reference-gist-1
+	$(BIN)/gist-bench train-gist --model results/runs/reference-model/model \
+		--config gist/reference/adapter-more.yaml \
+		--init-adapter results/runs/reference-gist-1/adapter --output results/runs/reference-gist
 
 clean:
 	rm -rf $(VENV) *.egg-info build dist .benchmarks .mypy_cache .pytest_cache .ruff_cache
