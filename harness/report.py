@@ -125,7 +125,7 @@ def sections(rows: "Rows") -> Iterator[tuple[str, str, "Section"]]:
 
 def section_tables(section: "Section", *, brief: bool) -> Iterator["Table"]:
     """Yield the tables of a section: answers, what explains them unless `brief`, costs."""
-    from harness import contrasts, costs, tables
+    from harness import capacity, contrasts, costs, tables
 
     if section.metrics:
         yield tables.headline_table(section)
@@ -136,6 +136,7 @@ def section_tables(section: "Section", *, brief: bool) -> Iterator["Table"]:
     measured = section.of_own_contexts
     if not measured.frame.empty:
         yield from costs.cost_tables(measured)
+        yield from capacity.capacity_tables(measured)
 
 
 def _headline_first(suite: str, filled: Sequence[str]) -> list[str]:

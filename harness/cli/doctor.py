@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from harness.api import PROMPT
+from harness.card import CARD, CARD_USABLE_BYTES
 from harness.cli.model_options import device_option, dtype_option, model_option
 from harness.cli.needs import Format, Place, as_size, compute_needs, needs_table, weights_bytes
 
@@ -22,8 +23,6 @@ PACKAGE = "gist-bench"
 NAME = re.compile(r"[\w.-]+")
 EXTRA = re.compile(r"extra == ['\"]([\w-]+)['\"]")
 FOR_DEVELOPERS = ("dev",)
-CARD = "24 GB card"
-CARD_USABLE_BYTES = 23 * 2**30  # an RTX 3090 or 4090 has 24 GiB; driver and screen take some
 READING = (
     "KV: entries kept between questions. all: weights, entries and activations at the largest\n"
     "moment, for one question at a time. The last columns: the longest context that fits.\n"
