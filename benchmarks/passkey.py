@@ -10,10 +10,12 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count, product
+from pathlib import Path
 from typing import ClassVar, Literal
 
-from benchmarks.filler import FillerWriter
+from benchmarks.filler import FillerWriter, read_sentences
 from benchmarks.lexicon import Split, key_word, number
 from harness.api import Question, Sample, Tokenizer
 from harness.errors import UserError
@@ -100,6 +102,7 @@ class Passkey:
             them stands at the depth, the others anywhere.
         distractors: keys in style ruler that have a number which nobody asks about.
         repeats: contexts per cell of the grid; none: without end, for training.
+        text: a text file to hide the numbers in, each context a stretch of it from a drawn place.
     """
 
     metrics: ClassVar[tuple[str, ...]] = ("exact_match", "contains")
@@ -114,6 +117,7 @@ class Passkey:
     values: int = 1
     distractors: int = 2
     repeats: int | None = 1
+    text: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse options that no context can have."""
@@ -127,10 +131,15 @@ class Passkey:
             raise ValueError("keys and values must be at least 1, distractors at least 0")
         if self.keys * self.values + self.distractors > 100:
             raise ValueError("keys x values + distractors must be at most 100")
+        _ = self._sentences  # says what is wrong with the file before a model is loaded
+
+    @cached_property
+    def _sentences(self) -> tuple[str, ...]:
+        return read_sentences(self.text) if self.text else ()
 
     def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:
         """Yield every cell of the grid once, then every cell again, `repeats` times."""
-        writer = FillerWriter(tokenizer, self.split)
+        writer = FillerWriter(tokenizer, self.split, self._sentences)
         for index in count() if self.repeats is None else range(self.repeats):
             for tokens, depth, style in product(self.tokens, self.depths, self.styles):
                 cell = Cell(style, tokens, depth)

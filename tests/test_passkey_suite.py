@@ -2,10 +2,11 @@
 
 import re
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
-from benchmarks.filler import FillerWriter, interleave
+from benchmarks.filler import FillerWriter, interleave, read_sentences
 from benchmarks.passkey import Cell, Passkey
 from harness.api import Question, Sample
 from harness.errors import UserError
@@ -208,3 +209,60 @@ def test_sentences_stand_at_their_share_of_the_filler() -> None:
     placed = [(1.0, "end."), (0.5, "first."), (0.0, "start."), (0.5, "second.")]
     expected = "start. a. b. first. second. c. d. end."
     assert interleave(["a.", "b.", "c.", "d."], placed) == expected
+
+
+BOOK = (
+    "Down the rabbit hole she went.  \u201cWhat now?\u201d she asked\nthe cat. It grinned!\n\n"
+    "CHAPTER TWO\n\nThe pool of tears was deep. Nobody swam. "
+)
+
+
+def test_numbers_are_hidden_in_a_text_of_ones_own(tmp_path: Path) -> None:
+    """Around the number stands the text in its order, sentences whole, from a drawn place."""
+    file = tmp_path / "book.txt"
+    file.write_text("".join(f"Sentence {n} of the book stands here. " for n in range(200)))
+    suite = Passkey(tokens=(120,), text=file, styles=("landmark",), repeats=3)
+    starts = set()
+    for sample in suite.samples(WordTokenizer(), seed=0):
+        (question,) = sample.questions
+        assert question.support[0] in sample.context
+        order = [
+            int(n) for n in re.findall(r"Sentence (\d+) of the book stands here\.", sample.context)
+        ]
+        assert len(order) > 10
+        assert order == [(order[0] + step) % 200 for step in range(len(order))]
+        starts.add(order[0])
+    assert len(starts) > 1
+
+
+def test_a_text_is_cut_at_the_ends_of_sentences(tmp_path: Path) -> None:
+    """Quotes stay with what they close, a heading stands by itself, line breaks are spaces."""
+    file = tmp_path / "book.txt"
+    file.write_text(BOOK, encoding="utf-8")
+    assert read_sentences(file) == (
+        "Down the rabbit hole she went.", "\u201cWhat now?\u201d", "she asked the cat.",
+        "It grinned!", "CHAPTER TWO", "The pool of tears was deep.", "Nobody swam.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "cannot be read"), (b"\xff\xfe\x00", "UTF-8"), (b" \n ", "empty")],
+)
+def test_a_file_without_text_is_refused_at_once(
+    tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    """Before a tokenizer is there."""
+    file = tmp_path / "book.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=problem):
+        Passkey(text=file)
+
+
+def test_a_text_is_not_repeated_to_fill_a_context(tmp_path: Path) -> None:
+    """A book that is too short is no haystack of that size."""
+    file = tmp_path / "book.txt"
+    file.write_text(BOOK, encoding="utf-8")
+    with pytest.raises(UserError, match="more than the text has"):
+        drawn(Passkey(tokens=(500,), text=file))
