@@ -51,6 +51,19 @@ def test_each_adapter_is_checked_once(tiny_llama: "LanguageModel", adapter: Path
     assert prove(tiny_llama, plan(tiny_llama, *others, arms[3])) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["hybrid,embedder=bm25", "gist_store,embedder=bm25", "hierarchical"]
+)
+def test_arms_made_of_gists_are_checked_without_a_plain_one(
+    tiny_llama: "LanguageModel", adapter: Path, name: str
+) -> None:
+    """Passages, segments or gists of gists: each rests on the adapter as a plain gist arm does."""
+    arm = f"{name},checkpoint={adapter}"
+    (proved,) = prove(tiny_llama, plan(tiny_llama, "full", arm))
+    assert proved["backends"] == [arm]
+    assert [proof["passed"] for proof in proved["proofs"]] == [True] * 4
+
+
 def test_what_cannot_be_checked_is_told(
     tiny_llama: "LanguageModel", adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,9 @@
 """The proofs beside the figures of a run's gist arms, on the user's own model and adapter."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.choose import budget_option
 from harness.errors import SampleError, UserError
 from harness.plan import Arm, Plan
 
@@ -20,13 +19,21 @@ def prove(model: "LanguageModel", plan: Plan) -> list[dict[str, Any]]:
     by_adapter: dict[str, list[Arm]] = {}
     for arm in plan.arms:
         adapter = arm.description.get("adapter", UNTRAINED)
-        # An adapter alone may be there for its LoRA weights; one with a budget keeps entries.
-        if adapter != UNTRAINED and budget_option(arm.kind):
+        if adapter != UNTRAINED and _compresses(arm.kind):
             by_adapter.setdefault(str(adapter), []).append(arm)
     return [
         {"adapter": adapter, "backends": [arm.name for arm in arms], **_checked(model, arms[0])}
         for adapter, arms in by_adapter.items()
     ]
+
+
+def _compresses(kind: type) -> bool:
+    """Return whether a backend with an adapter keeps gists: it takes their number or ratio.
+
+    Others use an adapter for its LoRA weights alone.
+    """
+    options = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
+    return bool(options & {"tokens", "ratio"})
 
 
 def _checked(model: "LanguageModel", arm: Arm) -> dict[str, Any]:
