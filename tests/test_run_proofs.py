@@ -58,7 +58,8 @@ def test_arms_made_of_gists_are_checked_without_a_plain_one(
     tiny_llama: "LanguageModel", adapter: Path, name: str
 ) -> None:
     """Passages, segments or gists of gists: each rests on the adapter as a plain gist arm does."""
-    arm = f"{name},checkpoint={adapter}"
+    kind, *options = name.split(",")
+    arm = ",".join([kind, f"checkpoint={adapter}", *options])
     (proved,) = prove(tiny_llama, plan(tiny_llama, "full", arm))
     assert proved["backends"] == [arm]
     assert [proof["passed"] for proof in proved["proofs"]] == [True] * 4
