@@ -51,7 +51,8 @@ def contrast_tables(section: Section) -> Iterator[Table]:
 def pairs(section: Section) -> list[Pair]:
     """Compare every gist arm with every other arm, each pair once; without one, all arms.
 
-    Pairs of arms that answered no question in common are left out.
+    Pairs of arms that answered no question in common are left out, and so are different backends
+    at different budgets: they differ in two things, and every pair makes the others less sure.
     """
     paired = _paired(section)
     arms = section.arms
@@ -60,11 +61,19 @@ def pairs(section: Section) -> list[Pair]:
     ordered = [*compared, *(arm for arm in arms if arm not in compared)]
     found = []
     for arm, other in combinations(ordered, 2):
+        if arm not in compared or not _is_fair(section, arm, other):
+            continue
         columns, contexts = _common(paired, (arm, other))
-        if arm in compared and len(contexts):
+        if len(contexts):
             found.append((arm, other, significance.contrast(columns[0], columns[1], contexts)))
     adjusted = significance.holm([contrast.p for _, _, contrast in found])
     return [Pair(*pair, p) for pair, p in zip(found, adjusted, strict=True)]
+
+
+def _is_fair(section: Section, arm: str, other: str) -> bool:
+    """Say whether two arms have the same budget, if both have one, or nothing but that differs."""
+    mine, its = section.budgets.get(arm), section.budgets.get(other)
+    return not (mine and its) or mine.tokens == its.tokens or mine.family == its.family
 
 
 def _paired(section: Section) -> pd.DataFrame:

@@ -191,7 +191,8 @@ _MEASURED = (
         "cost",
         "bytes",
         "lower",
-        "Exact bytes that the prepared contexts keep: KV entries, or index, vectors and texts.",
+        "Exact bytes that the prepared contexts keep: KV entries, or vectors and texts. What "
+        "ChromaDB keeps beside its vectors is not counted.",
         headings=("held",),
         exact=True,
     ),

@@ -87,16 +87,22 @@ def _answers(suite: str, section: Section, compared: Sequence[Pair]) -> Iterator
         rivals.sort(key=lambda one: rank_of(one.other))
         if not rivals:
             continue
-        told = [_against(one, section.metrics[0], len(compared)) for one in rivals]
         floor = next((one for one in of_arm if name_of(one.other) == FLOOR), None)
+        first, *others = rivals
         sentences = [
-            *(f"Against {rivals[at].other} it {told[at]}" for at in range(1, len(rivals))),
+            *_beside(others, len(compared)),
             *([_beyond(floor)] if floor else []),
             *_memory(section, arm),
-            *(_time(one) for one in points if one.arm == arm and _is_rival(one.other, arm)),
+            *_time([one for one in points if one.arm == arm and one.other in _names(rivals)]),
         ]
-        lead = f"{suite}{_sizes(section, arm)} and, against {rivals[0].other}, {told[0]}."
+        told = _against(first, section.metrics[0], len(compared))
+        lead = f"{suite}{_sizes(section, arm)} and, against {first.other}, {told}."
         yield Answer(lead, " ".join(f"{sentence}." for sentence in sentences))
+
+
+def _names(rivals: Sequence[Pair]) -> set[str]:
+    """Return the names of the arms that one is compared with."""
+    return {rival.other for rival in rivals}
 
 
 def _is_rival(other: str, arm: str) -> bool:
@@ -161,11 +167,35 @@ def _against(pair: Pair, metric: str, compared: int) -> str:
     return f"cannot be told apart in {metric} ({interval}{besides})"
 
 
+def _beside(pairs_of_arm: Sequence[Pair], compared: int) -> Iterator[str]:
+    """Yield a sentence for each verdict, with all arms of which it is true."""
+    of_verdict: dict[str, list[str]] = {}
+    for pair in pairs_of_arm:
+        d = pair.contrast.difference
+        if d.low is None or d.high is None:
+            verdict, figures = "It cannot be compared, for too few contexts, with", ""
+        else:
+            figures = f" ({d.mean:+.2f}, {d.low:+.2f} to {d.high:+.2f})"
+            if is_told_apart(pair):
+                verdict = "It gains on" if d.mean > 0 else "It loses to"
+            elif d.excludes_zero:
+                side = "gain on" if d.mean > 0 else "lose to"
+                verdict = f"As one of {compared} comparisons may by chance, it seems to {side}"
+            else:
+                verdict = "It cannot be told apart from"
+        of_verdict.setdefault(verdict, []).append(f"{pair.other}{figures}")
+    for verdict, others in of_verdict.items():
+        yield f"{verdict} {'; '.join(others)}"
+
+
 def _beyond(pair: Pair) -> str:
     """Say whether an arm knows more than the model does without the context."""
     d = pair.contrast.difference
-    if is_told_apart(pair) and d.mean > 0 and d.low is not None and d.high is not None:
-        return f"It is {d.mean:.2f} ({d.low:.2f} to {d.high:.2f}) above {pair.other}"
+    if d.excludes_zero and d.mean > 0 and d.low is not None and d.high is not None:
+        size = f"{d.mean:.2f} ({d.low:.2f} to {d.high:.2f}) above {pair.other}"
+        if is_told_apart(pair):
+            return f"It is {size}"
+        return f"It seems to be {size}, but not beyond chance among so many comparisons"
     return (
         f"It is not shown to be better than {pair.other}: its answers may not come from the "
         "context at all"
@@ -187,24 +217,29 @@ def _memory(section: Section, arm: str) -> Iterator[str]:
         )
 
 
-def _time(point: BreakEven) -> str:
-    """Return from how many questions on an arm pays, if that can be told."""
-    other = point.other
+def _time(points: Sequence[BreakEven]) -> Iterator[str]:
+    """Yield from how many questions on an arm pays, as far as that can be told."""
+    of_verdict: dict[str, list[str]] = {}
+    for point in points:
+        verdict, figures = _pays(point)
+        of_verdict.setdefault(verdict, []).append(f"{point.other}{figures}")
+    if of_verdict:
+        told = (f"{verdict} {', '.join(others)}" for verdict, others in of_verdict.items())
+        yield f"In time it pays {'; '.join(told)}"
+
+
+def _pays(point: BreakEven) -> tuple[str, str]:
+    """Return when an arm pays in words that other arms may share, and the figures of this one."""
     if point.high is None:
-        return f"Whether it pays in time against {other} is not known: too few contexts"
+        return "nobody knows when, for too few contexts, against", ""
     if point.is_ruled_out:
-        return f"In time it does not pay against {other}, however many questions are asked"
+        return "at no number of questions against", ""
     if point.is_known and point.high == 1:
-        return f"In time it pays against {other} from the first question on"
+        return "from the first question on against", ""
     if point.is_known:
-        return (
-            f"In time it pays against {other} from {printing.count(point.questions)} questions "
-            f"on ({point.interval})"
-        )
-    return (
-        f"From how many questions on it pays in time against {other} cannot be told "
-        f"({point.interval})"
-    )
+        number = printing.count(point.questions)
+        return f"from {number} questions on ({point.interval}) against", ""
+    return "from a number that cannot be told against", f" ({point.interval})"
 
 
 def _proofs(rows: Rows, found: Found) -> Iterator[str]:

@@ -16,7 +16,7 @@ from harness.plots.expenses import break_even, memory, times
 from harness.plots.files import file_name, save_plots
 from harness.plots.look import COLOURS, HATCHES, MARKERS, TIP, in_style, short
 from harness.plots.maps import maps
-from harness.plots.shapes import Bar, Chart, HeatMap, Points, Stacks
+from harness.plots.shapes import Bar, Chart, HeatMap, Point, Points, Stacks
 from harness.plots.topics import TOPICS
 from harness.printing import Table, interval
 from harness.report import sections
@@ -83,7 +83,9 @@ def test_one_backend_at_several_budgets_is_joined(tmp_path: Path) -> None:
     """Gist and gist,ratio=4 are one line; what keeps nothing is drawn across."""
     (chart,) = over_budget(section_of(tmp_path / "run"))
     assert isinstance(chart.drawing, Points)
-    assert [set(line) for line in chart.drawing.lines] == [{"gist", "gist,ratio=4"}]
+    assert {name: set(arms) for name, arms in chart.drawing.families.items()} == {
+        "gist": {"gist", "gist,ratio=4"}
+    }
     assert [point.label for point in chart.drawing.floors] == ["closed_book"]
 
 
@@ -193,3 +195,28 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
             command, [str(run), "--plots", str(tmp_path / "plots")], catch_exceptions=False
         )
     assert (tmp_path / "plots").read_text() == "mine"
+
+
+@pytest.mark.parametrize("arms", [3, 30])
+def test_a_long_legend_takes_no_room_from_the_picture(arms: int) -> None:
+    """However many arms there are, the axes stay large enough to be read."""
+    labels = [f"gist,ratio={number},checkpoint=elsewhere" for number in range(arms)]
+    points = tuple(Point(label, 1.0 + at, 0.5, None, None, "") for at, label in enumerate(labels))
+    with in_style():
+        figure, _ = draw(Points("x", "y", points, str), labels)
+        figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert axes.get_position().height * figure.get_figheight() > 1.2
+
+
+def test_a_family_is_in_the_legend_once_and_has_one_look() -> None:
+    """Budgets of one backend share a colour and a shape; others differ."""
+    labels = ["gist,tokens=8", "gist,tokens=16", "rag"]
+    points = tuple(Point(label, 1.0 + at, 0.5, None, None, "") for at, label in enumerate(labels))
+    with in_style():
+        figure, _ = draw(Points("x", "y", points, str, {"gist": tuple(labels[:2])}), labels)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["gist", "rag"]
+    drawn = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
+    looks = [(line.get_color(), line.get_marker()) for line in drawn]
+    assert looks[0] == looks[1] != looks[2]

@@ -39,8 +39,18 @@ def test_the_lead_tells_the_difference_of_the_table(tmp_path: Path) -> None:
 def test_a_seconds_answer_names_the_questions_from_which_it_pays(tmp_path: Path) -> None:
     """The made run pays from three questions on, without any spread."""
     told = str(opened(made_run(tmp_path / "run", suites=("qa",))).answers[0])
-    assert "In time it pays against full from 3 questions on (3 to 3)" in told
+    assert "In time it pays from 3 questions on (3 to 3) against full" in told
     assert "It holds 1.50 MiB per context, full 9.00 MiB" in told
+
+
+def test_every_other_arm_is_named_once_with_its_figures(tmp_path: Path) -> None:
+    """What a paragraph says of rag is the paired difference of the table."""
+    folder = made_run(tmp_path / "run", suites=("qa",), contexts=60)
+    (pair,) = [p for p in pairs(section_of(folder)) if (p.arm, p.other) == ("gist", "rag")]
+    d = pair.contrast.difference
+    rest = opened(folder).answers[0].rest
+    assert f"rag ({d.mean:+.2f}, {d.low:+.2f} to {d.high:+.2f})" in rest
+    assert ("It loses to rag" in rest) == is_told_apart(pair)
 
 
 def test_nothing_is_told_apart_where_all_arms_score_alike(tmp_path: Path) -> None:

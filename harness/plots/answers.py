@@ -27,7 +27,7 @@ def over_budget(section: Section) -> Iterator[Chart]:
         "context entries kept (median)",
         entries,
         printing.count,
-        joined=True,
+        floored=True,
     )
 
 
@@ -107,7 +107,7 @@ def _trade(
     values: Mapping[str, float],
     show: Callable[[float], str],
     *,
-    joined: bool = False,
+    floored: bool = False,
     front: bool = False,
 ) -> Chart:
     """Return the headline metric over what each arm costs."""
@@ -122,7 +122,7 @@ def _trade(
     floors = tuple(
         _point(arm, math.nan, found[arm], f"nothing kept, {main}")
         for arm in section.arms
-        if joined and arm in found and values.get(arm) == 0
+        if floored and arm in found and values.get(arm) == 0
     )
     header = ["backend", what, main, "n"] + (["on the front"] if front else [])
     rows = tuple(
@@ -136,15 +136,16 @@ def _trade(
         for arm in section.arms
         if arm in found
     )
+    present = [point for point in points if point is not None]
+    families = dict(_families(section, [point.label for point in present]))
     told = (
         "Points are means with 95 % intervals. "
-        + ("Joined: one backend at several budgets; across: arms that keep nothing. " * joined)
+        + ("Joined: one backend at several budgets. " * bool(families))
+        + ("Across: arms that keep nothing. " * bool(floored))
         + ("Circled: no other arm is as cheap and as good (Pareto front, by the means). " * front)
     )
-    present = [point for point in points if point is not None]
-    lines = tuple(_families(section, [point.label for point in present])) if joined else ()
     crossing = tuple(point for point in floors if point is not None)
-    drawing = Points(what, main, tuple(present), show, lines, crossing)
+    drawing = Points(what, main, tuple(present), show, families, crossing)
     return Chart(name, title, told.strip(), drawing, Table(title, tuple(header), rows))
 
 
@@ -164,8 +165,8 @@ def pareto_front(places: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
     )
 
 
-def _families(section: Section, arms: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield the arms of one backend at several budgets, those of other settings apart."""
+def _families(section: Section, arms: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield a backend and its arms at several budgets, those of other settings apart."""
 
     def family(arm: str) -> str:
         name, _, options = arm.partition(",")
@@ -173,10 +174,10 @@ def _families(section: Section, arms: Sequence[str]) -> Iterator[tuple[str, ...]
         budget = section.budgets.get(arm)
         return ",".join(filter(None, [name, *kept])) if budget is None else budget.family
 
-    for _, members in groupby(sorted(arms, key=family), key=family):
+    for name, members in groupby(sorted(arms, key=family), key=family):
         of_family = tuple(members)
         if len(of_family) > 1:
-            yield of_family
+            yield name, of_family
 
 
 def _shares(

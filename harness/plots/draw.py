@@ -43,13 +43,13 @@ def _height(drawing: Drawing) -> float:
         case HeatMap():
             return 0.9 + 0.44 * len(drawing.rows)
         case Points():
-            return 3.0 + 0.1 * len(drawing.points)
+            return 2.5 + look.legend_height([*_named(drawing).values(), "front"])
         case Stacks():
             return 1.2 + 0.46 * len(drawing.bars)
         case Ranges():
             return 1.2 + (0.2 + 0.2 * len(drawing.names)) * len(drawing.points)
         case Lines():
-            return 3.0 + 0.1 * len(drawing.lines)
+            return 2.5 + look.legend_height([line.label for line in drawing.lines])
 
 
 def _heat_map(canvas: Canvas, drawing: HeatMap) -> None:
@@ -88,12 +88,17 @@ def _brightness(colour: Sequence[float]) -> float:
 def _points(canvas: Canvas, drawing: Points) -> None:
     axes = canvas.axes
     at = {point.label: point for point in drawing.points}
-    for labels in drawing.lines:
+    for labels in drawing.families.values():
         joined = sorted((at[label] for label in labels), key=lambda point: point.x)
-        colour = canvas.colour(joined[0].label)
+        colour = canvas.colour(labels[0])
         axes.plot([p.x for p in joined], [p.y for p in joined], color=colour, lw=1, zorder=1)
-    for point in (*drawing.floors, *drawing.points):
-        _point(canvas, point, across=point in drawing.floors)
+    first = {label: labels[0] for labels in drawing.families.values() for label in labels}
+    names = _named(drawing)
+    for point in drawing.floors:
+        _floor(canvas, point, names[point.label])
+    for point in drawing.points:
+        alike = first.get(point.label, point.label)
+        _point(canvas, point, alike, names.get(point.label, "_"))
     front = sorted((point for point in drawing.points if point.marked), key=lambda p: p.x)
     if front:
         steps = [p.x for p in front], [p.y for p in front]
@@ -107,27 +112,39 @@ def _points(canvas: Canvas, drawing: Points) -> None:
     look.legend(canvas)
 
 
-def _point(canvas: Canvas, point: Point, *, across: bool) -> None:
-    """Draw a point with its interval, or one without a place on the axis as a line across."""
-    axes, colour = canvas.axes, canvas.colour(point.label)
-    label, gid = short(point.label), canvas.tip(point.tip)
-    if across:
-        dashes = canvas.dashes(point.label)
-        axes.axhline(point.y, color=colour, lw=1.6, ls=dashes, label=label, gid=gid, zorder=0)
-        return
+def _named(drawing: Points) -> dict[str, str]:
+    """Return what the legend calls a point; only one of a family is in it."""
+    of_family = {labels[0]: name for name, labels in drawing.families.items()}
+    others = {label for labels in drawing.families.values() for label in labels[1:]}
+    labels = [point.label for point in (*drawing.floors, *drawing.points)]
+    return {label: of_family.get(label, label) for label in labels if label not in others}
+
+
+def _floor(canvas: Canvas, point: Point, name: str) -> None:
+    """Draw a point without a place on the axis as a line across."""
+    colour, dashes = canvas.colour(point.label), canvas.dashes(point.label)
+    gid = canvas.tip(point.tip)
+    canvas.axes.axhline(
+        point.y, color=colour, lw=1.6, ls=dashes, label=short(name), gid=gid, zorder=0
+    )
+
+
+def _point(canvas: Canvas, point: Point, alike: str, name: str) -> None:
+    """Draw a point with its interval in the look of the arm `alike`; `_` is in no legend."""
+    axes = canvas.axes
     if point.low is not None and point.high is not None:
         axes.plot([point.x, point.x], [point.low, point.high], color=INK, lw=1, zorder=2)
     axes.plot(
         [point.x],
         [point.y],
         ls="",
-        color=colour,
-        marker=canvas.marker(point.label),
+        color=canvas.colour(alike),
+        marker=canvas.marker(alike),
         ms=7,
         mec=INK,
         mew=0.8,
-        label=label,
-        gid=gid,
+        label=short(name),
+        gid=canvas.tip(point.tip),
         zorder=3,
     )
 

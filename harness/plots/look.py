@@ -167,5 +167,13 @@ def key_of_parts(canvas: Canvas, names: Sequence[str]) -> None:
 def legend(canvas: Canvas) -> None:
     """Say below the picture which point or line is which arm."""
     handles, labels = canvas.axes.get_legend_handles_labels()
-    columns = 1 if max(map(len, labels)) > 26 else 2
-    canvas.figure.legend(handles, labels, loc="outside lower left", ncols=columns)
+    canvas.figure.legend(handles, labels, loc="outside lower left", ncols=_columns(labels))
+
+
+def legend_height(labels: Sequence[str]) -> float:
+    """Return the inches that `legend` takes, so that the picture above keeps its own."""
+    return 0.175 * math.ceil(len(labels) / _columns(list(map(short, labels))))
+
+
+def _columns(labels: Sequence[str]) -> int:
+    return 1 if max(map(len, labels)) > 26 else 2

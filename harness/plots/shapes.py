@@ -5,7 +5,7 @@ hovering what it is (`tip`).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.printing import Table
 
@@ -63,7 +63,8 @@ class Points:
     y_label: str
     points: tuple[Point, ...]
     show_x: Callable[[float], str]
-    lines: tuple[tuple[str, ...], ...] = ()  # labels whose points are joined
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Labels whose points are joined and look alike, by what they are called together."""
     floors: tuple[Point, ...] = ()  # with no place on the axis: drawn across
 
 
