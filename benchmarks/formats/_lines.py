@@ -12,6 +12,10 @@ from harness.errors import UserError
 
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ADVICE = (
+    "This layout is one JSON text in a whole file. Give the file as it was published; JSONL of "
+    "your own goes without a prefix, data=FILE."
+)
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -56,7 +60,7 @@ def read_json(path: Path) -> Any:
     """
     content = _content(path)
     try:
-        return _parsed(str(path), content.decode("utf-8"), "Is the file whole?")
+        return _parsed(str(path), content.decode("utf-8"), _ADVICE)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(

@@ -64,7 +64,12 @@ RATIO = 8  # and for gist tokens, one to so many of the context
     show_default=True,
     help="The model that the data is for: its tokens, its positions, what it knows already.",
 )
-@click.option("--min-tokens", metavar="N", type=click.IntRange(min=1), help="Default: 2048.")
+@click.option(
+    "--min-tokens",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Default: 2048, or half of --max-tokens.",
+)
 @click.option(
     "--max-tokens",
     metavar="N",
@@ -352,5 +357,5 @@ def _summary(totals: "Totals", outputs: Mapping[str, Path], documents: int) -> s
             f"not done: contexts that the teacher had no reply to, {totals.silent}. "
             "The same command asks again"
         )
-    lines.append(f"{totals.done} contexts of {documents} documents")
+    lines.append(f"{totals.done} contexts; {documents} documents read")
     return "\n".join(lines)
