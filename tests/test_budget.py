@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -16,10 +17,13 @@ from backends.truncate import Truncate
 from harness.api import BUDGET
 from harness.choose import choose_backends, choose_suites, make_plan
 from harness.cli.run import command
+from harness.contrasts import pairs
 from harness.errors import UserError
+from harness.facts import Budget
 from harness.plan import Settings
 from harness.report import render
 from harness.runner import run
+from harness.tables import Section
 from tests.fakes import Fake, FakeModel
 from tests.tiny_adapter import save_tiny_adapter
 
@@ -165,3 +169,25 @@ def test_quality_over_budget_is_a_table(tmp_path: Path) -> None:
     ]
     with (folder / "records.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 3 * 15
+
+
+def test_backends_are_compared_at_the_same_budget() -> None:
+    """Two budgets of one backend are a pair, and so is whoever has none; others must be alike."""
+    families = ("gist", "rag")
+    budgets = {f"{one},tokens={n}": Budget(n, one) for one in families for n in (8, 64)}
+    rows = [
+        {"backend": arm, "context": number, "question": 0, "f1": float(number % 2)}
+        for arm in ("full", *budgets)
+        for number in range(6)
+    ]
+    section = Section(pd.DataFrame(rows), slices=(), metrics=("f1",), budgets=budgets)
+    assert {frozenset((pair.arm, pair.other)) for pair in pairs(section)} == {
+        frozenset(pair)
+        for pair in (
+            ("gist,tokens=8", "full"),
+            ("gist,tokens=64", "full"),
+            ("gist,tokens=8", "rag,tokens=8"),
+            ("gist,tokens=64", "rag,tokens=64"),
+            ("gist,tokens=8", "gist,tokens=64"),
+        )
+    }
