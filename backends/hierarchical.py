@@ -3,25 +3,16 @@
 See `gist.hierarchy` for what the second level reads. The adapter was not trained for it.
 """
 
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from backends import adapter as adapters
-from backends.cached import CachedContext, translated
-from backends.segments import check_segment_tokens, compressed, cut
-from backends.size import check_size, entries_for
-from harness.api import BUDGET
-from harness.errors import UserError
-
-if TYPE_CHECKING:
-    from gist.model import LanguageModel
+from backends.kv.adapter import GistOptions
+from backends.kv.cached import CachedContext
+from backends.kv.segments import check_segment_tokens, compress_spans, cut_segments
+from backends.kv.size import entries_for
 
 
 @dataclass
-class Hierarchical:
+class Hierarchical(GistOptions):
     """The context as gists of gists.
 
     Args:
@@ -35,55 +26,36 @@ class Hierarchical:
         first_ratio: context tokens per gist of the first level.
     """
 
-    model: "LanguageModel"
-    checkpoint: Path | None = None
-    tokens: int | None = field(default=None, metadata=BUDGET)
-    ratio: float | None = None
-    untrained: bool = False
     window_tokens: int = 256
     fan_in: int = 2
     first_ratio: float = 4.0
-    _open: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Put the adapter on."""
-        check_size(tokens=self.tokens, ratio=self.ratio)
+        """Check the options and load the adapter."""
         check_segment_tokens("window_tokens", self.window_tokens)
         if self.fan_in < 1:
             raise ValueError(f"fan_in={self.fan_in} must be at least 1")
         if self.first_ratio < 1:
             raise ValueError(f"first_ratio={self.first_ratio:g} must be at least 1")
-        self._plan, self._about = adapters.put_on(
-            self._open, self.model, self.checkpoint, untrained=self.untrained
-        )
+        super().__post_init__()
 
     def prepare(self, context: str) -> CachedContext:
         """Compress the windows, then their gists."""
         from gist.hierarchy import condense
-        from gist.windows import join, share_gists
+        from gist.windows import allocate_gists, join
 
-        if not context.strip():
-            raise UserError("an empty context cannot be compressed. Leave it out of the data.")
-        spans = cut(self.model, context, self.window_tokens)
-        first = compressed(
-            self.model, self._plan, context, spans, tokens=None, ratio=self.first_ratio
+        plan = self._adapter.plan
+        spans = cut_segments(self.model, context, self.window_tokens)
+        first = compress_spans(
+            self.model, plan, context, spans, tokens=None, ratio=self.first_ratio
         )
-        read = [part.gists.count for part in first.parts]
+        read = [part.gists.entries for part in first.parts]
         groups = [sum(read[at : at + self.fan_in]) for at in range(0, len(read), self.fan_in)]
         wanted = entries_for(
             len(self.model.tokenizer.encode(context)), tokens=self.tokens, ratio=self.ratio
         )
-        with translated():
-            shares = share_gists(groups, wanted, self._plan)
-            gists = [min(share, self._plan.rows) for share in shares]
-            second = condense(self.model, first, fan_in=self.fan_in, gists=gists, plan=self._plan)
-            state = join(self.model, second.prefix, second.parts)
+        shares = allocate_gists(groups, wanted, plan)
+        gists = [min(share, plan.rows) for share in shares]
+        second = condense(self.model, first, fan_in=self.fan_in, gists=gists, plan=plan)
+        state = join(self.model, second.prefix, second.parts)
         return CachedContext(self.model, state, context_entries=sum(gists))
-
-    def describe(self) -> Mapping[str, Any]:
-        """Return the adapter's hash."""
-        return self._about
-
-    def close(self) -> None:
-        """Take the adapter off."""
-        self._open.close()

@@ -2,29 +2,25 @@
 
     before | gists | top-k passages | between + question + after
 
-The gists carry what the whole text is about, the passages the letters of a detail. Passages are
-read behind the gists, at positions that continue, and with the adapter on, as the question is; the
-adapter has seen no passages in training.
+The gists carry what the whole text is about, the passages the exact words of a detail. Passages are
+read behind the gists, at positions that continue, and with the adapter loaded, as the question is;
+the adapter has seen no passages in training.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from backends.cached import Asked, CachedContext, answer
-from backends.chunking import Span, chunk_context, merge_chunks
-from backends.gist import Gist
-from backends.index import Index, Retriever
-from backends.rag import SMALLEST_CHUNK, joined, open_retriever
+from backends.kv.cached import CachedContext, Request, answer
+from backends.kv.searching import SearchingGist
+from backends.kv.segments import check_segment_tokens, compress_context
+from backends.retrieval.chunking import Span, merge_chunks
+from backends.retrieval.index import Index
+from backends.retrieval.retriever import cut_passages, join_passages
 from harness.api import Generation
-
-if TYPE_CHECKING:
-    from gist.model import LanguageModel
 
 
 @dataclass
-class Hybrid:
+class Hybrid(SearchingGist):
     """Gists of the context, and passages of it.
 
     Args:
@@ -33,66 +29,33 @@ class Hybrid:
         tokens: gist tokens for every context.
         ratio: context tokens per gist token, instead of `tokens`; 16 if neither is given.
         untrained: use an adapter that nobody has trained: its costs are right, its answers are not.
-        window_tokens: as in gist.
         chunk_tokens: as in rag.
         top_k: chunks that are shown.
         embedder: as in rag.
+        window_tokens: as in gist.
     """
 
-    model: "LanguageModel"
-    checkpoint: Path | None = None
-    tokens: int | None = None
-    ratio: float | None = None
-    untrained: bool = False
+    tokens: int | None = None  # no budget: passages are kept besides
     window_tokens: int | None = None
-    chunk_tokens: int = 40
-    top_k: int = 3
-    embedder: str = "auto"
-    _gist: Gist = field(init=False, repr=False)
-    _retriever: Retriever = field(init=False, repr=False)
-    _notice: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Put the adapter on and load the embedder."""
-        for name, least in (("chunk_tokens", SMALLEST_CHUNK), ("top_k", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, it is {getattr(self, name)}.")
-        device = "cuda" if self.model.device == "cuda" else "cpu"
-        self._retriever, self._notice = open_retriever(self.embedder, None, device)
-        try:
-            self._gist = Gist(
-                self.model,
-                checkpoint=self.checkpoint,
-                tokens=self.tokens,
-                ratio=self.ratio,
-                untrained=self.untrained,
-                window_tokens=self.window_tokens,
-            )
-        except BaseException:
-            self._retriever.close()
-            raise
+        """Check the options; load the adapter and the embedder."""
+        check_segment_tokens("window_tokens", self.window_tokens)
+        super().__post_init__()
 
     def prepare(self, context: str) -> "HybridContext":
         """Compress the context, and make its passages searchable."""
-        gists = self._gist.prepare(context)
-        chunks = chunk_context(
+        gists = compress_context(
+            self.model,
+            self._adapter.plan,
             context,
-            chunk_tokens=self.chunk_tokens,
-            overlap=0,
-            count_tokens=self._retriever.count_tokens,
+            tokens=self.tokens,
+            ratio=self.ratio,
+            window_tokens=self.window_tokens,
         )
-        index = self._retriever.index([context[c.start : c.end].strip() for c in chunks])
+        chunks, passages = cut_passages(context, self._retriever, chunk_tokens=self.chunk_tokens)
+        index = self._retriever.index(passages)
         return HybridContext(gists, context, chunks, index, self.top_k)
-
-    def describe(self) -> Mapping[str, Any]:
-        """Return adapter and embedder."""
-        notice = {"notice": self._notice} if self._notice else {}
-        return {**self._gist.describe(), **self._retriever.describe(), **notice}
-
-    def close(self) -> None:
-        """Take the adapter off; give back the embedder."""
-        self._gist.close()
-        self._retriever.close()
 
 
 @dataclass
@@ -107,7 +70,7 @@ class HybridContext:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the entries, of what search needs, and of the context as UTF-8."""
+        """Bytes of the KV entries, of what search needs, and of the context as UTF-8."""
         return self.gists.held_bytes + self.index.held_bytes + len(self.context.encode())
 
     def generate(
@@ -120,9 +83,9 @@ class HybridContext:
         ):
             spans = merge_chunks(self.chunks, ranked, by_rank=False)
             passages = [self.context[span.start : span.end] for span in spans]
-            ids = self.gists.lm.tokenizer.encode(joined(passages))
+            ids = self.gists.lm.tokenizer.encode(join_passages(passages))
             entries = self.gists.context_entries + len(ids)
-            batch.append(Asked(question, entries, ids, tuple(text.strip() for text in passages)))
+            batch.append(Request(question, entries, ids, tuple(text.strip() for text in passages)))
         return answer(
             self.gists.lm,
             self.gists.state,
@@ -132,6 +95,6 @@ class HybridContext:
         )
 
     def close(self) -> None:
-        """Drop the entries and the index."""
+        """Drop the KV entries and the index."""
         self.gists.close()
         self.index.close()

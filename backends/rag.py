@@ -14,24 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from backends.cached import Asked, answer, translated
-from backends.chunking import Span, chunk_context, merge_chunks
-from backends.embedders import (
-    MINILM_PACKAGE,
-    Embedder,
-    SentenceEmbedder,
-    find_embedder,
-    minilm_folder,
+from backends.kv.cached import Request, answer
+from backends.retrieval.chunking import Span, merge_chunks
+from backends.retrieval.index import Index, Retriever
+from backends.retrieval.retriever import (
+    check_minimums,
+    cut_passages,
+    join_passages,
+    open_retriever,
 )
-from backends.index import Index, LexicalRetriever, Retriever, VectorRetriever
 from harness.api import BUDGET, Generation
-from harness.errors import UserError
 
 if TYPE_CHECKING:
     from gist.decode import KVState
-    from gist.model import LanguageModel
-
-SMALLEST_CHUNK = 8  # tokens: room for a character, which may be four of them
+    from gist.models.model import LanguageModel
 
 
 @dataclass
@@ -43,7 +39,7 @@ class Rag:
 
     Args:
         model: handed in by the harness.
-        chunk_tokens: the most tokens of a chunk, by the embedder's own tokenizer; for bm25,
+        chunk_tokens: the maximum of tokens in a chunk, by the embedder's own tokenizer; for bm25,
             words and punctuation marks.
         overlap: sentences that a chunk repeats from the chunk before it.
         top_k: chunks that are shown.
@@ -64,18 +60,13 @@ class Rag:
     embedder: str = "auto"
     persist_dir: Path | None = None
     _retriever: Retriever = field(init=False, repr=False)
-    _notice: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Choose and load the embedder."""
-        for name, least in (("chunk_tokens", SMALLEST_CHUNK), ("overlap", 0), ("top_k", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, it is {getattr(self, name)}.")
+        check_minimums(chunk_tokens=self.chunk_tokens, top_k=self.top_k, overlap=self.overlap)
         if self.tokens is not None and self.tokens < 1:
             raise ValueError(f"tokens={self.tokens} must be at least 1")
-        self._retriever, self._notice = open_retriever(
-            self.embedder, self.persist_dir, "cuda" if self.model.device == "cuda" else "cpu"
-        )
+        self._retriever = open_retriever(self.embedder, self.model.device, self.persist_dir)
         limit = self._retriever.max_tokens
         if limit is not None and self.chunk_tokens > limit:
             self.close()
@@ -88,17 +79,13 @@ class Rag:
         """Cut the context into chunks and make them searchable."""
         from gist.decode import read
 
-        chunks: list[Span] = []
-        if context.strip():
-            chunks = chunk_context(
-                context,
-                chunk_tokens=self.chunk_tokens,
-                overlap=self.overlap,
-                count_tokens=self._retriever.count_tokens,
-            )
-        with translated():
-            state = read(self.model, self.model.prompt.before)
-        passages = [context[chunk.start : chunk.end].strip() for chunk in chunks]
+        chunks, passages = cut_passages(
+            context if context.strip() else "",
+            self._retriever,
+            chunk_tokens=self.chunk_tokens,
+            overlap=self.overlap,
+        )
+        state = read(self.model, self.model.prompt.before)
         index = self._retriever.index(passages) if passages else None
         return RagContext(
             self.model,
@@ -112,12 +99,11 @@ class Rag:
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """Return which embedder was chosen, its hash, and why if it is not the best one."""
-        notice = {"notice": self._notice} if self._notice else {}
-        return {**self._retriever.describe(), **notice}
+        """Return which embedder was chosen, its hash, and a notice if it is not the best one."""
+        return self._retriever.describe()
 
     def close(self) -> None:
-        """Give back the embedder and the database; the model was never changed."""
+        """Close the embedder and the database; the model was never changed."""
         self._retriever.close()
 
 
@@ -125,7 +111,7 @@ class Rag:
 class RagContext:
     """A context that can be searched.
 
-    `held_bytes` counts the entries of `before`, as in every other arm, the vectors (or the
+    `held_bytes` counts the entries of `before`, as in every other backend, the vectors (or the
     weights of BM25), and the context as UTF-8.
     """
 
@@ -155,9 +141,9 @@ class RagContext:
         """
         batch = []
         for question, passages in zip(questions, self._retrieve(questions), strict=True):
-            ids = self.lm.tokenizer.encode(joined(passages))
+            ids = self.lm.tokenizer.encode(join_passages(passages))
             evidence = tuple(passage.strip() for passage in passages)
-            batch.append(Asked(question, len(ids), ids, evidence))
+            batch.append(Request(question, len(ids), ids, evidence))
         return answer(
             self.lm,
             self.state,
@@ -167,7 +153,7 @@ class RagContext:
         )
 
     def close(self) -> None:
-        """Give back the index and the entries."""
+        """Drop the index and the KV entries."""
         if self.index:
             self.index.close()
         self.index = None
@@ -178,9 +164,9 @@ class RagContext:
         if self.index is None:
             return [[] for _ in questions]
         # A chunk has a token at least, so that no more of them than tokens can fit.
-        most = min(len(self.chunks), self.budget_tokens or self.top_k)
+        max_chunks = min(len(self.chunks), self.budget_tokens or self.top_k)
         found = []
-        for ranked in self.index.search(questions, most):
+        for ranked in self.index.search(questions, max_chunks):
             chosen = [self.chunks[number] for number in ranked]
             if self.budget_tokens is not None:
                 chosen = self._within(chosen, self.budget_tokens)
@@ -198,7 +184,7 @@ class RagContext:
         """Return the best of the chunks that fit together, the first that does not cut short."""
 
         def fits(spans: Sequence[Span]) -> bool:
-            return len(self.lm.tokenizer.encode(joined(self._passages(spans)))) <= tokens
+            return len(self.lm.tokenizer.encode(join_passages(self._passages(spans)))) <= tokens
 
         kept: list[Span] = []
         for span in chosen:
@@ -215,45 +201,3 @@ def _word_ends(text: str, span: Span) -> list[int]:
     """Return where the words of `text[start:end]` end."""
     words = re.compile(r"\S+").finditer(text, span.start, span.end)
     return [word.end() for word in words]
-
-
-def joined(passages: Sequence[str]) -> str:
-    """Set passages apart as the context itself sets its sentences or paragraphs apart.
-
-    A mark for what was left out would be new to a model that has read whole texts only.
-    """
-    spaced = (text if text[-1:].isspace() else f"{text} " for text in passages)
-    return "".join(spaced).strip()
-
-
-def open_embedder(embedder: str, device: str) -> tuple[Embedder | None, str]:
-    """Return what `embedder` names, None for bm25, and what there is to say about the choice.
-
-    Raises:
-        UserError: there is no such embedder here.
-    """
-    folder = minilm_folder() if embedder in ("auto", "minilm") else None
-    notice = ""
-    if embedder in ("auto", "minilm") and folder is None:
-        install = f"pip install {MINILM_PACKAGE}==0.1.0"
-        if embedder == "minilm":
-            raise UserError(
-                f"embedder=minilm needs {MINILM_PACKAGE}, which is not installed. "
-                f"Install it: {install}; or use embedder=bm25."
-            )
-        embedder = "bm25"
-        notice = f"searching by words (bm25): no embedder is installed. Install one: {install}"
-    if embedder == "bm25":
-        return None, notice
-    name = embedder if folder is None else "minilm"
-    return SentenceEmbedder(name, folder or find_embedder(embedder), device=device), notice
-
-
-def open_retriever(embedder: str, persist_dir: Path | None, device: str) -> tuple[Retriever, str]:
-    """Return what searches by `embedder`, and what there is to say about the choice."""
-    found, notice = open_embedder(embedder, device)
-    if found is not None:
-        return VectorRetriever(found, persist_dir), notice
-    if persist_dir is not None:
-        raise ValueError("persist_dir keeps vectors, and embedder=bm25 has none. Leave it out.")
-    return LexicalRetriever(), notice

@@ -1,24 +1,56 @@
 """hallucination: what is answered when the document does not say, and what is made up.
 
-Answerable and unanswerable questions about the same document. An arm that always abstains invents
-nothing, so `abstained` is to be read beside `false_refusal`; both count only the questions where
-they can happen.
+Answerable and unanswerable questions about the same document. A backend that always abstains
+invents nothing, so `abstained` is to be read beside `false_refusal`; both count only the questions
+where they can happen.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import ClassVar
 
-from benchmarks.abstention import abstained
-from benchmarks.options import DocumentOptions
-from benchmarks.scoring import contains
-from benchmarks.unsupported import unsupported
-from harness.api import Question, Sample, Tokenizer
+from benchmarks.data.document_suite import DocumentSuite
+from benchmarks.generate.documents import Document
+from benchmarks.scoring.abstention import abstained
+from benchmarks.scoring.answers import contains
+from benchmarks.scoring.unsupported import unsupported
+from harness.api import Metric, Question, Sample, Tokenizer
+
+METRICS = (
+    Metric(
+        "accuracy",
+        "1 if the answer holds a target (as contains), or abstains where there is none. In "
+        "LongEval: if the last number of the answer is the right one.",
+        judges=True,
+    ),
+    Metric(
+        "abstained",
+        "Unanswerable questions only: 1 if the answer is the sentinel, a refusal in words, or "
+        "empty. To be read beside false_refusal.",
+        source="this project, after SQuAD 2.0's no-answer questions, arXiv 1806.03822",
+    ),
+    Metric(
+        "hallucinated",
+        "Unanswerable questions only: 1 if something is answered, 1 - abstained.",
+        better="lower",
+    ),
+    Metric(
+        "false_refusal",
+        "Answerable questions only: 1 if the answer abstains and does not hold a target.",
+        better="lower",
+    ),
+    Metric(
+        "unsupported",
+        "1 if the answer holds a number or a capitalised name that is neither in the context nor "
+        "in the question nor in a target; 0 for an abstention.",
+        better="lower",
+    ),
+)
 
 
 @dataclass(frozen=True)
-class Hallucination(DocumentOptions):
+class Hallucination(DocumentSuite):
     """Questions about documents, half of them unanswerable.
 
     With `questions`, every second one is unanswerable.
@@ -41,29 +73,17 @@ class Hallucination(DocumentOptions):
             object.__setattr__(self, "slice_names", ("answerable", *names))
 
     def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:
-        """Yield one document at a time with its questions."""
-        of_dataset = self._of_dataset(tokenizer, seed)
-        if of_dataset is not None:
-            yield from (replace(s, questions=_marked(s.questions)) for s in of_dataset)
-            return
-        choice = self._choice()
-        for sample_id, document in self._written("hallucination", seed):
-            pairs = zip_longest(choice.among(document.questions), choice.among(document.absent))
-            asked = [question for pair in pairs for question in pair if question is not None]
-            asked = asked[: self.questions]
-            if asked:
-                yield Sample(sample_id, document.text, _marked(asked), self._longest)
+        """Yield one document at a time with its questions, marked as answerable or not."""
+        for sample in super().samples(tokenizer, seed):
+            yield replace(sample, questions=tuple(map(_marked, sample.questions)))
+
+    def _asked(self, document: Document) -> list[Question]:
+        pairs = zip_longest(self._chosen(document.questions), self._chosen(document.absent))
+        asked = [question for pair in pairs for question in pair if question is not None]
+        return asked[: self.questions]
 
     def score(self, question: Question, answer: str, context: str) -> Mapping[str, float]:
-        """Return the metrics that apply to this question.
-
-        accuracy: the answer holds a target, or abstains where there is none.
-        hallucinated: answered although the context does not hold the answer (unanswerable only).
-        abstained: the opposite of it (unanswerable only).
-        false_refusal: abstained although the context holds the answer (answerable only).
-        unsupported: holds a number or capitalised name that is neither in the context nor in the
-            question nor in a right answer (a count, say); 0 for an abstention.
-        """
+        """Return those of `METRICS` that apply to this question."""
         silent = abstained(answer)
         invented = not silent and unsupported(answer, context, question.text, *question.targets)
         common = {"unsupported": float(bool(invented))}
@@ -78,9 +98,7 @@ class Hallucination(DocumentOptions):
         return {"accuracy": right, "false_refusal": float(silent and not right), **common}
 
 
-def _marked(questions: Iterable[Question]) -> tuple[Question, ...]:
-    """Return the questions with the slice that says whether they can be answered."""
-    return tuple(
-        replace(q, slices={**q.slices, "answerable": "yes" if q.targets else "no"})
-        for q in questions
-    )
+def _marked(question: Question) -> Question:
+    """Return the question with the slice that says whether it can be answered."""
+    answerable = "yes" if question.targets else "no"
+    return replace(question, slices={**question.slices, "answerable": answerable})

@@ -15,8 +15,8 @@ from itertools import count, product
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from benchmarks.filler import FillerWriter, read_sentences
-from benchmarks.lexicon import Split, key_word, number
+from benchmarks.generate.filler import FillerWriter, read_sentences
+from benchmarks.generate.lexicon import Split, key_word, number
 from harness.api import Question, Sample, Tokenizer
 from harness.errors import UserError
 
@@ -29,15 +29,15 @@ FILLING_WORDS = frozenset({"and", "a", "an", "the"})
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How a number is told and asked for; the first sentence alone holds the proof."""
+    """How a number is stated and asked for; the first sentence alone is the evidence."""
 
-    told: tuple[str, ...]  # the sentences of the needle, in order
+    needle: tuple[str, ...]  # its sentences, in order
     asked: str
     asked_for_several: str = ""
 
-    def tell(self, key: str, value: str) -> str:
-        """Return the needle."""
-        return " ".join(self.told).format(key=key, value=value)
+    def fill(self, key: str, value: str) -> str:
+        """Return the needle with its key and number."""
+        return " ".join(self.needle).format(key=key, value=value)
 
 
 SEEN: dict[Style, tuple[Wording, ...]] = {
@@ -66,8 +66,7 @@ SEEN: dict[Style, tuple[Wording, ...]] = {
 }
 UNSEEN: dict[Style, Wording] = {
     "landmark": Wording(
-        ("Keep the number {value} in mind, it is the pass key.",),
-        "Can you tell me the pass key?",
+        ("Keep the number {value} in mind, it is the pass key.",), "Can you tell me the pass key?"
     ),
     "ruler": Wording(
         ("For {key} the special number {value} was chosen.",),
@@ -161,14 +160,14 @@ class Passkey:
         drawn = _distinct(asked * values + others, lambda: number(rng, self.split, self.digits))
         questions: list[Question] = []
         placed = [
-            (rng.random(), wording.tell(*pair)) for pair in zip(keys[asked:], drawn, strict=False)
+            (rng.random(), wording.fill(*pair)) for pair in zip(keys[asked:], drawn, strict=False)
         ]
         for index, key in enumerate(keys[:asked]):
             own = drawn[others + index * values :][:values]
             depth = rng.choice(self.depths) if index else cell.depth
             places = sorted([depth, *(rng.random() for _ in own[1:])])
             placed += [
-                (at, wording.tell(key, value)) for at, value in zip(places, own, strict=True)
+                (at, wording.fill(key, value)) for at, value in zip(places, own, strict=True)
             ]
             questions.append(_question(f"q{index}", wording, key, own, depth))
         return Sample(
@@ -211,7 +210,7 @@ def _question(
         text=asked.format(key=key),
         targets=(", ".join(values),),
         slices={"depth": f"{depth:g}"},
-        support=tuple(wording.told[0].format(key=key, value=value) for value in values),
+        support=tuple(wording.needle[0].format(key=key, value=value) for value in values),
     )
 
 

@@ -5,17 +5,17 @@ frequent). Documents are written for this project, or come from a data set, whic
 the metrics that are official for it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmarks.formats._scores import squad_scores
-from benchmarks.options import DocumentOptions
-from harness.api import Question, Sample, Tokenizer
+from benchmarks.data.document_suite import DocumentSuite
+from benchmarks.scoring.answers import squad_scores
+from harness.api import Question
 
 
 @dataclass(frozen=True)
-class Qa(DocumentOptions):
+class Qa(DocumentSuite):
     """Questions about documents."""
 
     metrics: ClassVar[tuple[str, ...]] = ("f1", "exact_match")
@@ -25,24 +25,13 @@ class Qa(DocumentOptions):
         """Take metrics and slices from the data set, if one is named."""
         super().__post_init__()
         if self._dataset is not None:
-            names = self._dataset.slice_names(filled=self.filler_tokens is not None)
-            # The class tells what generated documents have; a data set is known only now.
+            # The class names what generated documents have; a data set is known only now.
             object.__setattr__(self, "metrics", self._dataset.format.metrics)
-            object.__setattr__(self, "slice_names", names)
-
-    def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:
-        """Yield one document at a time with its questions."""
-        of_dataset = self._of_dataset(tokenizer, seed)
-        if of_dataset is not None:
-            yield from of_dataset
-            return
-        choice = self._choice()
-        for sample_id, document in self._written("qa", seed):
-            asked = choice.among(document.questions)
-            if asked:
-                yield Sample(sample_id, document.text, tuple(asked), self._longest)
+            object.__setattr__(
+                self, "slice_names", self._dataset.slice_names(filled=bool(self.filler_tokens))
+            )
 
     def score(self, question: Question, answer: str, context: str) -> Mapping[str, float]:  # noqa: ARG002
-        """Return the metrics of the data set, or SQuAD's; see `benchmarks.scoring`."""
+        """Return the metrics of the data set, or SQuAD's; see `benchmarks.scoring.answers`."""
         score = self._dataset.format.score if self._dataset else squad_scores
         return score(question, answer)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import ClassVar
 
-from benchmarks import lexicon
-from benchmarks.documents import CLUB, RELATIONS
-from benchmarks.lexicon import Split
-from benchmarks.scoring import exact_match
+from benchmarks.generate import lexicon
+from benchmarks.generate.lexicon import Split
+from benchmarks.generate.relations import CLUB, RELATIONS
+from benchmarks.scoring.answers import exact_match
 from harness.api import Question, Sample, Tokenizer
 
 WORDS = (

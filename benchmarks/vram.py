@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
 
-from benchmarks.filler import FillerWriter
+from benchmarks.generate.filler import FillerWriter
 from harness.api import Question, Sample, Tokenizer
 
 NEW_TOKENS = 16  # enough to see what answering adds to what is held

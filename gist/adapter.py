@@ -1,37 +1,30 @@
-"""The gist adapter on a model: LoRA on its linear layers, and the gist rows beside its embeddings.
+"""The gist adapter on a model: LoRA on its linear layers, gist embeddings beside its own.
 
-Both managers leave the model as they found it.
+Both context managers leave the model as they found it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from gist.checkpoint import Card, check_base, read_card
-from gist.embedding import add_gist_rows, remove_gist_rows
-from gist.errors import GistError
+from gist.checkpoint import CONFIG, WEIGHTS, AdapterCard, check_base, read_card
+from gist.embedding import add_gist_embeddings, remove_gist_embeddings
 from gist.layout import GistPlan
-from gist.model import LanguageModel
-
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-LINEAR = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
-Embeddings = Literal["rows", "full"]
-""""rows" trains the gist rows alone; "full" the whole vocabulary and the output head besides."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoraOptions:
-    """LoRA (arXiv 2106.09685) as PEFT takes it; no dropout, or training would not equal asking."""
-
-    rank: int = 64
-    alpha: int = 128
-    targets: tuple[str, ...] = ATTENTION
+from gist.lora import Embeddings, LoraOptions
+from gist.models.model import LanguageModel
+from harness.errors import UserError
 
 
 @contextmanager
@@ -43,19 +36,18 @@ def added(
     seed: int,
     embeddings: Embeddings = "rows",
 ) -> Iterator[PeftModel]:
-    """Put a new, untrained adapter onto a model.
+    """Add a new, untrained adapter to a model.
 
     Args:
         model: the base model.
-        plan: how many gist rows there are.
+        plan: how many gist embeddings there are.
         lora: rank, scale and targets.
-        seed: decides gist rows and LoRA.
+        seed: decides the gist embeddings and LoRA.
         embeddings: "full" copies embeddings and head to be trained: 12 to 24 GB on an 8B model.
 
     Raises:
-        GistError: the model has none of the target modules.
+        UserError: the model has none of the target modules.
     """
-    embedding = add_gist_rows(model, plan.rows, seed=seed)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
@@ -64,38 +56,70 @@ def added(
         modules_to_save=["gist_rows"] if embeddings == "rows" else ["embed_tokens", "lm_head"],
         task_type="CAUSAL_LM",
     )
+    with _wrapped(model, config, plan, seed=seed) as adapted:
+        yield adapted
+
+
+@contextmanager
+def attached(lm: LanguageModel, folder: Path) -> Iterator[AdapterCard]:
+    """Load a trained adapter onto the model.
+
+    Raises:
+        UserError: the folder is no adapter, or one of another base model; or its tensors are not
+            those of its configuration.
+    """
+    card = read_card(folder)
+    check_base(card, lm, folder)
+    try:
+        if not (folder / CONFIG).is_file():  # PEFT would ask the hub for it
+            raise FileNotFoundError(f"{CONFIG} is missing")
+        config = LoraConfig.from_pretrained(str(folder))
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise UserError(f"{folder} cannot be loaded as an adapter: {error}") from None
+    config.inference_mode = True
+    config.base_model_name_or_path = None  # PEFT warns where the base has moved
+    with _wrapped(lm.model, config, card.plan, seed=0) as adapted:
+        if fault := _fault(
+            tensors, get_peft_model_state_dict(adapted, save_embedding_layers=False)
+        ):
+            raise UserError(f"{folder} cannot be loaded as an adapter: {fault}. Train it again.")
+        set_peft_model_state_dict(adapted, tensors)
+        adapted.eval()
+        yield card
+
+
+@contextmanager
+def _wrapped(
+    model: PreTrainedModel, config: LoraConfig, plan: GistPlan, *, seed: int
+) -> Iterator[PeftModel]:
+    """Wrap a model into PEFT's with gist embeddings beside its own; unwrap it afterwards."""
+    embedding = add_gist_embeddings(model, plan.rows, seed=seed)
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             adapted = get_peft_model(model, config)
     except ValueError as error:
-        remove_gist_rows(model, embedding)
-        raise GistError(f"LoRA cannot be put on {', '.join(lora.targets)}: {error}") from None
+        remove_gist_embeddings(model, embedding)
+        targets = ", ".join(sorted(config.target_modules or ()))
+        raise UserError(f"LoRA cannot be added to {targets}: {error}") from None
     try:
         yield adapted
     finally:
         adapted.unload()
-        remove_gist_rows(model, embedding)
+        remove_gist_embeddings(model, embedding)
 
 
-@contextmanager
-def attached(lm: LanguageModel, folder: Path) -> Iterator[Card]:
-    """Put a trained adapter onto the model.
-
-    Raises:
-        GistError: the folder is no adapter, or one of another base model.
-    """
-    card = read_card(folder)
-    check_base(card, lm, folder)
-    embedding = add_gist_rows(lm.model, card.plan.rows, seed=0)
-    try:
-        adapted = PeftModel.from_pretrained(lm.model, str(folder), use_safetensors=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        remove_gist_rows(lm.model, embedding)
-        raise GistError(f"{folder} cannot be loaded as an adapter: {error}") from None
-    adapted.eval()
-    try:
-        yield card
-    finally:
-        adapted.unload()
-        remove_gist_rows(lm.model, embedding)
+def _fault(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> str:
+    """Return the first thing wrong with the tensors of a file; PEFT loads whatever fits."""
+    for name in sorted({*found, *expected}):
+        if name not in found:
+            return f"tensor {name} is missing"
+        if name not in expected:
+            return f"tensor {name} belongs to no part of it"
+        if found[name].shape != expected[name].shape:
+            shapes = (list(each[name].shape) for each in (found, expected))
+            return "tensor {} has shape {}, not {}".format(name, *shapes)
+        if not found[name].isfinite().all():
+            return f"tensor {name} holds numbers that are not finite"
+    return ""

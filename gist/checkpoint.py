@@ -1,8 +1,8 @@
 """A gist adapter on disk: a PEFT folder plus `gist.json`, tied to the base model it was trained on.
 
-adapter/adapter_model.safetensors   LoRA weights and the gist rows
-adapter/adapter_config.json         PEFT's own
-adapter/gist.json                   plan of the gists, base fingerprint, prompt hash, versions
+adapter/adapter_model.safetensors   LoRA weights and the gist embeddings
+adapter/adapter_config.json         PEFT's own: rank, scale and targets of LoRA
+adapter/gist.json                   layout of the gists, base fingerprint, prompt hash, versions
 """
 
 import hashlib
@@ -12,19 +12,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gist.errors import GistError
 from gist.layout import GistPlan
+from gist.models import shipped
+from harness.errors import UserError
+from harness.files import write_atomically
 
 if TYPE_CHECKING:
-    from gist.model import LanguageModel  # torch, which reading a card does without
+    from gist.models.model import LanguageModel  # torch, which reading a card does without
 
-REFERENCE_ADAPTER = Path(__file__).parent / "reference" / "adapter"
 CARD = "gist.json"
+CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class AdapterCard:
     """What `gist.json` holds."""
 
     plan: GistPlan
@@ -35,52 +37,60 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)  # data, options, versions, scores
 
 
-def write_card(folder: Path, card: Card) -> None:
+def write_card(folder: Path, card: AdapterCard) -> None:
     """Write `gist.json`; a checkpoint is whole once it is there."""
-    (folder / CARD).write_text(json.dumps(asdict(card), indent=1) + "\n")
+    write_atomically(folder / CARD, (json.dumps(asdict(card), indent=1) + "\n").encode())
 
 
-def read_card(folder: Path) -> Card:
+def read_card(folder: Path) -> AdapterCard:
     """Read `gist.json`.
 
     Raises:
-        GistError: the folder is no gist checkpoint.
+        UserError: the folder is no gist checkpoint.
     """
     path = folder / CARD
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         plan = GistPlan(**values.pop("plan"))
-        return Card(plan=plan, **values | {"ratios": tuple(values["ratios"])})
+        return AdapterCard(plan=plan, **values | {"ratios": tuple(values["ratios"])})
     except FileNotFoundError:
-        raise GistError(
+        raise UserError(
             f"{folder} is no gist checkpoint: {CARD} is missing. "
             "Make one with gist-bench train-gist."
         ) from None
     except (ValueError, TypeError, KeyError) as error:
-        raise GistError(f"{path} cannot be read: {error}") from None
+        raise UserError(f"{path} cannot be read: {error}") from None
 
 
 def file_hash(folder: Path) -> str:
-    """Return a hash of the adapter's weights and its card."""
+    """Return a hash of all that decides an answer: weights, LoRA's scale and targets, the card."""
     digest = hashlib.sha256()
-    for name in (WEIGHTS, CARD):
+    for name in (WEIGHTS, CONFIG, CARD):
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
-def check_base(card: Card, lm: "LanguageModel", folder: Path) -> None:
+def shipped_adapter(fingerprint: str) -> Path | None:
+    """Return the folder of the adapter that a package brings for the model of a fingerprint."""
+    folders = (model.adapter for model in shipped.all_models().values())
+    return next(
+        (f for f in folders if f.is_dir() and read_card(f).base_fingerprint == fingerprint), None
+    )
+
+
+def check_base(card: AdapterCard, lm: "LanguageModel", folder: Path) -> None:
     """Refuse an adapter of another model, or of other prompt pieces.
 
     Raises:
-        GistError: with both fingerprints.
+        UserError: with both fingerprints.
     """
     if card.base_fingerprint != lm.fingerprint:
-        raise GistError(
+        raise UserError(
             f"{folder} was trained on {card.base} ({card.base_fingerprint}), "
             f"not on {lm.name} ({lm.fingerprint}). Train one for it with gist-bench train-gist."
         )
     if card.prompt_hash != lm.prompt_hash:
-        raise GistError(
+        raise UserError(
             f"{folder} was trained with another prompt ({card.prompt_hash}, now {lm.prompt_hash}). "
             "Train it again with this version."
         )

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from gist.layout import GistPlan, lay_out
+from gist.layout import GistPlan, Layout, lay_out
 from gist.masks import PADDING, QUESTION, packed_mask
-from gist.prompt import PromptIds
+from gist.models.prompt import PromptIds
 
 IGNORED = -100
 
@@ -29,7 +29,7 @@ class PackedCollator:
 
     Positions of every question start where the first one's do. Labels lie on answers alone, and
     logits are computed only at the columns that predict them (`logits_to_keep`). Snippets are
-    pieces of the context to be told from the gists, packed as further questions.
+    pieces of the context to be reconstructed from the gists, packed as further questions.
     """
 
     prompt: PromptIds
@@ -70,14 +70,18 @@ class PackedCollator:
             "answers": answers[:, keep],
         }
 
-    def _row(self, example: Example) -> "_Row":
-        layout = lay_out(
+    def layout(self, example: Example) -> Layout:
+        """Lay out what stands before an example's questions."""
+        return lay_out(
             self.prompt.before[:1] if example.bare else self.prompt.before,
             example.context,
             gists=example.gists,
             first_gist_id=self.first_gist_id,
             plan=self.plan,
         )
+
+    def _row(self, example: Example) -> "_Row":
+        layout = self.layout(example)
         row = _Row(
             ids=list(layout.ids),
             positions=list(layout.positions),
@@ -90,13 +94,13 @@ class PackedCollator:
             if not example.bare:
                 asked = [*self.prompt.between, *question, *self.prompt.after]
             row.add(asked, answer, segment=QUESTION + m, start=layout.next_position, number=m)
-        for m, (cue, told) in enumerate(example.snippets, start=len(example.questions)):
-            row.add(cue, told, segment=QUESTION + m, start=layout.next_position, number=IGNORED)
+        for m, (cue, piece) in enumerate(example.snippets, start=len(example.questions)):
+            row.add(cue, piece, segment=QUESTION + m, start=layout.next_position, number=IGNORED)
         return row
 
 
 def uncompressed(example: Example) -> Example:
-    """Return the example as the full-context model is asked it."""
+    """Return the example for the full-context model: without gists and snippets."""
     return replace(example, gists=0, snippets=())
 
 

@@ -1,16 +1,16 @@
-"""Compress a context into gists: read it once, keep the entries of gists (and `before`) alone."""
+"""Compress a context: read it once, keep the KV entries of its gists (and of `before`) alone."""
 
 import math
 from collections.abc import Sequence
 
 from gist.decode import KVState, read
 from gist.embedding import first_gist_id
-from gist.errors import GistError
-from gist.layout import BEFORE, GIST, GistPlan, lay_out
-from gist.model import LanguageModel
+from gist.layout import BEFORE, GIST, GistPlan, Layout, lay_out
+from gist.models.model import LanguageModel
+from harness.errors import UserError
 
 DEFAULT_RATIO = 16.0
-"""Context tokens per KV entry kept, where nothing else is asked for."""
+"""Context tokens per cached token, unless another ratio is given."""
 
 
 def gists_for(context_tokens: int, *, tokens: int | None, ratio: float | None) -> int:
@@ -20,28 +20,30 @@ def gists_for(context_tokens: int, *, tokens: int | None, ratio: float | None) -
     return max(1, math.ceil(context_tokens / (ratio or DEFAULT_RATIO)))
 
 
+def layout_for(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan) -> Layout:
+    """Lay out a context with its gists, as it is read."""
+    first_id = first_gist_id(lm.model)
+    return lay_out(lm.prompt.before, context, gists=gists, first_gist_id=first_id, plan=plan)
+
+
 def compress(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan) -> KVState:
-    """Return the entries of the gists, and of `before` if the plan keeps it; adapter on.
+    """Return the KV entries of the gists, and of `before` if the plan keeps it.
+
+    The adapter must be loaded.
 
     Raises:
-        GistError: more gists than the context has tokens, or than the adapter can place.
-        TooLong, DoesNotFit: as `gist.decode.read`.
+        UserError: more gists than the context has tokens, or than the adapter can place.
+        ContextTooLong, OutOfMemory: as `gist.decode.read`.
     """
     if gists > len(context):
-        raise GistError(
+        raise UserError(
             f"{gists} gists for a context of {len(context)} tokens compress nothing. "
             "Give fewer tokens, or a ratio."
         )
     try:
-        layout = lay_out(
-            lm.prompt.before,
-            context,
-            gists=gists,
-            first_gist_id=first_gist_id(lm.model),
-            plan=plan,
-        )
+        layout = layout_for(lm, context, gists=gists, plan=plan)
     except ValueError as error:
-        raise GistError(f"{error}. Give fewer tokens, or a larger ratio.") from None
+        raise UserError(f"{error}. Give fewer tokens, or a larger ratio.") from None
     kept = {BEFORE, GIST} if plan.keep_prefix else {GIST}
     keep = [index for index, kind in enumerate(layout.kinds) if kind in kept]
     return read(

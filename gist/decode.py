@@ -14,7 +14,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from gist.model import LanguageModel
+from gist.models.model import LanguageModel
 
 
 @dataclass
@@ -34,6 +34,11 @@ class KVState:
         """Bytes of the storage behind the entries: a view of a longer cache would show here."""
         tensors = [tensor for pair in map(entries_of, self.cache.layers) for tensor in pair]
         return sum(int(tensor.untyped_storage().nbytes()) for tensor in tensors)
+
+    def part(self, first: int, end: int) -> "KVState":
+        """Copy the entries from `first` to before `end`; what follows has the same position."""
+        index = torch.arange(first, end, device=entries_of(self.cache.layers[0])[0].device)
+        return KVState(_select(self.cache, index), self.next_position)
 
 
 def entries_of(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,14 +62,14 @@ def read(
 
     Args:
         lm: the model.
-        ids: token ids, gist ids among them if the model has gist rows.
+        ids: token ids, gist ids among them if an adapter is loaded.
         positions: position of each id; by default 0, 1, 2, ...
         next_position: position of what follows; by default one beyond the last.
         keep: indices of the entries to keep, copied out of the full cache; by default all.
 
     Raises:
-        TooLong: more positions than the model has.
-        DoesNotFit: more memory than there is, foreseen.
+        ContextTooLong: more positions than the model has.
+        OutOfMemory: more memory than there is, foreseen.
     """
     positions = list(positions) if positions is not None else list(range(len(ids)))
     following = next_position if next_position is not None else positions[-1] + 1
@@ -109,15 +114,15 @@ def ask(
         lm: the model.
         state: what all rows have in common.
         rows: ids that follow the state, one row per question; lengths may differ.
-        max_new_tokens: most tokens to generate for a row.
+        max_new_tokens: the longest answer to a row.
         min_new_tokens: end tokens are not accepted before this many.
 
     Returns:
         The new ids of each row, its end token included if it came to one.
 
     Raises:
-        TooLong: more positions than the model has.
-        DoesNotFit: more memory than there is, foreseen.
+        ContextTooLong: more positions than the model has.
+        OutOfMemory: more memory than there is, foreseen.
     """
     widest = max(len(row) for row in rows)
     last = state.next_position + widest + max_new_tokens
@@ -130,7 +135,7 @@ def ask(
     positions = lm.ids([[max(start, start + i - pad) for i in range(widest)] for pad in pads])
     seen = [[1] * state.entries + [0] * pad + [1] * (widest - pad) for pad in pads]
     mask = lm.ids(seen) if any(pads) else None  # (batch, entries + widest)
-    with _borrowed(state, len(rows)) as cache:
+    with _decoding_cache(state, len(rows)) as cache:
         steps = _decode(lm, cache, ids, positions, mask, max_new_tokens, min_new_tokens)
         return _until_end(steps, len(rows), lm.end_ids, min_new_tokens)
 
@@ -180,8 +185,8 @@ def _until_end(
 
 
 @contextmanager
-def _borrowed(state: KVState, batch: int) -> Iterator[DynamicCache]:
-    """Lend the state's cache for decoding; afterwards it holds what it held before.
+def _decoding_cache(state: KVState, batch: int) -> Iterator[DynamicCache]:
+    """Yield the state's cache for decoding, and restore what it held.
 
     One row grows the cache in place, so that a long context is never held twice; several rows
     get a copy each.

@@ -2,7 +2,7 @@
 
 Ids beyond the base model's embeddings are served from a table of their own. The vocabulary and
 the output head keep their sizes: a gist can never be generated, the base model stays as it is
-under 4-bit quantisation, and an adapter stores these few rows alone.
+under 4-bit quantisation, and an adapter stores these few embeddings alone.
 """
 
 import torch
@@ -13,11 +13,11 @@ from transformers import PreTrainedModel
 class GistEmbedding(nn.Module):
     """Serve ids below the vocabulary's size from the base, gist k = size + k from `gist_rows`."""
 
-    def __init__(self, base: nn.Embedding, rows: int) -> None:
+    def __init__(self, base: nn.Embedding, count: int) -> None:
         super().__init__()
         self.base = base
         self.gist_rows = nn.Embedding(
-            rows, base.embedding_dim, dtype=base.weight.dtype, device=base.weight.device
+            count, base.embedding_dim, dtype=base.weight.dtype, device=base.weight.device
         )
 
     @property
@@ -34,7 +34,7 @@ class GistEmbedding(nn.Module):
         """Return the embeddings of ids (batch, tokens) as (batch, tokens, hidden)."""
         size = self.base.num_embeddings
         is_gist = ids >= size
-        # The rows are float32 while they learn: cast, or all that follows would be, too.
+        # They are float32 in training: cast, or all that follows would be float32, too.
         gists = self.gist_rows((ids - size).clamp(min=0)).to(self.base.weight.dtype)
         return torch.where(is_gist[..., None], gists, self.base(ids.masked_fill(is_gist, 0)))
 
@@ -46,28 +46,28 @@ def first_gist_id(model: PreTrainedModel) -> int:
     return len(weight)
 
 
-def add_gist_rows(model: PreTrainedModel, rows: int, *, seed: int) -> GistEmbedding:
-    """Put `rows` gist embeddings beside the model's own, drawn around their mean.
+def add_gist_embeddings(model: PreTrainedModel, count: int, *, seed: int) -> GistEmbedding:
+    """Add `count` gist embeddings beside the model's own, drawn around their mean.
 
     The draw is N(mean, variance) of the vocabulary per dimension, from its own generator.
     """
     base = model.get_input_embeddings()
-    assert isinstance(base, nn.Embedding), "the model has gist rows already"
-    embedding = GistEmbedding(base, rows)
-    draw_rows(embedding.gist_rows.weight, like=base.weight, seed=seed)
+    assert isinstance(base, nn.Embedding), "the model has gist embeddings already"
+    embedding = GistEmbedding(base, count)
+    draw_embeddings(embedding.gist_rows.weight, like=base.weight, seed=seed)
     model.set_input_embeddings(embedding)
     return embedding
 
 
 @torch.no_grad()
-def draw_rows(rows: torch.Tensor, *, like: torch.Tensor, seed: int) -> None:
-    """Fill `rows` (rows, hidden) with draws from N(mean, variance) of `like` per dimension."""
+def draw_embeddings(gists: torch.Tensor, *, like: torch.Tensor, seed: int) -> None:
+    """Fill `gists` (gists, hidden) with draws from N(mean, variance) of `like` per dimension."""
     weight = like.detach().float()  # (vocabulary, hidden)
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(rows.shape, generator=generator).to(weight.device)
-    rows.copy_(weight.mean(dim=0) + noise * weight.std(dim=0))
+    noise = torch.randn(gists.shape, generator=generator).to(weight.device)
+    gists.copy_(weight.mean(dim=0) + noise * weight.std(dim=0))
 
 
-def remove_gist_rows(model: PreTrainedModel, embedding: GistEmbedding) -> None:
-    """Give the model its own embeddings back."""
+def remove_gist_embeddings(model: PreTrainedModel, embedding: GistEmbedding) -> None:
+    """Restore the model's own embeddings."""
     model.set_input_embeddings(embedding.base)

@@ -1,10 +1,10 @@
 """A gist file: the KV entries of one compressed document, and what they belong to.
 
     document.gist   safetensors: `keys.0`, `values.0`, ... (kv_heads, entries, head_dim), one pair
-                    per layer; its metadata is the fields of `About` and a checksum over both
+                    per layer; its metadata is the fields of `Manifest` and a checksum over both
 
-The entries mean nothing to another model, another adapter or another prompt, so all of them are
-checked before the entries are read, and the checksum after. A file may come from anywhere: sizes
+KV entries mean nothing to another model, adapter or prompt, so these are checked before the entries
+are read, and the checksum after. A file may come from anywhere: sizes
 and shapes are compared with the model's before anything of that size is allocated.
 """
 
@@ -13,7 +13,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -27,10 +26,12 @@ from safetensors.torch import save as save_tensors
 from transformers import DynamicCache
 
 from gist.decode import KVState, entries_of
-from gist.errors import GistError
-from gist.fit import kv_heads_and_dim
-from gist.memory import check_fits
-from gist.model import LanguageModel
+from gist.models.fit import kv_heads_and_dim
+from gist.models.folders import absolute_name
+from gist.models.memory import check_fits
+from gist.models.model import LanguageModel
+from harness.errors import UserError
+from harness.files import write_atomically
 
 FORMAT = "gist-bench 1"
 HEADER_BYTES = 2**20  # no model has so many layers that their names need more
@@ -40,8 +41,8 @@ _LENGTH_BYTES = 8  # of the number that begins a safetensors file
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What a gist file says of itself; all of it is read without the entries."""
+class Manifest:
+    """What a gist file says of itself; it can be read without the KV entries."""
 
     model: str  # where its base model was found: a hint, the fingerprint decides
     checkpoint: str  # where its adapter was found: a hint, the hash decides
@@ -51,8 +52,8 @@ class About:
     dtype: str
     load_in_4bit: int  # 1: the base model's weights were
     context_tokens: int
-    gists: int  # entries that stand for the context
-    prefix_entries: int  # entries of the prompt's beginning, in front of them
+    gists: int  # KV entries that stand for the context
+    prefix_entries: int  # KV entries of the prompt's beginning, in front of them
     next_position: int
     source: str  # name of the document
     source_bytes: int
@@ -72,7 +73,7 @@ def printable(text: str) -> str:
 
 
 def identity(lm: LanguageModel, adapter_hash: str) -> dict[str, Any]:
-    """Return the fields of `About` that must be alike in a file and where it is loaded."""
+    """Return the fields of `Manifest` that must be the same in a file and where it is loaded."""
     return {
         "base_fingerprint": lm.fingerprint,
         "prompt_hash": lm.prompt_hash,
@@ -82,11 +83,19 @@ def identity(lm: LanguageModel, adapter_hash: str) -> dict[str, Any]:
     }
 
 
-def write_gist_file(path: Path, state: KVState, about: About, *, force: bool = False) -> None:
+def hints(lm: LanguageModel, checkpoint: Path | None) -> dict[str, str]:
+    """Return where model and adapter are found: folders by their whole paths."""
+    return {
+        "model": absolute_name(lm.name),
+        "checkpoint": str(checkpoint.expanduser().resolve()) if checkpoint else "",
+    }
+
+
+def write_gist_file(path: Path, state: KVState, manifest: Manifest, *, force: bool = False) -> None:
     """Write a gist file whole or not at all.
 
     Raises:
-        GistError: there is something at `path`, and not `force`.
+        UserError: there is something at `path`, and not `force`.
         OSError: the disk is full, or the folder cannot be written.
     """
     check_absent(path, force=force)
@@ -95,47 +104,39 @@ def write_gist_file(path: Path, state: KVState, about: About, *, force: bool = F
         keys, values = entries_of(layer)
         tensors[f"keys.{number}"] = keys[0].cpu().contiguous()
         tensors[f"values.{number}"] = values[0].cpu().contiguous()
-    header = {"format": FORMAT, **{name: str(value) for name, value in asdict(about).items()}}
+    header = {"format": FORMAT, **{name: str(value) for name, value in asdict(manifest).items()}}
     header["checksum"] = _checksum(header, tensors)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(save_tensors(tensors, header))
-            file.flush()
-            os.fsync(file.fileno())
-        check_absent(path, force=force)
-        Path(name).chmod(0o644)  # a temporary file is its owner's alone
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    content = save_tensors(tensors, header)
+    check_absent(path, force=force)  # again: what came before may have taken long
+    write_atomically(path, content)
 
 
 def check_absent(path: Path, *, force: bool) -> None:
     """Refuse to write where something is, or where no folder is.
 
     Raises:
-        GistError: with what to do.
+        UserError: with what to do.
     """
     if not path.parent.is_dir():
-        raise GistError(f"no folder {path.parent}. Make it first.")
+        raise UserError(f"no folder {path.parent}. Make it first.")
     if path.is_dir() and not path.is_symlink():
-        raise GistError(f"{path} is a folder. Give the name of a file.")
+        raise UserError(f"{path} is a folder. Give the name of a file.")
     if os.path.lexists(path) and not force:
-        raise GistError(f"{path} exists. Choose another name, or overwrite it with --force.")
+        raise UserError(f"{path} exists. Choose another name, or overwrite it with --force.")
 
 
-def read_about(path: Path) -> About:
+def read_manifest(path: Path) -> Manifest:
     """Read what a gist file says of itself, and check that it is as long as it says.
 
     Raises:
-        GistError: it is no gist file, or not a whole one.
+        UserError: it is no gist file, or not a whole one.
     """
     with _opened(path) as file:
         return _read_header(file, path)[0]
 
 
-def load_gist_file(path: Path, lm: LanguageModel, adapter_hash: str) -> tuple[About, KVState]:
-    """Read a gist file for a model; its adapter must be on when it is asked.
+def load_gist_file(path: Path, lm: LanguageModel, adapter_hash: str) -> tuple[Manifest, KVState]:
+    """Read a gist file for a model; its adapter must be loaded when it is asked.
 
     Args:
         path: of the file.
@@ -143,13 +144,13 @@ def load_gist_file(path: Path, lm: LanguageModel, adapter_hash: str) -> tuple[Ab
         adapter_hash: of the adapter, as `gist.checkpoint.file_hash` gives it.
 
     Raises:
-        GistError: it is damaged, or made for another model, adapter, prompt or dtype.
-        DoesNotFit: its entries need more memory than there is.
+        UserError: it is damaged, or made for another model, adapter, prompt or dtype.
+        OutOfMemory: its entries need more memory than there is.
     """
     with _opened(path) as file:
-        about, header = _read_header(file, path)
-        _check_identity(path, about, identity(lm, adapter_hash))
-        shape = _check_sizes(path, about, lm)
+        manifest, header = _read_header(file, path)
+        _check_identity(path, manifest, identity(lm, adapter_hash))
+        shape = _check_sizes(path, manifest, lm)
         need_bytes = os.fstat(file.fileno()).st_size
         check_fits(2 * need_bytes, lm.model.device, what=str(path))
         file.seek(0)
@@ -157,22 +158,22 @@ def load_gist_file(path: Path, lm: LanguageModel, adapter_hash: str) -> tuple[Ab
     try:
         tensors = load_tensors(content)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise GistError(f"{path} is damaged: {error}") from error
+        raise UserError(f"{path} is damaged: {error}") from error
     layers = int(lm.model.config.get_text_config().num_hidden_layers)
     wanted = {f"{kind}.{number}" for number in range(layers) for kind in ("keys", "values")}
     if set(tensors) != wanted or any(
         tensor.shape != shape or tensor.dtype != lm.model.dtype for tensor in tensors.values()
     ):
-        raise GistError(f"{path} is damaged: its tensors are not those of {about.model}")
+        raise UserError(f"{path} is damaged: its tensors are not those of {manifest.model}")
     if header.pop("checksum") != _checksum(header, tensors):
-        raise GistError(f"{path} is damaged: its checksum is wrong. Make it again.")
+        raise UserError(f"{path} is damaged: its checksum is wrong. Make it again.")
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise GistError(f"{path} is damaged: it holds numbers that are not finite")
+        raise UserError(f"{path} is damaged: it holds numbers that are not finite")
     cache = DynamicCache()
     for number in range(layers):
         keys, values = tensors[f"keys.{number}"], tensors[f"values.{number}"]
         cache.update(keys[None].to(lm.model.device), values[None].to(lm.model.device), number)
-    return about, KVState(cache, about.next_position)
+    return manifest, KVState(cache, manifest.next_position)
 
 
 @contextmanager
@@ -181,87 +182,87 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        raise GistError(f"no gist file {path}. Make it with gist-bench compress.") from None
+        raise UserError(f"no gist file {path}. Make it with gist-bench compress.") from None
     except OSError as error:
-        raise GistError(f"{path} cannot be read: {error.strerror}") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise GistError(f"{path} is no gist file: it is not a plain file")
+        raise UserError(f"{path} is no gist file: it is not a plain file")
     with os.fdopen(descriptor, "rb") as file:
         yield file
 
 
-def _read_header(file: BinaryIO, path: Path) -> tuple[About, dict[str, str]]:
+def _read_header(file: BinaryIO, path: Path) -> tuple[Manifest, dict[str, str]]:
     """Return the fields and the whole metadata of a file's header."""
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     if size < _LENGTH_BYTES or not 0 < length <= min(HEADER_BYTES, size - _LENGTH_BYTES):
-        raise GistError(f"{path} is no gist file, or its beginning is damaged")
+        raise UserError(f"{path} is no gist file, or its beginning is damaged")
     try:
         parsed = json.loads(file.read(length))
         metadata = parsed["__metadata__"]
         ends = [value["data_offsets"][1] for name, value in parsed.items() if name[:2] != "__"]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise GistError(f"{path} is no gist file, or its header is damaged") from None
+        raise UserError(f"{path} is no gist file, or its header is damaged") from None
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise GistError(
+        raise UserError(
             f"{path} is no gist file of this version ({FORMAT}). Make it with gist-bench compress."
         )
-    about = _parse(path, metadata)
+    manifest = _parse(path, metadata)
     if not all(isinstance(end, int) for end in ends) or size != _LENGTH_BYTES + length + max(
         ends, default=0
     ):
-        raise GistError(f"{path} is damaged: it is not as long as it says. Make it again.")
-    return about, metadata
+        raise UserError(f"{path} is damaged: it is not as long as it says. Make it again.")
+    return manifest, metadata
 
 
-def _parse(path: Path, metadata: Mapping[str, Any]) -> About:
+def _parse(path: Path, metadata: Mapping[str, Any]) -> Manifest:
     """Return the metadata as fields, each of its own type and within its bounds."""
-    if set(metadata) != {"format", "checksum", *(field.name for field in fields(About))}:
-        raise GistError(f"{path} is damaged: its header lacks fields, or has strange ones")
+    if set(metadata) != {"format", "checksum", *(field.name for field in fields(Manifest))}:
+        raise UserError(f"{path} is damaged: its header lacks fields, or has strange ones")
     values: dict[str, Any] = {}
-    for field in fields(About):
+    for field in fields(Manifest):
         text = metadata[field.name]
         if not isinstance(text, str) or len(text) > TEXT_CHARACTERS or not text.isprintable():
-            raise GistError(f"{path} is damaged: {field.name} is not a line of text")
+            raise UserError(f"{path} is damaged: {field.name} is not a line of text")
         if field.type is int and not (text.isascii() and NUMBER.fullmatch(text)):
-            raise GistError(f"{path} is damaged: {field.name} is not a number: {text[:40]!r}")
+            raise UserError(f"{path} is damaged: {field.name} is not a number: {text[:40]!r}")
         values[field.name] = field.type(text) if field.type is int else text
-    return About(**values)
+    return Manifest(**values)
 
 
-def _check_identity(path: Path, about: About, here: Mapping[str, Any]) -> None:
+def _check_identity(path: Path, manifest: Manifest, here: Mapping[str, Any]) -> None:
     """Refuse a file of another model, adapter, prompt or kind of weights."""
     what = {
-        "base_fingerprint": f"another model, {about.model}: give it with --model",
+        "base_fingerprint": f"another model, {manifest.model}: give it with --model",
         "prompt_hash": "another prompt: compress the document again with this version",
-        "adapter_hash": f"another adapter, {about.checkpoint}: give it with --checkpoint",
-        "dtype": f"weights in another dtype: give --dtype {about.dtype}",
+        "adapter_hash": f"another adapter, {manifest.checkpoint}: give it with --checkpoint",
+        "dtype": f"weights in another dtype: give --dtype {manifest.dtype}",
         "load_in_4bit": "4-bit weights: add --load-in-4bit"
-        if about.load_in_4bit
+        if manifest.load_in_4bit
         else "weights that are not in 4 bits: leave out --load-in-4bit",
     }
     for name, advice in what.items():
-        made = getattr(about, name)
+        made = getattr(manifest, name)
         if made != here[name]:
-            raise GistError(f"{path} was made with {advice} ({made}, here {here[name]})")
+            raise UserError(f"{path} was made with {advice} ({made}, here {here[name]})")
 
 
-def _check_sizes(path: Path, about: About, lm: LanguageModel) -> tuple[int, int, int]:
+def _check_sizes(path: Path, manifest: Manifest, lm: LanguageModel) -> tuple[int, int, int]:
     """Return the shape that every tensor must have; refuse numbers that cannot be."""
     prefix = len(lm.prompt.before)
     possible = (
-        about.gists >= 1
-        and about.prefix_entries in (0, prefix)
-        and prefix < about.next_position <= lm.max_positions
+        manifest.gists >= 1
+        and manifest.prefix_entries in (0, prefix)
+        and prefix < manifest.next_position <= lm.max_positions
     )
     if not possible:
-        raise GistError(
-            f"{path} is damaged: {about.entries} entries up to position {about.next_position} "
-            f"are not what {lm.name} gives"
+        raise UserError(
+            f"{path} is damaged: {manifest.entries} KV entries up to position "
+            f"{manifest.next_position} are not what {lm.name} gives"
         )
     kv_heads, head_dim = kv_heads_and_dim(lm.model.config)
-    return kv_heads, about.entries, head_dim
+    return kv_heads, manifest.entries, head_dim
 
 
 def _checksum(header: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:

@@ -5,25 +5,28 @@
     kept       before H0..H31
 
 The second group has the same embeddings as the first, and stands at positions spread over those of
-the windows. It reads entries where the adapter was trained to read text: nothing has taught it to,
-so what it keeps is to be measured before it is trusted.
+the windows. It reads KV entries of gists, but the adapter was trained to read text: measure what it
+keeps before you trust it.
 """
 
 from collections.abc import Sequence
 
 import torch
 
+from gist.decode import KVState
 from gist.embedding import first_gist_id
-from gist.errors import GistError
 from gist.layout import GistPlan, spread
-from gist.model import LanguageModel
-from gist.windows import Entries, Segment, Segments, join, taken
+from gist.models.model import LanguageModel
+from gist.windows import Segment, Segments, join
+from harness.errors import UserError
 
 
 def condense(
     lm: LanguageModel, segments: Segments, *, fan_in: int, gists: Sequence[int], plan: GistPlan
 ) -> Segments:
-    """Return fewer segments: each stands for `fan_in` of those given; the adapter must be on.
+    """Return fewer segments: each stands for `fan_in` of those given.
+
+    The adapter must be loaded.
 
     Args:
         lm: the model.
@@ -33,8 +36,8 @@ def condense(
         plan: of the adapter.
 
     Raises:
-        GistError: more gists in a group than the adapter has embeddings, or than it reads entries.
-        TooLong, DoesNotFit: as `gist.decode.read`.
+        UserError: more gists in a group than the adapter has embeddings, or than entries are read.
+        ContextTooLong, OutOfMemory: as `gist.decode.read`.
     """
     parts = segments.parts
     groups = [parts[first : first + fan_in] for first in range(0, len(parts), fan_in)]
@@ -47,15 +50,15 @@ def condense(
 
 @torch.inference_mode()
 def _condense_one(
-    lm: LanguageModel, prefix: Entries, parts: Sequence[Segment], *, gists: int, plan: GistPlan
+    lm: LanguageModel, prefix: KVState, parts: Sequence[Segment], *, gists: int, plan: GistPlan
 ) -> Segment:
     state = join(lm, prefix, parts)
     entries = state.entries
-    most = min(plan.rows, entries - prefix.count)
-    if gists > most:
-        raise GistError(
-            f"{gists} gists cannot be read from {entries - prefix.count} entries by an adapter "
-            f"with {plan.rows} embeddings: at most {most}. Give fewer tokens, or a larger ratio."
+    limit = min(plan.rows, entries - prefix.entries)
+    if gists > limit:
+        raise UserError(
+            f"{gists} gists cannot be read from {entries - prefix.entries} entries by an adapter "
+            f"with {plan.rows} embeddings: at most {limit}. Give fewer tokens, or a larger ratio."
         )
     start = len(lm.prompt.before)
     positions = spread(start, state.next_position, gists)
@@ -69,5 +72,5 @@ def _condense_one(
         use_cache=True,
         logits_to_keep=1,
     )
-    kept = taken(state, entries, entries + gists)
+    kept = state.part(entries, entries + gists)
     return Segment(kept, tuple(positions), start=start, end=state.next_position)

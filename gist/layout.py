@@ -83,8 +83,8 @@ def lay_out(
     return Layout(ids, positions, kinds, position)
 
 
-def most_gists(context_tokens: int, plan: GistPlan) -> int:
-    """Return how many gists a context can be given: never more than it has tokens."""
+def max_gists(context_tokens: int, plan: GistPlan) -> int:
+    """Return the maximum number of gists for a context: never more than it has tokens."""
     return min(context_tokens, plan.rows * _segments(context_tokens, plan))
 
 

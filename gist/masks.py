@@ -17,7 +17,9 @@ scores and mask nothing; eager attention adds a boolean one in the same way.
 
 import torch
 
-PADDING, BEFORE, CONTEXT, GIST, QUESTION = -1, 0, 1, 2, 3
+from gist.layout import BEFORE, CONTEXT, GIST
+
+PADDING, QUESTION = -1, 3  # beside the kinds of tokens that a layout has
 
 
 def packed_mask(

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gist.collator import Example, PackedCollator
-from gist.compress import compress
-from gist.embedding import first_gist_id
-from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Layout, lay_out
-from gist.model import LanguageModel
-from gist.proofs import layout_of, shortened
+from gist.compress import compress, layout_for
+from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Layout
+from gist.models.model import LanguageModel
 from gist.sdpa import EachAttention, Inputs
+from gist.validity import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +40,7 @@ def training_mask(path: Path, collator: PackedCollator, example: Example) -> Pat
     """
     example = shortened(example, collator.plan)
     mask = collator([example])["attention_mask"][0, 0].bool()  # (tokens, tokens)
-    blocks = list(_blocks(layout_of(collator, example), example, collator, len(mask)))
+    blocks = list(_blocks(collator.layout(example), example, collator, len(mask)))
     kinds = torch.zeros(len(mask), dtype=torch.long)  # (tokens,)
     for name, start, end in blocks:
         kinds[start:end] = _kind(name)
@@ -70,12 +69,12 @@ def gist_attention(
 
     Args:
         path: the PNG to be written.
-        lm: the model, its adapter on.
+        lm: the model, its adapter loaded.
         context: token ids.
         gists: how many it is given.
         plan: of the adapter.
     """
-    layout = _layout(lm, context, gists=gists, plan=plan)
+    layout = layout_for(lm, context, gists=gists, plan=plan)
     layers = attention_of_gists(lm, context, gists=gists, plan=plan)
     columns = _where(layout, CONTEXT)  # (context tokens,)
     unread = columns[None, :] > _where(layout, GIST)[:, None]  # (gists, context tokens)
@@ -121,7 +120,7 @@ def attention_of_gists(
     Returns:
         float32 (gists, tokens) per layer; each row sums to 1.
     """
-    layout = _layout(lm, context, gists=gists, plan=plan)
+    layout = layout_for(lm, context, gists=gists, plan=plan)
     rows = _where(layout, GIST)  # (gists,)
     columns = torch.arange(len(layout.kinds))
     hidden = columns[None, :] > rows[:, None]  # (gists, tokens)
@@ -144,11 +143,6 @@ def attention_of_gists(
     return found
 
 
-def _layout(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan) -> Layout:
-    gist_id = first_gist_id(lm.model)
-    return lay_out(lm.prompt.before, context, gists=gists, first_gist_id=gist_id, plan=plan)
-
-
 def _where(layout: Layout, kind: int) -> torch.Tensor:
     """Return the places of the tokens of a kind, (tokens of it,)."""
     return (torch.tensor(layout.kinds) == kind).nonzero()[:, 0]
@@ -166,7 +160,7 @@ def _blocks(
             start = end
     around = 0 if example.bare else len(collator.prompt.between) + len(collator.prompt.after)
     asked = [(len(question) + around, answer) for question, answer in example.questions]
-    asked += [(len(cue), told) for cue, told in example.snippets]
+    asked += [(len(cue), piece) for cue, piece in example.snippets]
     for number, (size, answer) in enumerate(asked, start=1):
         end = start + size + len(answer) - 1
         yield f"q{number}" if number <= len(example.questions) else "snippet", start, end

@@ -1,12 +1,12 @@
-"""Mean-pool the KV entries of a context: as many entries as gists, and nobody has learnt them.
+"""Mean-pool the KV entries of a context: as many as gists would be, with nothing learned.
 
     read          before | c0 c1 c2 c3 c4 c5        positions 0 | 1 2 3 4 5 6
     groups                 c0 c1 c2   c3 c4 c5
     keep          before |    P0         P1         positions 0 |   2     5        next 7
 
-Keys are turned back to position 0 before they are averaged: keys of different positions point in
-different directions, and their plain mean would be a straw man. The mean is turned to a position
-inside its group's range, where `gist.layout` puts spread gists.
+Keys are rotated back to position 0 before they are averaged: keys of different positions point in
+different directions, and their plain mean would be an unfair baseline. The mean is rotated to a
+position inside its group's range, where `gist.layout` puts spread gists.
 """
 
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from transformers import DynamicCache
 
 from gist.decode import KVState, entries_of, read
 from gist.layout import spread
-from gist.model import LanguageModel
+from gist.models.model import LanguageModel
 from gist.rotary import rotate
 
 
 def mean_pool(lm: LanguageModel, context: Sequence[int], *, entries: int) -> KVState:
-    """Return the entries of `before`, and `entries` that are means of the context's.
+    """Return the KV entries of `before`, and `entries` means of those of the context.
 
     Raises:
-        GistError: the model's keys hold no rotation that can be undone.
-        TooLong, DoesNotFit: as `gist.decode.read`.
+        UserError: the model's keys hold no rotation that can be undone.
+        ContextTooLong, OutOfMemory: as `gist.decode.read`.
     """
     start = len(lm.prompt.before)
     return pooled(lm, read(lm, [*lm.prompt.before, *context]), start=start, entries=entries)

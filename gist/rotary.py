@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from gist.errors import GistError
+from harness.errors import UserError
 
 # Others take their angles from the length of the sequence that is read, which is gone by now.
 FIXED_ANGLES = ("default", "linear", "llama3", "yarn")
@@ -37,7 +37,7 @@ def rotate(
         Keys of the same shape and dtype; computed in float32, or in float64 if they are.
 
     Raises:
-        GistError: the model's keys hold no rotation that can be undone.
+        UserError: the model's keys hold no rotation that can be undone.
     """
     angles, turn = _rotation_of(model)
     if list(from_positions) == list(to_positions):
@@ -59,7 +59,7 @@ def check_movable(model: PreTrainedModel) -> None:
     """Refuse a model whose keys cannot be moved.
 
     Raises:
-        GistError: with what its positions are.
+        UserError: with what its positions are.
     """
     _rotation_of(model)
 
@@ -72,14 +72,14 @@ def _rotation_of(model: PreTrainedModel) -> tuple[Callable[..., Any], Callable[.
     turn = getattr(sys.modules[type(model).__module__], "apply_rotary_pos_emb", None)
     rope_type = getattr(angles, "rope_type", None)
     if angles is None or turn is None or rope_type is None:
-        raise GistError(f"the keys of a {kind} model have no rotary positions to move")
+        raise UserError(f"the keys of a {kind} model have no rotary positions to move")
     if rope_type not in FIXED_ANGLES:
-        raise GistError(
+        raise UserError(
             f"the keys of this {kind} model cannot be moved: its rotary positions are of type "
             f"{rope_type!r}. Allowed: {', '.join(FIXED_ANGLES)}."
         )
     one_for_all = 0 not in (getattr(config, "no_rope_layers", None) or ())
     given = list(inspect.signature(angles.forward).parameters)
     if not one_for_all or given != ["x", "position_ids"]:
-        raise GistError(f"the layers of a {kind} model rotate differently: keys cannot be moved")
+        raise UserError(f"the layers of a {kind} model rotate differently: keys cannot be moved")
     return angles, turn

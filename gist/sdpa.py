@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from gist.errors import GistError
+from harness.errors import UserError
 
 Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries, keys and values, each (batch, heads, tokens, head_dim)."""
@@ -44,10 +44,10 @@ class EachAttention(TorchFunctionMode):
         """Refuse to say anything of a model whose attentions did not all come by.
 
         Raises:
-            GistError: other than one call for each of `layers`.
+            UserError: other than one call for each of `layers`.
         """
         if self._seen != layers:
-            raise GistError(
+            raise UserError(
                 f"{self._seen} of {layers} layers attend through torch's sdpa, and only there can "
                 "attention be looked at. Load the model with attn_implementation sdpa."
             )

@@ -9,19 +9,30 @@ itself. Suites and backends are dataclasses: their fields are their options.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 ABSTENTION = "not in the text"
-"""What the prompt asks for when the context does not hold the answer."""
+"""The answer that the prompt asks for when the context does not hold one."""
 
-BUDGET: Mapping[str, str] = MappingProxyType({"gist-bench": "budget"})
-"""Metadata of the option that sets how many KV entries a backend keeps for a context: what
-`run --budget` sets. `tokens: int | None = field(default=None, metadata=BUDGET)`"""
+BUDGET: MappingProxyType[str, Any] = MappingProxyType({"gist-bench": "budget"})
+"""Metadata of the option that `run --budget` sets: how many KV entries a backend keeps for a
+context. `tokens: int | None = field(default=None, metadata=BUDGET)`"""
+
+FORMER_NAMES = "gist-bench former names"
+
+
+def formerly(*names: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the metadata of an option that had other names: they are accepted, but not listed.
+
+    `window: int = field(default=512, metadata=formerly("window_size"))`; with `BUDGET`:
+    `metadata=BUDGET | formerly(...)`
+    """
+    return {FORMER_NAMES: names}
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The user turn, in the pieces that every arm shares: head, context, between, question."""
+    """The user turn, in the pieces that every backend shares: head, context, between, question."""
 
     head: str  # instruction, before the context
     between: str  # between context and question
@@ -46,7 +57,7 @@ class Question:
     text: str
     targets: tuple[str, ...]  # accepted answers; empty: the context does not hold the answer
     slices: Mapping[str, str] = field(default_factory=dict)  # columns to group by: kind, template
-    support: tuple[str, ...] = ()  # the sentences of the context that prove the answer
+    support: tuple[str, ...] = ()  # the sentences of the context that support the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,27 @@ class Sample:
     min_new_tokens: int = 0  # end tokens are not accepted before this many
     slices: Mapping[str, str] = field(default_factory=dict)
     contexts_held: int = 1  # how many such contexts are prepared and kept at once
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a figure means. Suites define theirs in the entry point group `gist_bench.metrics`."""
+
+    name: str  # as a column of records.csv, or as `compare --fail-on` calls it
+    meaning: str  # whole sentences
+    unit: str = "0 to 1"  # or "s", "bytes", "tokens", ...
+    better: Literal["higher", "lower", "neither"] = "higher"
+    source: str = "this project"  # of the definition
+    judges: bool = False  # 1 means that the answer is right
+    kind: Literal["answer", "cost", "comparison"] = "answer"
+    headings: tuple[str, ...] = ()  # what tables call it, if not by its name
+    is_column: bool = True  # stored in records.csv; else derived from what is
+    is_exact: bool = False  # the same in every run on the same rows: nothing to be estimated
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it depends on the machine's speed."""
+        return self.unit in ("s", "tokens/s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +110,7 @@ class Generation:
 
     text: str
     prompt_tokens: int  # KV entries in front of the first new token, cached ones included
-    context_entries: int  # those of them that stand for the context
+    context_entries: int  # how many of them stand for the context
     new_tokens: int
     evidence: tuple[str, ...] = ()  # passages the model was shown, if it was not shown all
 
@@ -96,11 +128,11 @@ class Tokenizer(Protocol):
 
 
 class Model(Protocol):
-    """A loaded language model, as far as the harness looks at it. Backends know its class."""
+    """A loaded language model, as far as the harness uses it. Backends know its class."""
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """Its name, as the user gave it."""
         ...
 
     @property
@@ -153,14 +185,14 @@ class PreparedContext(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what the state keeps."""
+        """Free what the state keeps."""
         ...
 
 
 class Backend(Protocol):
     """A way to give a model a context.
 
-    A dataclass whose first field, `model`, is handed in by the harness; the others are options.
+    A dataclass. The harness fills its first field, `model`; the other fields are options.
     Raises `harness.errors.SampleError` for a context it cannot hold, `NotReady` when it is built.
     """
 
@@ -169,7 +201,7 @@ class Backend(Protocol):
         ...
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what else decides the answers: adapter hash, resolved embedder, ..."""
+        """Return what decides the answers beside the options: adapter hash, embedder, ..."""
         ...
 
     def close(self) -> None:

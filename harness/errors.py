@@ -1,6 +1,6 @@
-"""What can go wrong, as a tree.
+"""What can go wrong, as a tree. Every package of ours raises these and no others of its own.
 
-    UserError              one line for a person: what was given, what to do; exit code 2
+    UserError              one line for the user: what was given, what to do; exit code 2
     └── NotReady           a backend that cannot answer with this model, though it may show its cost
     SampleError            a sample that cannot be run by this backend: becomes a row with `error`
     ├── ContextTooLong     `context_too_long`: more positions than the model has
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 
 class UserError(Exception):
-    """A mistake that the person at the terminal can mend."""
+    """A mistake that the user can correct."""
 
 
 class NotReady(UserError):

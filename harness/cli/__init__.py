@@ -1,7 +1,7 @@
 """The command line: one module per command, imported when it is asked for.
 
-This is the only place where the harness meets `gist`, and the only one that prints. What a person
-can mend becomes one line on stderr and exit code 2, never a traceback.
+This is the only place that prints. A user's mistake becomes one line on stderr and exit code 2,
+never a traceback.
 """
 
 import errno
@@ -17,8 +17,9 @@ from typing import NoReturn
 
 import click
 
+from harness.cli.threads import share_cores
 from harness.errors import SampleError, UserError
-from harness.spec import did_you_mean
+from harness.run.spec import did_you_mean
 
 _COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -81,17 +82,16 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit: 0 done, 1 a check failed, 2 a mistake to mend, 130 interrupted."""
+    """Run a command and exit: 0 done, 1 a check failed, 2 a user's mistake, 130 interrupted."""
     # Last, so that no file of the current folder can stand in for an installed package.
     sys.path.append(str(Path.cwd()))  # for module:Class
+    share_cores()  # before any command imports torch
     with _notices_on_stderr(), _mistakes_in_one_line():
         sys.exit(cli.main(arguments, prog_name="gist-bench", standalone_mode=False))
 
 
 @contextmanager
 def _mistakes_in_one_line() -> Iterator[None]:
-    from gist.errors import GistError  # the errors alone: no torch
-
     try:
         yield
     except click.exceptions.NoArgsIsHelpError as asked:
@@ -99,7 +99,7 @@ def _mistakes_in_one_line() -> Iterator[None]:
         sys.exit(asked.exit_code)
     except click.ClickException as mistake:
         _fail(mistake.format_message())
-    except (UserError, SampleError, GistError) as mistake:
+    except (UserError, SampleError) as mistake:
         _fail(str(mistake))
     except click.Abort:
         print("gist-bench: interrupted", file=sys.stderr)
@@ -119,8 +119,8 @@ def _fail(message: str) -> NoReturn:
 class _Notices(logging.Handler):
     """Writes our own log messages to stderr, each once, above a progress bar if there is one.
 
-    A backend is built for every suite, and says the same each time. What other packages miss or
-    plan is not the user's matter, unless it is an error.
+    A backend is built more than once, and logs the same each time. Messages of other packages are
+    shown only if they are errors.
     """
 
     def __init__(self) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from harness import plugins
-from harness.cli.model_options import device_option, load
+from harness.cli.options import device_option, load, warn_of_reading
 from harness.errors import SampleError, UserError
+from harness.run import plugins
 
 Ask = Callable[[str], str]
 
@@ -67,9 +67,9 @@ def command(
     if question is not None and not question.strip():
         raise UserError("the question is empty. Leave it out to be asked for questions.")
     folder: Any = plugins.load(plugins.STORES, "folder") if target.is_dir() else None
-    made = folder.read_card(target) if folder else _read_header(target)
+    made = folder.read_manifest(target) if folder else _read_header(target)
     model = load(
-        model_name or made["model"],
+        model_name or warn_of_reading(made["model"]),
         device=device,
         dtype=made["dtype"],
         load_in_4bit=bool(made["load_in_4bit"]),
@@ -89,9 +89,9 @@ def command(
 def _read_header(path: Path) -> Mapping[str, Any]:
     from dataclasses import asdict
 
-    from gist.gistfile import read_about
+    from gist.gistfile import read_manifest
 
-    return asdict(read_about(path))
+    return asdict(read_manifest(path))
 
 
 def _from_file(context: Any, max_new_tokens: int) -> Ask:

@@ -30,7 +30,7 @@ def command(base: Path, new: Path, *, fail_on: tuple[str, ...], markdown: bool) 
       gist-bench compare BASE NEW --fail-on 'exact_match<-0.02' --fail-on 'held_bytes>+1%'
       gist-bench compare BASE NEW --fail-on 'decode_tokens_per_s<-10%' --markdown
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
-    from harness.compare import WIDTH, compare
+    from harness.compare.comparison import WIDTH, compare
 
     width = shutil.get_terminal_size((WIDTH, 24)).columns
     done = compare(base, new, fail_on=fail_on, markdown=markdown, width=width)

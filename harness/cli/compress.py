@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from harness import plugins
 from harness.api import Source
-from harness.cli.model_options import load, model_options
+from harness.cli.options import documents_model_options, load
 from harness.errors import ContextTooLong, UserError
-from harness.readers import Skipped, read_document, read_documents
+from harness.makeqa.readers import Skipped, read_document, read_documents
+from harness.run import plugins
 
 LONG = "Give --window-tokens 2048 to compress it in parts."
 
@@ -28,7 +28,7 @@ LONG = "Give --window-tokens 2048 to compress it in parts."
     required=True,
     help="The gist file of a document, or the folder of a store.",
 )
-@model_options
+@documents_model_options
 @click.option(
     "--checkpoint",
     metavar="DIR",
@@ -122,12 +122,12 @@ def _check_output(source: Path, output: Path, *, force: bool) -> None:
 def _write(files: Any, source: Path, text: str, output: Path, *, force: bool) -> None:
     """Write one gist file and say what it is."""
     try:
-        about = files.write(_source(source, source.name, text), output, force=force)
+        manifest = files.write(_source(source, source.name, text), output, force=force)
     except ContextTooLong as error:
         raise UserError(f"{source}: {error}. {LONG}") from error
     click.echo(
-        f"{output}: {about.context_tokens} tokens in {about.gists} gists, "
-        f"{about.context_tokens / about.gists:.1f}x, {output.stat().st_size / 1024:.0f} KiB"
+        f"{output}: {manifest.context_tokens} tokens in {manifest.gists} gists, "
+        f"{manifest.context_tokens / manifest.gists:.1f}x, {output.stat().st_size / 1024:.0f} KiB"
     )
 
 

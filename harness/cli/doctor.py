@@ -1,4 +1,4 @@
-"""`gist-bench doctor`: what is installed, which device, what fits, and what is to be done."""
+"""`gist-bench doctor`: what is installed, which device, what fits, and what is missing."""
 
 import importlib.metadata
 import os
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from harness.api import PROMPT
-from harness.card import CARD, CARD_USABLE_BYTES
-from harness.cli.model_options import device_option, dtype_option, model_option
 from harness.cli.needs import Format, Place, as_size, compute_needs, needs_table, weights_bytes
+from harness.cli.options import device_option, dtype_option, model_option
+from harness.report.gpu import GPU, GPU_USABLE_BYTES
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +24,8 @@ NAME = re.compile(r"[\w.-]+")
 EXTRA = re.compile(r"extra == ['\"]([\w-]+)['\"]")
 FOR_DEVELOPERS = ("dev",)
 READING = (
-    "KV: entries kept between questions. all: weights, entries and activations at the largest\n"
-    "moment, for one question at a time. The last columns: the longest context that fits.\n"
+    "KV: cached KV entries, kept between questions. all: weights, KV entries and activations at\n"
+    "their peak, for one question at a time. The last columns: the longest context that fits.\n"
     "-: the model has fewer positions."
 )
 
@@ -61,6 +61,8 @@ def command(*, model_name: str, device: str | None, dtype: str | None) -> None:
       gist-bench doctor
       gist-bench doctor --model shape:llama-3-8b
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
+    from gist.models import shipped
+
     problems = []
     click.echo("Installed")
     packages = find_packages(requirements())
@@ -73,6 +75,9 @@ def command(*, model_name: str, device: str | None, dtype: str | None) -> None:
     click.echo("\nMachine")
     for line in machine_lines():
         click.echo(f"  {line}")
+    click.echo("\nShipped models")
+    for name, model in shipped.all_models().items():
+        click.echo(f"  {name:<24}{model.missing() or model.title}")
     click.echo(f"\nModel {model_name}")
     _finish(problems + _show_model(model_name, device, dtype))
 
@@ -102,8 +107,8 @@ def machine_lines() -> list[str]:
     import psutil
     import torch
 
-    from gist import memory
-    from harness.environment import environment
+    from gist.models import memory
+    from harness.run.environment import environment
 
     about = environment("cpu")
     limit = memory.cgroup_limit_bytes()
@@ -143,19 +148,19 @@ def _look_up(name: str, *, extra: str | None) -> Package:
 
 def _show_model(name: str, device: str | None, dtype: str | None) -> list[str]:
     """Print what a model needs and where it fits; return what keeps it from being used."""
-    from gist.errors import GistError
-    from gist.loading import choose_device, choose_dtype, read_facts
-    from gist.memory import usable_bytes
+    from gist.models.loading import choose_device, choose_dtype, read_facts
+    from gist.models.memory import usable_bytes
+    from harness.errors import UserError
 
     try:
         target = choose_device(device)
         config, tokenizer = read_facts(name)
-    except GistError as problem:
+    except UserError as problem:
         click.echo(f"  {problem}")
         return [str(problem)]
     places = [
         Place(f"here ({target})", usable_bytes(target)),
-        Place(CARD, CARD_USABLE_BYTES),
+        Place(GPU, GPU_USABLE_BYTES),
     ]
     prompt_tokens = _tokens_in_front(tokenizer)
     positions = int(config.get_text_config().max_position_embeddings)
@@ -172,7 +177,7 @@ def _show_model(name: str, device: str | None, dtype: str | None) -> list[str]:
 
 
 def _formats(chosen: "torch.dtype") -> list[Format]:
-    """Return the chosen type of weights, what a card would be given, and 4 bits."""
+    """Return the chosen type of weights, what a GPU would be given, and 4 bits."""
     import torch
 
     dtypes = dict.fromkeys([chosen, torch.bfloat16])
@@ -182,7 +187,7 @@ def _formats(chosen: "torch.dtype") -> list[Format]:
 
 def _tokens_in_front(tokenizer: "PreTrainedTokenizerBase") -> int:
     """Count the tokens of the prompt before the context."""
-    from gist.prompt import render_prompt
+    from gist.models.prompt import render_prompt
 
     pieces = render_prompt(tokenizer, head=PROMPT.head, between=PROMPT.between, tail=PROMPT.tail)
     return len(pieces.before)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,8 +26,8 @@ def _names(command: Callable[..., None]) -> Callable[..., None]:
                 help="A new run folder. Default: results/runs/imported-HASH.",
             ),
             click.option("--suite", default="", help="What tables call the questions."),
-            click.option("--backend", default="", help="What tables call the arm, e.g. full."),
-            click.option("--model", default="", help="The model's name, if no file tells it."),
+            click.option("--backend", default="", help="What tables call the backend, e.g. full."),
+            click.option("--model", default="", help="The model's name, if no file has it."),
         )
     ):
         command = option(command)
@@ -61,8 +61,9 @@ def kvpress(*, path: Path, output: Path | None, **names: str) -> None:
       gist-bench import kvpress results/ruler__no_press --backend full -o results/runs/full
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.imports import kvpress as reader
+    from harness.run.plugins import load_layout
 
-    _write(partial(reader.read, layouts=_layout), path, output, names)
+    _write(partial(reader.read, layouts=load_layout), path, output, names)
 
 
 @command.command(name="lm-eval")
@@ -71,8 +72,8 @@ def kvpress(*, path: Path, output: Path | None, **names: str) -> None:
 def lm_eval(*, path: Path, output: Path | None, only: str | None, **names: str) -> None:
     """Import FILE, a samples_TASK_DATE.jsonl of lm-eval --log_samples.
 
-    results_DATE.json beside it names the model. Scores are those of lm-eval; such as are not
-    between 0 and 1 are left out.
+    results_DATE.json beside it names the model. Scores are those of lm-eval; scores that are
+    not between 0 and 1 are left out.
 
     \b
     Examples:
@@ -94,24 +95,5 @@ def _write(
     from harness.imports.imported import Names
 
     imported = read(path, Names(**names))
-    source = path / "predictions.csv" if path.is_dir() else path
-    key = f"{imported.data_hash}{imported.names}"
-    folder = output or Path("results/runs") / f"imported-{_short(key)}"
-    write(imported, source, folder, command=shlex.join(["gist-bench", *sys.argv[1:]]))
-    click.echo(folder)
-
-
-def _short(key: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(key.encode()).hexdigest()[:12]
-
-
-def _layout(name: str) -> Any:
-    """Return an installed layout of data sets: it knows how its answers are scored."""
-    from importlib.metadata import entry_points
-
-    from harness.cli.listing import DATA
-
-    (found,) = entry_points(group=DATA, name=name)
-    return found.load()
+    typed = shlex.join(["gist-bench", *sys.argv[1:]])
+    click.echo(write(imported, path, output, command=typed))

@@ -63,7 +63,7 @@ def compute_needs(
         prompt_tokens: tokens of the prompt in front of the context.
         max_positions: of the model; a context beyond them has no figures.
     """
-    from gist import fit
+    from gist.models import fit
 
     entry_bytes = fit.kv_bytes_per_entry(config, weights.dtype)
     loaded_bytes = weights_bytes(config, weights)
@@ -88,7 +88,7 @@ def compute_needs(
 
 def weights_bytes(config: "PretrainedConfig", weights: Format) -> int:
     """Return the bytes of a model's weights."""
-    from gist import fit
+    from gist.models import fit
 
     return fit.weights_bytes(config, weights.dtype, weights.in_4bit)
 

@@ -25,7 +25,7 @@ from harness.errors import UserError
     "page",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write one page that opens with the answer: pictures, tables, samples.",
+    help="Write one page: summary, pictures, tables, samples.",
 )
 @click.option(
     "--plots",
@@ -66,7 +66,7 @@ def command(
     if page or plots:
         _draw(paths, page, plots)
     if markdown or brief or not (page or plots):
-        from harness.report import render
+        from harness.report.render import render
 
         width = shutil.get_terminal_size((110, 24)).columns
         click.echo(render(paths, markdown=markdown, brief=brief, width=width), nl=False)
@@ -78,24 +78,24 @@ def _draw(paths: tuple[Path, ...], page: Path | None, plots: Path | None) -> Non
         raise UserError(f"--html {page} is a folder. Give a file, such as {page / 'report.html'}.")
     if plots is not None and plots.exists() and not plots.is_dir():
         raise UserError(f"--plots {plots} is a file. Give a folder.")
-    from harness.rows import read_rows
+    from harness.run.rows import read_rows
 
     rows = read_rows(paths)
     if page is not None:
-        from harness.html.page import make_page
+        from harness.report.html.page import make_page
 
         text = make_page(rows)
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text, encoding="utf-8")
         click.echo(f"{page}: open it in a browser.", err=True)
     if plots is not None:
-        from harness.plots.files import save_plots
+        from harness.report.plots.files import save_plots
 
         click.echo(f"{plots}: {len(save_plots(rows, plots))} files.", err=True)
 
 
 def _update(file: Path, *, check: bool) -> None:
-    from harness.report import regenerated
+    from harness.report.render import regenerated
 
     text = regenerated(file)
     if text == file.read_text(encoding="utf-8"):

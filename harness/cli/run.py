@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.model_options import load, model_options
+from harness.cli.options import load, suites_model_options
 
 
 def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
@@ -33,7 +33,9 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     help="A backend: name,option=value,... Give it again for more. Default: every backend.",
 )
 @click.option(
-    "--controls", is_flag=True, help="Add what a gist has to beat, as rows like any other."
+    "--controls",
+    is_flag=True,
+    help="Add the controls that gists have to beat, each with its own rows.",
 )
 @click.option(
     "--budget",
@@ -41,9 +43,9 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     metavar="N+N+...",
     default="",
     callback=_read_budgets,
-    help="KV entries for a context: each backend that can keep so many runs at every one.",
+    help="Numbers of KV entries for a context: each backend with such an option runs at each.",
 )
-@model_options
+@suites_model_options
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Samples for each suite.")
 @click.option(
     "--batch-size",
@@ -64,7 +66,7 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     show_default=True,
     help="Where the folders of runs are.",
 )
-@click.option("--restart", is_flag=True, help="Drop what an earlier run of this command has left.")
+@click.option("--restart", is_flag=True, help="Drop the rows of an earlier run of this command.")
 def command(
     *,
     suites: tuple[str, ...],
@@ -83,7 +85,7 @@ def command(
 ) -> None:
     """Run suites with backends and print the tables.
 
-    The same command goes on where an earlier one was stopped. gist-bench list shows the names.
+    The same command resumes a run that was stopped. gist-bench list shows the names.
 
     \b
     Examples:
@@ -93,12 +95,12 @@ def command(
       gist-bench run --suite vram --model shape:llama-3-8b
       gist-bench run --suite qa --controls
       gist-bench run --suite qa --budget 64+128+256
-      gist-bench run --suite qa --backend rag --backend 'swapped(rag)'
+      gist-bench run --suite qa --backend rag --backend 'shuffled(rag)'
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
-    from harness.choose import choose_backends, choose_suites, make_plan
-    from harness.cli.proving import prove
-    from harness.plan import Settings
-    from harness.runner import run
+    from harness.checks.run import run_checks
+    from harness.run.choose import choose_backends, choose_suites, make_plan
+    from harness.run.plan import Settings
+    from harness.run.runner import run
 
     # Before the model: a typing mistake should not wait for it.
     chosen_suites = choose_suites(suites)
@@ -114,16 +116,16 @@ def command(
             out=out,
             command=typed,
             restart=restart,
-            prove=lambda: prove(model, plan),
+            run_checks=lambda: run_checks(model, plan),
         )
     except KeyboardInterrupt:
-        click.echo("\nWhat is done is kept: the same command goes on from there.", err=True)
+        click.echo("\nFinished samples are kept: the same command goes on from there.", err=True)
         raise
     _print_tables(folder)
 
 
 def _print_tables(folder: Path) -> None:
-    from harness.report import render
+    from harness.report.render import render
 
     width = shutil.get_terminal_size((110, 24)).columns
     click.echo(render([folder], width=width), nl=False)

@@ -1,31 +1,15 @@
-"""`gist-bench verify`: whether the figures of a gist adapter can be believed, on this machine."""
+"""`gist-bench verify`: the validity checks of a gist adapter, on this machine."""
 
-import json
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from harness import plugins
-from harness.cli.checking import (
-    SAMPLES,
-    SUITE,
-    adapter_of,
-    check_adapter,
-    examples_of,
-    set_options,
-)
-from harness.cli.model_options import load, model_options
+from harness.checks.adapter import SAMPLES, SUITE, check_adapter, examples_of, set_options
+from harness.cli.options import load, model_options
 from harness.errors import UserError
-from harness.spec import Spec, check
-
-if TYPE_CHECKING:
-    from gist.collator import Example
-    from gist.model import LanguageModel
-    from harness.proofs import Proof
+from harness.run import plugins
+from harness.run.spec import Spec, check
 
 
 @click.command(name="verify")
@@ -42,7 +26,7 @@ if TYPE_CHECKING:
     metavar="SPEC",
     default=SUITE,
     show_default=True,
-    help="Contexts and questions. Those that training has met prove less.",
+    help="Contexts and questions, best such that training has not seen.",
 )
 @click.option(
     "--samples",
@@ -50,7 +34,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=SAMPLES,
     show_default=True,
-    help="The most contexts.",
+    help="How many contexts at most.",
 )
 @click.option(
     "--seed", metavar="S", type=int, default=0, show_default=True, help="Decides the samples."
@@ -81,82 +65,32 @@ def command(
     file: Path | None,
     pictures: Path | None,
 ) -> None:
-    """Check a gist adapter: what its answers see, what is kept, and whether it knows its document.
+    """Check a gist adapter: what answers attend to, what is cached, what the gists hold.
 
-    Exits with 0 when every proof holds, with 1 when one fails, with 2 when there is nothing to
+    Exits with 0 when every check holds, with 1 when one fails, with 2 when there is nothing to
     check.
 
     \b
     Examples:
       gist-bench verify
       gist-bench verify --model ./llama --load-in-4bit --backend gist,checkpoint=my-adapter
-      gist-bench verify --json proofs.json --pictures pictures
+      gist-bench verify --json checks.json --pictures pictures
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
+    from harness.checks.output import checks_json, checks_text, draw_pictures, verdict
+
     spec, asked = Spec.parse(backend), Spec.parse(suite)
-    set_options(spec)  # mistakes are told before the model is loaded
+    set_options(spec)  # a mistake is found before the model is loaded
     check(plugins.load(plugins.SUITES, asked.name), asked)
     if file is not None and not file.parent.is_dir():
         raise UserError(f"no folder {file.parent} to write {file.name} into. Make it first.")
     model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit)
-    proofs = check_adapter(model, spec, suite=asked, samples=samples, seed=seed)
-    _print(proofs)
+    checks = check_adapter(model, spec, suite=asked, samples=samples, seed=seed)
+    click.echo(checks_text(checks, width=shutil.get_terminal_size((110, 24)).columns))
     if file is not None:
-        file.write_text(json.dumps(_as_json(model, spec, proofs), indent=1) + "\n")
+        file.write_text(checks_json(model, spec, checks))
     if pictures is not None:
-        for path in _draw(pictures, model, spec, examples_of(model, spec, asked, seed=seed)):
+        examples = examples_of(model, spec, asked, seed=seed)
+        for path in draw_pictures(pictures, model, spec, examples):
             click.echo(path)
-    _finish(proofs)
-
-
-def _print(proofs: "Sequence[Proof]") -> None:
-    from harness.printing import Page, Table
-
-    rows = [(p.name, p.measured, p.limit, "pass" if p.passed else "FAIL") for p in proofs]
-    notes = tuple(f"{proof.name}: {proof.detail}" for proof in proofs)
-    page = Page(markdown=False, width=shutil.get_terminal_size((110, 24)).columns)
-    page.add_table(Table("Proofs", ("proof", "measured", "limit", "verdict"), tuple(rows), notes))
-    click.echo(page.text())
-
-
-def _as_json(model: "LanguageModel", spec: Spec, proofs: "Sequence[Proof]") -> dict[str, Any]:
-    from gist.checkpoint import file_hash
-
-    return {
-        "model": model.name,
-        "fingerprint": model.fingerprint,
-        "backend": str(spec),
-        "adapter": file_hash(adapter_of(spec)),
-        "proofs": [asdict(proof) for proof in proofs],
-    }
-
-
-def _draw(
-    folder: Path, model: "LanguageModel", spec: Spec, examples: "Sequence[Example]"
-) -> "Iterator[Path]":
-    from gist.adapter import attached
-    from gist.collator import PackedCollator
-    from gist.embedding import first_gist_id
-    from gist.pictures import gist_attention, training_mask
-    from gist.proofs import shortened
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with attached(model, adapter_of(spec)) as card:
-        example = shortened(examples[0], card.plan)
-        collator = PackedCollator(model.prompt, first_gist_id(model.model), card.plan)
-        yield training_mask(folder / "training_mask.png", collator, example)
-        yield gist_attention(
-            folder / "gist_attention.png",
-            model,
-            example.context,
-            gists=example.gists,
-            plan=card.plan,
-        )
-
-
-def _finish(proofs: "Sequence[Proof]") -> NoReturn:
-    failed = [proof.name for proof in proofs if not proof.passed]
-    if failed:
-        click.echo(f"{len(failed)} of {len(proofs)} proofs failed: {', '.join(failed)}.")
-        raise click.exceptions.Exit(1)
-    click.echo(f"All {len(proofs)} proofs hold.")
-    raise click.exceptions.Exit(0)
+    click.echo(verdict(checks))
+    raise click.exceptions.Exit(int(not all(check.passed for check in checks)))

@@ -7,18 +7,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.facts import RUN
 from harness.imports.imported import Imported
-from harness.records import Records, columns
-from harness.rows import RECORDS
+from harness.imports.kvpress import PREDICTIONS
+from harness.run.metadata import RECORDS, RUN
+from harness.run.records import Records, columns
+
+RUNS = Path("results/runs")
 
 
-def write(imported: Imported, source: Path, folder: Path, *, command: str) -> None:
-    """Write `records.csv` and `run.json` into a new folder.
+def write(imported: Imported, path: Path, folder: Path | None, *, command: str) -> Path:
+    """Write `records.csv` and `run.json` into a new folder and return it.
+
+    Args:
+        imported: the rows.
+        path: the file that they were read from, or the folder that holds it.
+        folder: the new folder; by default one named by a hash of the rows' data and names.
+        command: what the user typed, for `run.json`.
 
     Raises:
         UserError: the folder exists.
     """
+    source = path / PREDICTIONS if path.is_dir() else path
+    if folder is None:
+        key = f"{imported.data_hash}{imported.names}"
+        folder = RUNS / f"imported-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if folder.exists():
         raise UserError(f"{folder} exists. Give another folder with --output.")
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -58,3 +70,4 @@ def write(imported: Imported, source: Path, folder: Path, *, command: str) -> No
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    return folder

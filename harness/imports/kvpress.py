@@ -14,8 +14,9 @@ from typing import Any
 from harness.api import Question
 from harness.errors import UserError
 from harness.imports.imported import Imported, Names, hash_of, listed, read_text, spec
-from harness.records import Row
+from harness.run.records import Row
 
+PREDICTIONS = "predictions.csv"
 CONFIG = "config.yaml"
 NEEDED = ("question", "answer", "predicted_answer")
 RULER = ("niah", "vt", "cwe", "fwe", "qa")  # the tasks' names up to the first underscore
@@ -39,7 +40,7 @@ def read(path: Path, names: Names, layouts: Layouts) -> Imported:
     Raises:
         UserError: the file is not as kvpress writes it, or the model is named nowhere.
     """
-    file = path / "predictions.csv" if path.is_dir() else path
+    file = path / PREDICTIONS if path.is_dir() else path
     table = list(_table(file))
     names = names.over(_configured(file.parent))
     if not names.model:
@@ -117,7 +118,7 @@ def _configured(folder: Path) -> Names:
 
 
 def _press(table: list[dict[str, str]]) -> str:
-    """Return a name for the arm by what its rows say."""
+    """Return a name for the backend by what its rows say."""
     ratios = {row.get("compression_ratio", "") for row in table}
     return spec("kvpress", {"compression_ratio": ratios.pop()} if len(ratios) == 1 else {})
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.imports.imported import Imported, Names, hash_of, listed, read_text, spec
-from harness.records import FIXED, Cell, Row
+from harness.run.records import FIXED, Cell, Row
 
 _FILE = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?")
 _OLD = frozenset(  # the fields that are no scores, in files that do not name their metrics
@@ -22,7 +22,7 @@ _OLD = frozenset(  # the fields that are no scores, in files that do not name th
 )
 _NOT_THIS_LENGTH = -1.0  # RULER's tasks: the score of all context lengths but the row's own
 NO_CONTEXTS = (
-    "The samples do not say which of them share a context: they are taken as independent, and "
+    "It is not known which samples share a context: they are taken as independent, and "
     "intervals are too narrow where some do."
 )
 
@@ -40,7 +40,7 @@ def read(path: Path, names: Names, *, only: str | None = None) -> Imported:
             or the model is named nowhere.
     """
     table = _chosen(path, list(_objects(path)), only)
-    names = names.over(_found(path))
+    names = names.over(_names_from(path))
     if not names.model:
         raise UserError(
             f"{path.parent} has no results file of lm-eval that names the model. "
@@ -114,21 +114,21 @@ def _chosen(
     return chosen
 
 
-def _found(path: Path) -> Names:
-    """Return what the names of the files and the results beside them say."""
+def _names_from(path: Path) -> Names:
+    """Return the names that the file's name and the results file beside it give."""
     parts = _FILE.fullmatch(path.name)
     suite = f"lm-eval-{parts['task'] if parts else path.stem}"
     results = path.with_name(f"results_{parts['date']}.json") if parts else None
     if results is None or not results.is_file():
         return Names(suite, "lm-eval")
     try:
-        said = json.loads(read_text(results))
-        model = said.get("model_name") or said["config"]["model_args"]
+        results_json = json.loads(read_text(results))
+        model = results_json.get("model_name") or results_json["config"]["model_args"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{results} is no results file of lm-eval. Restore it, or remove it and give --model."
         ) from error
-    return Names(suite, spec("lm-eval", {"model": said.get("model_source")}), str(model))
+    return Names(suite, spec("lm-eval", {"model": results_json.get("model_source")}), str(model))
 
 
 def _metrics(

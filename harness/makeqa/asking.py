@@ -6,7 +6,7 @@ when their reply is too long. Every whole object is used; what is not one is cou
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,19 +105,10 @@ def _proposal(row: Mapping[str, Any]) -> Proposal | None:
 
 def _texts(value: object) -> tuple[str, ...] | None:
     """Return one text or several, without blanks; None for what is neither."""
-    if value is None:
-        return ()
-    if isinstance(value, list):
-        several: Sequence[object] = value
-    else:
-        several = [value]
-    texts: list[str] = []
-    for one in several:
-        if isinstance(one, bool) or not isinstance(one, str | int | float):
-            return None
-        if str(one).strip():
-            texts.append(str(one).strip())
-    return tuple(texts)
+    several = value if isinstance(value, list) else [] if value is None else [value]
+    if any(isinstance(one, bool) or not isinstance(one, str | int | float) for one in several):
+        return None
+    return tuple(text for one in several if (text := str(one).strip()))
 
 
 def _encodable(*texts: str) -> bool:

@@ -1,42 +1,39 @@
 """Which of the proposed questions are kept, and why the others are not.
 
-An answer has to be short, its proof has to stand in the text, and for a lookup the proof has to
-hold the answer. White space, and straight or curly quotes, do not count when texts are compared;
-what is kept as proof is the text's own wording.
+An answer has to be short, its supporting sentences have to be in the text, and those of a lookup
+have to hold the answer. White space, and straight or curly quotes, do not count when texts are
+compared; the supporting sentences that are kept have the text's own wording.
 """
 
 import re
-import string
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness import text as texts
 from harness.makeqa.proposals import KINDS, ClosedBook, Proposal
 
 ANSWER_WORDS = 12
 QUESTION_WORDS = 60
 
 REASONS: Mapping[str, str] = {
-    "malformed": "parts of a reply that are no question with kind, answer and proof",
+    "malformed": "parts of a reply that are no question with kind, answer and evidence",
     "surplus": "more questions of a kind than asked for",
     "long": f"an answer of more than {ANSWER_WORDS} words, or a question of {QUESTION_WORDS}",
-    "proof_not_in_text": "its proof does not stand in the text",
-    "answer_not_in_proof": "a lookup whose proof does not hold the answer",
+    "proof_not_in_text": "its supporting sentences do not stand in the text",
+    "answer_not_in_proof": "a lookup whose supporting sentences do not hold the answer",
     "answer_in_question": "a lookup or reasoning question that holds its own answer",
     "duplicate": "the context has this question already",
     "known_without_document": "the model answers it without the document",
 }
 """Every reason to drop a question, in the order of the checks."""
 
-_FOLD = str.maketrans("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u2013\u2014", "''''\"\"\"--")
-_PUNCTUATION = str.maketrans("", "", string.punctuation + "\u2018\u2019\u201c\u201d\u2013\u2014")
 _SIGN = re.compile(r"[^\w\s]")
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
 def normalize(text: str) -> str:
-    """Return `text` without case, punctuation, articles and doubled white space."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    """Return `text` in the form that is compared; here curly quotes are punctuation as well."""
+    return texts.normalize(texts.straighten(text))
 
 
 def holds(text: str, words: str) -> bool:
@@ -52,31 +49,15 @@ def holds(text: str, words: str) -> bool:
     )
 
 
-class Folded:
-    """A text in which pieces are found whatever their white space and quotes."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._places: list[int] = []  # in the text, of each character of the folded text
-        folded: list[str] = []
-        for place, char in enumerate(text.translate(_FOLD)):
-            if not char.isspace():
-                folded.append(char)
-            elif folded and folded[-1] != " ":
-                folded.append(" ")
-            else:
-                continue
-            self._places.append(place)
-        self._folded = "".join(folded)
-
-    def find(self, piece: str) -> str | None:
-        """Return the text's own wording of a piece, or None."""
-        wanted = " ".join(piece.translate(_FOLD).split())
-        for form in (wanted, wanted.strip("\"'. ")):
-            at = self._folded.find(form) if form else -1
-            if at >= 0:
-                return self._text[self._places[at] : self._places[at + len(form) - 1] + 1]
-        return None
+def find_evidence(text: str, piece: str) -> str | None:
+    """Return the text's own wording of a piece, whatever its white space and quotes, or None."""
+    straight = texts.straighten(text)
+    wanted = " ".join(texts.straighten(piece).split())
+    for form in (wanted, wanted.strip("\"'. ")):
+        pattern = r"\s+".join(map(re.escape, form.split()))
+        if pattern and (found := re.search(pattern, straight)):
+            return text[found.start() : found.end()]
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +69,13 @@ class Checked:
 
 
 def check(text: str, proposals: Iterable[Proposal], wanted: Mapping[str, int]) -> Checked:
-    """Return the proposals that hold, their proofs in the text's own words."""
-    folded, seen = Folded(text), set[str]()
+    """Return the proposals that hold, with supporting sentences in the text's own words."""
+    seen: set[str] = set()
     kept: list[Proposal] = []
     dropped: Counter[str] = Counter()
     room = Counter(wanted)
     for proposal in proposals:
-        found = [folded.find(piece) for piece in proposal.support]
+        found = [find_evidence(text, piece) for piece in proposal.support]
         support = tuple(piece for piece in found if piece)
         reason = _fault(proposal, support)
         if not reason and normalize(proposal.question) in seen:
@@ -136,10 +117,10 @@ def drop_known(kept: Sequence[Proposal], closed_book: ClosedBook) -> Checked:
     What the text does not say cannot be known: such questions stay.
     """
     asked = [proposal for proposal in kept if proposal.answers]
-    told = closed_book.answer_without_document([proposal.question for proposal in asked])
+    given_answers = closed_book.answer_without_document([proposal.question for proposal in asked])
     known = {
         id(proposal)
-        for proposal, given in zip(asked, told, strict=True)
+        for proposal, given in zip(asked, given_answers, strict=True)
         if any(holds(given, answer) for answer in proposal.answers)
     }
     left = tuple(proposal for proposal in kept if id(proposal) not in known)

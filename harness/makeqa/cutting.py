@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from harness.api import Tokenizer
-from harness.makeqa.sentences import Span, split_sentences
-from harness.readers import Document
+from harness.makeqa.readers import Document
+from harness.text import Span, split_sentences
 
 NEARBY = 0.15  # how far from its place a cut may be moved to the end of a paragraph, of the size
 FILL = 0.95  # room for the cuts that are moved
@@ -22,7 +22,7 @@ class Context:
 
     id: str
     source: str  # its document
-    start: int  # in characters of the document's text, as `harness.readers` returns it
+    start: int  # in characters of the document's text, as `harness.makeqa.readers` returns it
     end: int
     text: str
 
@@ -31,18 +31,20 @@ class Context:
 class Limits:
     """How many tokens a context may have."""
 
-    least: int
-    most: int
+    min_tokens: int
+    max_tokens: int
 
     def __post_init__(self) -> None:
         """Refuse limits that leave texts which cannot be cut."""
-        assert 1 <= self.least <= self.most / 2, "halves of what is too long must not be too short"
+        assert 1 <= self.min_tokens <= self.max_tokens / 2, (
+            "halves of what is too long must not be too short"
+        )
 
 
 def cut_document(document: Document, tokenizer: Tokenizer, limits: Limits) -> list[Context]:
     """Return the contexts of a document in order; none if all of it has too few tokens."""
     text = document.text
-    units = list(_within(text, split_sentences(text), tokenizer, limits.most))
+    units = list(_within(text, split_sentences(text), tokenizer, limits.max_tokens))
     starts = [*(unit.start for unit in units), len(text)]
     sizes = [len(tokenizer.encode(text[a:b])) for a, b in pairwise(starts)]
     total = [0, *accumulate(sizes)]  # total[i]: tokens before unit i
@@ -55,19 +57,12 @@ def cut_document(document: Document, tokenizer: Tokenizer, limits: Limits) -> li
     first = 0
     while first < len(units):
         end = _next_cut(units, total, first, limits)
-        while end > first + 1 and tokens(first, end) > limits.most:
+        while end > first + 1 and tokens(first, end) > limits.max_tokens:
             end -= 1
-        if tokens(first, end) >= limits.least:
-            place = Span(units[first].start, units[end - 1].end)
-            contexts.append(
-                Context(
-                    id=f"{document.source}#{len(contexts) + 1}",
-                    source=document.source,
-                    start=place.start,
-                    end=place.end,
-                    text=text[place.start : place.end],
-                )
-            )
+        if tokens(first, end) >= limits.min_tokens:
+            start, stop = units[first].start, units[end - 1].end
+            name = f"{document.source}#{len(contexts) + 1}"
+            contexts.append(Context(name, document.source, start, stop, text[start:stop]))
         first = end
     return contexts
 
@@ -75,14 +70,14 @@ def cut_document(document: Document, tokenizer: Tokenizer, limits: Limits) -> li
 def _next_cut(units: Sequence[Span], total: Sequence[int], first: int, limits: Limits) -> int:
     """Return before which unit to cut: one in place, at the end of a paragraph if one is near."""
     rest = total[-1] - total[first]
-    if rest <= limits.most:
+    if rest <= limits.max_tokens:
         return len(units)
-    size = rest / -(-rest // int(limits.most * FILL))
+    size = rest / -(-rest // int(limits.max_tokens * FILL))
     near = [
         end
         for end in range(first + 1, len(units))
         if abs(total[end] - total[first] - size) <= NEARBY * size
-        and limits.least <= total[end] - total[first] <= limits.most
+        and limits.min_tokens <= total[end] - total[first] <= limits.max_tokens
     ]
     if not near:
         place = range(first + 1, len(units) + 1)
@@ -91,12 +86,12 @@ def _next_cut(units: Sequence[Span], total: Sequence[int], first: int, limits: L
     return min(paragraphs or near, key=lambda end: abs(total[end] - total[first] - size))
 
 
-def _within(text: str, units: list[Span], tokenizer: Tokenizer, most: int) -> Iterator[Span]:
-    """Yield the units, those with more than `most` tokens halved between words."""
+def _within(text: str, units: list[Span], tokenizer: Tokenizer, max_tokens: int) -> Iterator[Span]:
+    """Yield the units, those with more than `max_tokens` tokens halved between words."""
     for unit in units:
         inside = text[unit.start : unit.end]
         # No token is shorter than a byte: most units need not be counted.
-        if len(inside.encode()) <= most or len(tokenizer.encode(inside)) <= most:
+        if len(inside.encode()) <= max_tokens or len(tokenizer.encode(inside)) <= max_tokens:
             yield unit
             continue
         middle = len(inside) // 2
@@ -105,4 +100,4 @@ def _within(text: str, units: list[Span], tokenizer: Tokenizer, most: int) -> It
             Span(unit.start, unit.start + len(inside[:cut].rstrip()), unit.first),
             Span(unit.start + cut, unit.end),
         ]
-        yield from _within(text, halves, tokenizer, most)
+        yield from _within(text, halves, tokenizer, max_tokens)

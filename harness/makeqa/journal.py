@@ -3,6 +3,7 @@
     qa.jsonl        one line per context with its questions
     qa.test.jsonl   the same of other documents, if asked for
     qa.jsonl.log    first the settings, then one line per finished context: kept, dropped
+    qa.jsonl.lock   held while a process writes
 
 A context's row is on the disk before its line in the log. So a process can be killed at any
 moment: what is not in both is dropped, and asked for again.
@@ -10,17 +11,15 @@ moment: what is not in both is dropped, and asked for again.
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import UserError
-
-if sys.platform != "win32":
-    import fcntl
+from harness.files import append, locked, open_to_append, write_atomically
 
 Row = Mapping[str, Any]
 
@@ -43,8 +42,10 @@ class Journal:
         self._settings = json.loads(json.dumps(settings))
         out = next(iter(self._parts.values()))
         self.path = out.with_name(f"{out.name}.log")
+        self._out = out
         self._files: dict[str, int] = {}
         self._log: int | None = None
+        self._open = ExitStack()
 
     def open(self, *, restart: bool = False) -> dict[str, Finished]:
         """Mend what an earlier process left, and return the contexts that are finished.
@@ -54,7 +55,8 @@ class Journal:
         """
         if not restart:
             self._check_ours()
-        self._log = _open_locked(self.path)
+        lock = self._out.with_name(f"{self._out.name}.lock")
+        self._open.enter_context(locked(lock, protected=self._out))
         finished: dict[str, Finished] = {}
         if restart:
             for path in self._parts.values():
@@ -63,7 +65,8 @@ class Journal:
             finished = self._read()
             self._mend_parts(finished)
         self._rewrite_log(finished.values())
-        self._files = {part: _append_to(path) for part, path in self._parts.items()}
+        self._log = self._open_to_append(self.path)
+        self._files = {part: self._open_to_append(path) for part, path in self._parts.items()}
         return finished
 
     def __enter__(self) -> Self:
@@ -72,17 +75,20 @@ class Journal:
     def __exit__(
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
-        for file in (*self._files.values(), self._log):
-            if file is not None:
-                os.close(file)
+        self._open.close()
 
     def add(self, finished: Finished, row: Row | None) -> None:
         """Write what became of a context; it is on the disk when this returns."""
         assert self._log is not None, "open the journal first"
         assert (row is None) == (not sum(finished.kept.values())), finished
         if row is not None:
-            _write(self._files[finished.part], [row])
-        _write(self._log, [asdict(finished)])
+            append(self._files[finished.part], _encode([row]))
+        append(self._log, _encode([asdict(finished)]))
+
+    def _open_to_append(self, path: Path) -> int:
+        file = open_to_append(path)
+        self._open.callback(os.close, file)
+        return file
 
     def _check_ours(self) -> None:
         """Refuse files that this command has not begun."""
@@ -103,9 +109,9 @@ class Journal:
         for name in sorted({*begun, *self._settings}):
             before, now = begun.get(name), self._settings.get(name)
             if before != now:
-                told = "" if isinstance(before, dict | list) else f" ({before}, now {now})"
+                values = "" if isinstance(before, dict | list) else f" ({before}, now {now})"
                 raise UserError(
-                    f"{self.path.with_suffix('')} was begun with another {name}{told}. "
+                    f"{self.path.with_suffix('')} was begun with another {name}{values}. "
                     "Give what it was begun with, another --out, or --restart to drop it."
                 )
 
@@ -142,22 +148,13 @@ class Journal:
                 )
             data = _encode(kept.values())
             if data != path.read_bytes():
-                _replace(path, data)
+                write_atomically(path, data)
 
     def _rewrite_log(self, finished: Iterable[Finished]) -> None:
-        """Put the settings and what is finished into a new log; the lock goes over to it."""
-        lines: list[Row] = [{"settings": self._settings}, *map(asdict, finished)]
-        data = _encode(lines)
-        if data == self.path.read_bytes():
-            return
-        new = self.path.with_name(f"{self.path.name}.tmp")
-        new.unlink(missing_ok=True)
-        file = _open_locked(new)
-        _write(file, lines)
-        new.replace(self.path)
-        if self._log is not None:
-            os.close(self._log)
-        self._log = file
+        """Write the settings and the finished contexts to the log, and nothing else."""
+        data = _encode([{"settings": self._settings}, *map(asdict, finished)])
+        if not self.path.exists() or data != self.path.read_bytes():
+            write_atomically(self.path, data)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -176,39 +173,3 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _encode(rows: Iterable[Row]) -> bytes:
     return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
-
-
-def _write(file: int, rows: Iterable[Row]) -> None:
-    data = _encode(rows)
-    while data:  # a write may be cut short by a full disk; the next one raises
-        data = data[os.write(file, data) :]
-    os.fsync(file)
-
-
-def _append_to(path: Path) -> int:
-    as_it_is = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
-    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | as_it_is, 0o644)
-
-
-def _open_locked(path: Path) -> int:
-    """Return an open file that no other process can lock; Windows has no such lock."""
-    file = _append_to(path)
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            raise UserError(
-                f"another process is writing to {path.with_suffix('')}. Wait for it, or stop it."
-            ) from None
-    return file
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put `data` in the place of the file, so that a crash leaves one or the other."""
-    new = path.with_name(f"{path.name}.tmp")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

@@ -1,17 +1,17 @@
 """Names, numbers and dates in the sentences of a text, found by spelling, without a model.
 
 A word is a name if the text capitalises it inside sentences and does not use it in lower case.
-That misses names and takes some words for names that are none; both cost a question, no truth:
-questions ask for what is written.
+That misses some names, and takes some other words for names. Both cost questions and make none
+wrong, since questions ask for what is written.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
-from harness.makeqa.sentences import is_prose, split_sentences
+from harness.text import is_prose, split_sentences
 
 _MONTHS = (
     "January February March April May June July August September October November December".split()
@@ -75,16 +75,16 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What the rules see of a text."""
+class AnnotatedText:
+    """A text with its sentences, names, numbers and dates."""
 
     text: str
-    lines: tuple[str, ...] = field(init=False)  # its sentences, prose or not, each on one line
 
-    def __post_init__(self) -> None:
-        """Cut the text."""
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """The sentences, prose or not, each on one line."""
         found = (self.text[span.start : span.end] for span in split_sentences(self.text))
-        object.__setattr__(self, "lines", tuple(" ".join(line.split()) for line in found))
+        return tuple(" ".join(line.split()) for line in found)
 
     @cached_property
     def sentences(self) -> tuple[Sentence, ...]:
@@ -102,21 +102,16 @@ class Reading:
         return Counter({name: self.count(name) for name in sorted(names)})
 
     def count(self, words: str) -> int:
-        """Return how often the words are written in the text, in this spelling, as whole words."""
-        pattern = r"\s+".join(map(re.escape, words.split()))
-        return len(re.findall(rf"(?<!\w){pattern}(?!\w)", self.text))
+        """Return how often the words are written in the text."""
+        return len(as_written(words).findall(self.text))
 
     def first(self, words: str) -> int:
         """Return where the words are written first."""
-        pattern = r"\s+".join(map(re.escape, words.split()))
-        found = re.search(rf"(?<!\w){pattern}(?!\w)", self.text)
-        assert found, words
-        return found.start()
+        return min(one.start() for one in as_written(words).finditer(self.text))
 
     def last(self, words: str) -> int:
         """Return where the words are written last."""
-        pattern = r"\s+".join(map(re.escape, words.split()))
-        return max(one.start() for one in re.finditer(rf"(?<!\w){pattern}(?!\w)", self.text))
+        return max(one.start() for one in as_written(words).finditer(self.text))
 
     @cached_property
     def _name_words(self) -> frozenset[str]:
@@ -177,6 +172,12 @@ def _without_odd_quotes(line: str) -> str:
     return line[:-1] if line[-1] in "\"'\u2019\u201d" else line
 
 
+def as_written(words: str) -> re.Pattern[str]:
+    """Return the pattern of the words in this spelling, as whole words."""
+    spaced = r"\s+".join(map(re.escape, words.split()))
+    return re.compile(rf"(?<!\w){spaced}(?!\w)")
+
+
 def gap_question(mention: Mention, sentence: str) -> str:
     """Return the question for what is missing in a sentence with a gap."""
     return f"Which {mention.kind} is missing in this sentence of the text: {sentence}"
@@ -195,6 +196,6 @@ def one_of_each(sentences: Sequence[Sentence]) -> Iterator[tuple[Sentence, Menti
     for sentence in sentences:
         counts = Counter(name.text for name in sentence.names)
         for name in sentence.names:
-            alone = len(re.findall(rf"(?<!\w){re.escape(name.text)}(?!\w)", sentence.text)) == 1
+            alone = len(as_written(name.text).findall(sentence.text)) == 1
             if counts[name.text] == 1 and alone:
                 yield sentence, name

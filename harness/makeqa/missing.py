@@ -1,9 +1,9 @@
 """Rules for questions that the text does not answer.
 
-Either a sentence with a gap in which another name has taken the place of the right one: it has the
-form of a question that can be answered, so that reading alone tells them apart. Or something of a
-name that the text never tells: each such question has the words with which a text would tell it,
-and is asked only where none of them is in the text.
+Either a sentence with a gap in which another name replaces the right one: it has the form of a
+question that can be answered, so only the text shows that it cannot. Or a property of a name that
+the text never states: each such question lists the words with which a text would state it, and is
+asked only where none of them is in the text.
 """
 
 import random
@@ -11,7 +11,14 @@ import re
 from collections.abc import Iterator
 
 from harness.makeqa.checks import holds
-from harness.makeqa.mentions import GAP_WORDS, TITLES, Mention, Reading, Sentence, gap_question
+from harness.makeqa.mentions import (
+    GAP_WORDS,
+    TITLES,
+    AnnotatedText,
+    Mention,
+    Sentence,
+    gap_question,
+)
 from harness.makeqa.proposals import Proposal
 
 _PERSON = (
@@ -43,11 +50,11 @@ _VERBS = "said|says|cried|asked|replied|answered|thought|went|looked|took|came|b
 _PEOPLES = re.compile(r"[A-Z][a-z]+(?:ish|ese|ian|can|man|men)|French|Dutch|Greek|Welsh")
 
 
-def swapped(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
-    """Yield sentences with a gap that are the text's but for a name: no sentence tells the gap."""
+def swapped(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
+    """Yield sentences of the text with a gap and another name: nothing in it fills the gap."""
     found = [
         (sentence, gap, name)
-        for sentence in reading.sentences
+        for sentence in annotated.sentences
         if len(sentence.text.split()) in GAP_WORDS
         for gap in (*sentence.names, *sentence.values)
         for name in sentence.names
@@ -56,10 +63,10 @@ def swapped(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
     for sentence, gap, name in rng.sample(found, len(found)):
         others = [
             other
-            for other in sorted(reading.names)
+            for other in sorted(annotated.names)
             if not holds(sentence.text, other)
             and not holds(other, name.text)
-            and is_person(reading, other) == is_person(reading, name.text)
+            and is_person(annotated, other) == is_person(annotated, name.text)
         ]
         if others:
             made = _swap(sentence, gap, name, rng.choice(others))
@@ -74,28 +81,28 @@ def _swap(sentence: Sentence, gap: Mention, name: Mention, other: str) -> str:
     return text
 
 
-def attributes(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+def attributes(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """Yield questions about names, each about something of which the text has no word."""
-    names = sorted(name for name in reading.names if not _PEOPLES.fullmatch(name))
+    names = sorted(name for name in annotated.names if not _PEOPLES.fullmatch(name))
     names = rng.sample(names, len(names))
     shift = rng.randrange(len(_PERSON))
     for turn in range(len(_PERSON)):
         for place, name in enumerate(names):
-            forms = _PERSON if is_person(reading, name) else _ANYTHING
+            forms = _PERSON if is_person(annotated, name) else _ANYTHING
             form, words = forms[(place + turn + shift) % len(forms)]
-            if not re.search(rf"\b(?:{words})", reading.text, re.I):
-                question = form.format(_with_article(reading, name))
+            if not re.search(rf"\b(?:{words})", annotated.text, re.I):
+                question = form.format(_with_article(annotated, name))
                 yield Proposal("unanswerable", question, (), ())
 
 
-def _with_article(reading: Reading, name: str) -> str:
+def _with_article(annotated: AnnotatedText, name: str) -> str:
     """Return `the Hatter` where the text mostly says so."""
-    return f"the {name}" if 2 * reading.count(f"the {name}") > reading.names[name] else name
+    return f"the {name}" if 2 * annotated.count(f"the {name}") > annotated.names[name] else name
 
 
-def is_person(reading: Reading, name: str) -> bool:
+def is_person(annotated: AnnotatedText, name: str) -> bool:
     """Say whether a name has a title, or says or does something as persons do."""
     if name.split()[0].rstrip(".") in TITLES:
         return True
     form = re.escape(name)
-    return bool(re.search(rf"\b{form} (?:{_VERBS})\b|\b(?:{_VERBS}) {form}\b", reading.text))
+    return bool(re.search(rf"\b{form} (?:{_VERBS})\b|\b(?:{_VERBS}) {form}\b", annotated.text))

@@ -1,7 +1,7 @@
 """From contexts to rows: propose, check, filter, write; what is finished is not done again."""
 
 import hashlib
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,26 +12,27 @@ from harness.makeqa.checks import check, drop_known
 from harness.makeqa.cutting import Context
 from harness.makeqa.journal import Finished, Journal
 from harness.makeqa.proposals import KINDS, ClosedBook, NoReply, Proposal, Proposals, Proposer
-from harness.readers import Document
+from harness.makeqa.readers import Document
 
 SILENT_IN_A_ROW = 3  # contexts without a reply after which a teacher is given up
 
 
 @dataclass
 class Totals:
-    """What came of all contexts."""
+    """The result of all contexts."""
 
-    kept: dict[str, Counter[str]] = field(default_factory=dict)  # part -> kind -> questions
+    kept: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    # part -> kind -> questions
     contexts: Counter[str] = field(default_factory=Counter)  # part -> contexts with questions
     dropped: Counter[str] = field(default_factory=Counter)  # reason -> questions
     done: int = 0  # contexts
-    bare: int = 0  # those of them that no question is left of
+    bare: int = 0  # those of them without a question left
     silent: int = 0  # contexts that the teacher did not reply to; not done
 
     def add(self, finished: Finished) -> None:
         """Count a finished context."""
         kept = {kind: count for kind, count in finished.kept.items() if count}
-        self.kept.setdefault(finished.part, Counter()).update(kept)
+        self.kept[finished.part].update(kept)
         self.contexts[finished.part] += bool(kept)
         self.dropped.update(finished.dropped)
         self.done += 1
@@ -40,7 +41,7 @@ class Totals:
     @property
     def questions(self) -> int:
         """Questions kept."""
-        return sum(sum(kinds.values()) for kinds in self.kept.values())
+        return sum(kinds.total() for kinds in self.kept.values())
 
 
 def split_documents(documents: Sequence[Document], share: float, seed: int) -> dict[str, str]:
@@ -51,8 +52,8 @@ def split_documents(documents: Sequence[Document], share: float, seed: int) -> d
     """
     if len(documents) < 2:
         raise UserError(
-            "one document cannot be divided into training and test data: its parts tell of the "
-            "same things. Give more documents, or leave out --test-out."
+            "one document cannot be divided into training and test data: its parts are about "
+            "the same things. Give more documents, or leave out --test-out."
         )
     drawn = sorted(
         documents, key=lambda one: hashlib.sha256(f"{seed}/{one.text}".encode()).hexdigest()
@@ -91,7 +92,7 @@ def make(
         wanted: questions to ask for, by kind.
         finished: contexts that are not done again.
         parallel: contexts that are asked about at the same time.
-        report: is told of the totals after each context.
+        report: called with the totals after each context.
 
     Raises:
         UserError: the teacher cannot be reached, or keeps silent on one context after another.

@@ -12,7 +12,7 @@ KINDS = ("lookup", "global", "reasoning", "unanswerable")
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A question with what its teacher takes for the answer and the proof."""
+    """A question with its answer and supporting sentences, as its teacher sees them."""
 
     kind: str
     question: str
@@ -22,7 +22,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """What came of asking for questions once."""
+    """The result of asking for questions once."""
 
     items: tuple[Proposal, ...]
     malformed: int = 0  # parts of the reply that are no question
@@ -42,20 +42,20 @@ class Proposer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A turn of a talk with a model."""
+    """A message of a conversation with a model."""
 
     role: str  # user or assistant
     content: str
 
 
 class Teacher(Protocol):
-    """A language model that can be talked to."""
+    """A language model that replies to messages."""
 
     def ask(self, messages: Sequence[Message]) -> str:
-        """Return what it says next.
+        """Return its reply.
 
         Raises:
-            NoReply: it has said nothing, though it was there.
+            NoReply: it was reached, and its reply is empty.
             UserError: it cannot be reached, or refuses.
         """
         ...

@@ -1,8 +1,8 @@
 """A teacher without a model: questions made of the text itself, by rules.
 
-It needs nothing, gives the same for the same seed, and its answers are right by construction. Its
+It needs no model, asks the same for the same seed, and its answers are right by construction. Its
 questions are plain, and ask for wording more than for meaning: they show that a pipeline works and
-that a model reads; for training data worth the name, take a language model as the teacher.
+that a model reads. For good training data, take a language model as the teacher.
 
     lookup        a sentence with a gap for a name, a number or a date; who says a piece of speech;
                   the value of a constant in source code
@@ -27,8 +27,8 @@ from harness.makeqa.cutting import Context
 from harness.makeqa.global_rules import count_of, global_questions
 from harness.makeqa.mentions import (
     GAP_WORDS,
+    AnnotatedText,
     Mention,
-    Reading,
     Sentence,
     gap_question,
     one_of_each,
@@ -38,7 +38,7 @@ from harness.makeqa.proposals import Proposal, Proposals
 from harness.makeqa.speech import Speech, find_speech
 
 T = TypeVar("T")
-Rule = Callable[[Reading, random.Random], Iterable[Proposal]]
+Rule = Callable[[AnnotatedText, random.Random], Iterable[Proposal]]
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,19 @@ class Rules:
 
     def propose(self, context: Context, wanted: Mapping[str, int]) -> Proposals:
         """Return questions from all over the context, the rules of a kind in turn."""
-        reading = Reading(context.text)
+        annotated = AnnotatedText(context.text)
         rng = random.Random(f"{self.seed}/{context.id}")
         chosen: list[Proposal] = []
         for kind, count in wanted.items():
-            chosen += islice(_in_turn(reading, rng, _RULES[kind]), count)
+            chosen += islice(_in_turn(annotated, rng, _RULES[kind]), count)
         return Proposals(tuple(chosen))
 
 
-def _in_turn(reading: Reading, rng: random.Random, rules: Iterable[Rule]) -> Iterator[Proposal]:
-    """Yield one proposal of each rule in turn; none has an answer and proof like an earlier one."""
-    streams = [iter(rule(reading, rng)) for rule in rules]
+def _in_turn(
+    annotated: AnnotatedText, rng: random.Random, rules: Iterable[Rule]
+) -> Iterator[Proposal]:
+    """Yield one proposal of each rule in turn; none repeats a question or a first sentence."""
+    streams = [iter(rule(annotated, rng)) for rule in rules]
     seen: set[object] = set()
     while streams:
         for stream in tuple(streams):
@@ -79,18 +81,18 @@ def _in_turn(reading: Reading, rng: random.Random, rules: Iterable[Rule]) -> Ite
                 streams.remove(stream)
 
 
-def _name_gaps(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+def _name_gaps(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """The name that is missing in a sentence."""
-    for sentence, name in _gaps(reading, rng):
+    for sentence, name in _gaps(annotated, rng):
         question = gap_question(name, sentence.gap(name))
         yield Proposal("lookup", question, (name.text,), (sentence.text,))
 
 
-def _value_gaps(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+def _value_gaps(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """The number or date that is missing in a sentence."""
     found = [
         (sentence, value)
-        for sentence in reading.sentences
+        for sentence in annotated.sentences
         if len(sentence.text.split()) in GAP_WORDS
         for value in sentence.values
         if Counter(one.text for one in sentence.values)[value.text] == 1
@@ -100,16 +102,16 @@ def _value_gaps(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
         yield Proposal("lookup", question, spellings(value.text), (sentence.text,))
 
 
-def _speakers(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+def _speakers(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """Who says something."""
-    for speech in _shuffled(find_speech(reading), rng):
+    for speech in _shuffled(find_speech(annotated), rng):
         yield Proposal("lookup", speech.question, (speech.speaker,), (speech.support,))
 
 
-def _joined_values(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+def _joined_values(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """A gap gives a name; of the other sentences with the name, one has a number."""
-    for sentence, name in _gaps(reading, rng):
-        others = _others(reading, sentence, name)
+    for sentence, name in _gaps(annotated, rng):
+        others = _others(annotated, sentence, name)
         values = [(other, value) for other in others for value in other.values]
         if not sentence.values and len(values) == 1:
             other, value = values[0]
@@ -122,12 +124,12 @@ def _joined_values(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
             )
 
 
-def _joined_names(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+def _joined_names(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """A gap gives a name; in the other sentences, it stands beside one other name."""
-    for sentence, name in _gaps(reading, rng):
+    for sentence, name in _gaps(annotated, rng):
         beside = {
             mention.text: other
-            for other in _others(reading, sentence, name)
+            for other in _others(annotated, sentence, name)
             for mention in other.names
             if not (holds(mention.text, name.text) or holds(name.text, mention.text))
         }
@@ -140,51 +142,51 @@ def _joined_names(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
             yield Proposal("reasoning", question, (answer,), (sentence.text, other.text))
 
 
-def _counted_gaps(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+def _counted_gaps(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """A gap gives a name; how often is it written?"""
-    for sentence, name in _gaps(reading, rng):
+    for sentence, name in _gaps(annotated, rng):
         asked = f"that is missing here: {sentence.gap(name)}"
-        yield from _counted(reading, name.text, asked, sentence.text)
+        yield from _counted(annotated, name.text, asked, sentence.text)
 
 
-def _counted_speakers(reading: Reading, rng: random.Random) -> Iterator[Proposal]:
+def _counted_speakers(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """Somebody says something; how often is the name written?"""
-    speeches: list[Speech] = _shuffled(find_speech(reading), rng)
+    speeches: list[Speech] = _shuffled(find_speech(annotated), rng)
     for speech in speeches:
         asked = f"of the one who says \N{LEFT DOUBLE QUOTATION MARK}{speech.words}"
         yield from _counted(
-            reading, speech.speaker, f"{asked}\N{RIGHT DOUBLE QUOTATION MARK}.", speech.support
+            annotated, speech.speaker, f"{asked}\N{RIGHT DOUBLE QUOTATION MARK}.", speech.support
         )
 
 
-def _counted(reading: Reading, name: str, asked: str, proof: str) -> Iterator[Proposal]:
-    counted = count_of(reading, name)
+def _counted(annotated: AnnotatedText, name: str, asked: str, evidence: str) -> Iterator[Proposal]:
+    counted = count_of(annotated, name)
     if counted:
         answers, support = counted
         question = f"Take the name {asked} How many times is that name written in the text?"
         yield Proposal(
-            "reasoning", question, answers, (proof, *(one for one in support if one != proof))
+            "reasoning", question, answers, (evidence, *(one for one in support if one != evidence))
         )
 
 
-def _gaps(reading: Reading, rng: random.Random) -> list[tuple[Sentence, Mention]]:
-    """Return sentences with a name to leave out, in any order; each gap can be told."""
+def _gaps(annotated: AnnotatedText, rng: random.Random) -> list[tuple[Sentence, Mention]]:
+    """Return sentences with a name to leave out, in any order."""
     found = [
         (sentence, name)
-        for sentence, name in one_of_each(reading.sentences)
+        for sentence, name in one_of_each(annotated.sentences)
         if len(sentence.text.split()) in GAP_WORDS
     ]
     return _shuffled(found, rng)
 
 
-def _others(reading: Reading, sentence: Sentence, name: Mention) -> list[Sentence]:
+def _others(annotated: AnnotatedText, sentence: Sentence, name: Mention) -> list[Sentence]:
     """Return the other sentences with a name; none if the text has it outside of prose too."""
     others = [
         other
-        for other in reading.sentences
+        for other in annotated.sentences
         if other.text != sentence.text and any(one.text == name.text for one in other.names)
     ]
-    return others if reading.names[name.text] <= len(others) + 1 else []
+    return others if annotated.names[name.text] <= len(others) + 1 else []
 
 
 def _shuffled(found: Iterable[T], rng: random.Random) -> list[T]:

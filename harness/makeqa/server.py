@@ -1,8 +1,8 @@
 """A teacher behind an OpenAI-compatible server: vLLM, Ollama, llama.cpp and others.
 
-What passes by itself (429, 5xx, a broken connection, a reply without text) is asked again, with
-growing pauses or the one that the server names. What does not is an error in one line, and the
-same command goes on later. The key is sent to the server and shown nowhere.
+Transient faults (429, 5xx, a broken connection, a reply without text) are retried, with growing
+pauses or the one that the server names. Any other fault is an error in one line, and the same
+command continues later. The key is sent to the server and shown nowhere.
 """
 
 import logging
@@ -23,12 +23,12 @@ _log = logging.getLogger(__name__)
 
 ATTEMPTS = 6
 FIRST_PAUSE_S = 1.0  # doubled each time
-LONGEST_PAUSE_S = 120.0  # a server that wants more is asked another day
-REPLY_TOKENS = 2048  # a dozen questions with proofs; doubled once if a reply is cut off
+LONGEST_PAUSE_S = 120.0  # a server that wants more ends the command
+REPLY_TOKENS = 2048  # a dozen questions with their evidence; doubled once if a reply is cut off
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class _Passing(Exception):
+class _Transient(Exception):
     """A fault that may be gone at the next attempt."""
 
     def __init__(self, message: str, *, pause_s: float | None = None, reached: bool = False):
@@ -97,7 +97,7 @@ class Server:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 text, cut_off = self._ask_once(messages, tokens)
-            except _Passing as fault:
+            except _Transient as fault:
                 if attempt == ATTEMPTS:
                     if fault.reached:
                         raise NoReply(str(fault)) from fault
@@ -116,7 +116,7 @@ class Server:
         """Close the connections."""
         self._client.close()
 
-    def _wait(self, fault: _Passing, attempt: int) -> None:
+    def _wait(self, fault: _Transient, attempt: int) -> None:
         pause_s = fault.pause_s
         if pause_s is None:
             pause_s = FIRST_PAUSE_S * 2 ** (attempt - 1)
@@ -141,10 +141,10 @@ class Server:
             response = self._client.post(self._url, json=body)
         except httpx.RequestError as error:
             what = self._hide(str(error)) or type(error).__name__
-            raise _Passing(what) from error
+            raise _Transient(what) from error
         if response.status_code == 429 or response.status_code >= 500:
             pause_s = _retry_after_s(response.headers.get("Retry-After", ""))
-            raise _Passing(f"status {response.status_code}", pause_s=pause_s)
+            raise _Transient(f"status {response.status_code}", pause_s=pause_s)
         if response.status_code != 200:
             raise UserError(
                 f"the teacher at {self._url} refuses with status {response.status_code}: "
@@ -153,7 +153,7 @@ class Server:
         try:
             reply = response.json()
         except ValueError as error:
-            raise _Passing("its reply is no JSON") from error
+            raise _Transient("its reply is no JSON") from error
         return _text(reply)
 
     def _hide(self, text: str) -> str:
@@ -166,9 +166,9 @@ def _text(reply: Any) -> tuple[str, bool]:
         choice = reply["choices"][0]
         text, reason = choice["message"]["content"], choice.get("finish_reason")
     except (LookupError, TypeError, AttributeError) as error:
-        raise _Passing("its reply has no choice", reached=True) from error
+        raise _Transient("its reply has no choice", reached=True) from error
     if not isinstance(text, str) or not text.strip():
-        raise _Passing("its reply has no text", reached=True)
+        raise _Transient("its reply has no text", reached=True)
     return text, reason == "length"
 
 

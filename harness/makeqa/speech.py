@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.makeqa.mentions import TITLES, Reading
+from harness.makeqa.mentions import TITLES, AnnotatedText
 
 WORDS = range(5, 26)  # of speech that is asked about
 
@@ -32,11 +32,11 @@ class Speech:
         return f"Who says in the text: \N{LEFT DOUBLE QUOTATION MARK}{self.words}\u201d?"
 
 
-def find_speech(reading: Reading) -> Iterator[Speech]:
+def find_speech(annotated: AnnotatedText) -> Iterator[Speech]:
     """Yield the pieces of speech whose speaker is named right behind them."""
-    for paragraph in re.split(r"\n\s*\n", reading.text):
+    for paragraph in re.split(r"\n\s*\n", annotated.text):
         line = " ".join(paragraph.split())
         for found in _SPEECH.finditer(line):
             speaker = found["who"].removeprefix("the ")
-            if speaker in reading.names and len(found["words"].split()) in WORDS:
+            if speaker in annotated.names and len(found["words"].split()) in WORDS:
                 yield Speech(found["words"], speaker, found.group())

@@ -19,7 +19,7 @@ import pytest
 from harness.api import PROMPT
 
 if TYPE_CHECKING:
-    from gist.model import LanguageModel
+    from gist.models.model import LanguageModel
 
 BASELINES = Path(__file__).parents[2] / "results/baselines/ratios.json"
 LAYERS, WIDTH = 4, 128
@@ -96,8 +96,8 @@ def check_ratio(record_property: Callable[[str, object], None]) -> CheckRatio:
 @pytest.fixture(scope="session")
 def bench_model(tmp_path_factory: pytest.TempPathFactory) -> "LanguageModel":
     """A random Llama of the reference model's size, with one token per byte."""
-    from gist.loading import load_model
-    from tests.tiny_models import SHAPE, tiny_tokenizer
+    from gist.models.loading import load_model
+    from tests.support.tiny_models import SHAPE, tiny_tokenizer
 
     folder = tmp_path_factory.mktemp("bench-model")
     shape = SHAPE | {

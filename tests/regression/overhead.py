@@ -19,16 +19,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness import plugins
 from harness.api import PROMPT, Suite
-from harness.spec import Spec, build
+from harness.run import plugins
+from harness.run.spec import Spec, build
 
 BATCH = 8
 
 
 def load(name: str) -> Any:
     """Load the model as `gist-bench run` does."""
-    from gist.loading import load_model
+    from gist.models.loading import load_model
 
     return load_model(name, head=PROMPT.head, between=PROMPT.between, tail=PROMPT.tail)
 

@@ -15,7 +15,7 @@ from tests.regression.conftest import CheckRatio, counted
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from gist.model import LanguageModel
+    from gist.models.model import LanguageModel
 
 CONTEXT = "Ann keeps bees in a valley far away from here. " * 42  # one token per character
 QUESTION = "What does Ann keep?"

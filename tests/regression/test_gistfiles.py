@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.cached import CachedContext
-from backends.embedders import SentenceEmbedder
-from backends.gistfiles import GistFiles
-from backends.index import VectorRetriever
+from backends.kv.cached import CachedContext
+from backends.retrieval.embedders import SentenceEmbedder
+from backends.retrieval.index import VectorRetriever
+from backends.stores.gistfiles import GistFiles
 from harness.api import Source
 from tests.regression.conftest import CheckRatio
-from tests.tiny_adapter import save_tiny_adapter
-from tests.tiny_embedder import WORDS
+from tests.support.tiny_adapter import save_tiny_adapter
+from tests.support.tiny_embedder import WORDS
 
 if TYPE_CHECKING:
-    from gist.model import LanguageModel
+    from gist.models.model import LanguageModel
 
 GISTS = 64
 CONTEXT = ("Ann keeps bees in a valley far away from here. " * 44)[:2048]  # one token per character

@@ -5,13 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends.chunking import chunk_context
-from harness.choose import choose_backends, choose_suites, make_plan
-from harness.plan import Settings
-from harness.report import render
-from harness.runner import run
-from tests.fakes import FakeModel
+from backends.retrieval.chunking import chunk_context
+from harness.report.render import render
+from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.plan import Settings
+from harness.run.runner import run
 from tests.regression.conftest import CheckRatio
+from tests.support.fakes import FakeModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,8 +45,8 @@ def chunks_of(copies: int) -> "Callable[[], object]":
 def fake_run(folder: Path, contexts: int) -> "Callable[[], Path]":
     """Return the work of a run that asks three questions about each of `contexts` contexts."""
     model, numbers = FakeModel(), itertools.count()
-    suites = choose_suites([f"tests.fakes:Scored,contexts={contexts}"])
-    plan = make_plan(model, suites, choose_backends(["tests.fakes:Fake"]), Settings())
+    suites = choose_suites([f"tests.support.fakes:Scored,contexts={contexts}"])
+    plan = make_plan(model, suites, choose_backends(["tests.support.fakes:Fake"]), Settings())
     return lambda: run(plan, model, out=folder / str(next(numbers)), command="")
 
 
@@ -85,8 +85,10 @@ def test_the_runner_adds_little(
 def test_each_context_is_prepared_once(tmp_path: Path) -> None:
     """One context is read once and asked in batches, whatever its number of questions."""
     model = FakeModel()
-    suites = choose_suites(["tests.fakes:Scored,contexts=4,questions=5"])
-    plan = make_plan(model, suites, choose_backends(["tests.fakes:Fake"]), Settings(batch_size=2))
+    suites = choose_suites(["tests.support.fakes:Scored,contexts=4,questions=5"])
+    plan = make_plan(
+        model, suites, choose_backends(["tests.support.fakes:Fake"]), Settings(batch_size=2)
+    )
     model.log.clear()
     run(plan, model, out=tmp_path, command="")
     asked = [line for line in model.log if line.startswith("ask")]

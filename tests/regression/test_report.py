@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from harness.records import Cell, Records, Row, columns
+from harness.run.records import Cell, Row
+from tests.support.rows import row, write_run
 
 ROWS = 100_000
-ARMS = {"full": 0.8, "gist": 0.6, "rag": 0.7, "closed_book": 0.1}  # how often each is right
+BACKENDS = {"full": 0.8, "gist": 0.6, "rag": 0.7, "closed_book": 0.1}  # how often each is right
 SIZES, DEPTHS = (512, 1024, 2048, 4096), ("0", "0.25", "0.5", "0.75", "1")
-SLICES, METRICS = ("depth", "kind", "tokens"), ("exact_match", "f1")
 LIMIT_S, LIMIT_BYTES = 10, 10**9
 BUSY = 3  # how much longer a second of work takes on a machine that others use as well
 
@@ -34,14 +34,20 @@ finally:
 """
 
 
-def rows_of(suite: str, contexts: int, questions: int) -> Iterator[list[Row]]:
-    """Yield the rows of each context of a suite, arm by arm."""
-    for (arm, right), number in product(ARMS.items(), range(contexts)):
-        rng = random.Random(f"{suite}/{arm}/{number}")
+def rows_of(suite: str, contexts: int, questions: int) -> Iterator[Row]:
+    """Yield the rows of a suite, backend by backend and context by context."""
+    for (backend, right), number in product(BACKENDS.items(), range(contexts)):
+        rng = random.Random(f"{suite}/{backend}/{number}")
         size, depth = SIZES[number % 4], DEPTHS[number // 4 % 5]
-        costs: dict[str, Cell] = {
+        cells: dict[str, Cell] = {
+            "suite": suite,
+            "model": "large",
+            "batch_size": questions,
+            "kind": "lookup" if suite == "qa" else None,
+            "tokens": str(size) if suite == "passkey" else None,
+            "depth": depth if suite == "passkey" else None,
             "context_tokens": size,
-            "context_entries": size // 16 if arm == "gist" else size,
+            "context_entries": size // 16 if backend == "gist" else size,
             "prepare_s": size * 1e-5,
             "generate_s": 0.01,
             "held_bytes": size * 1000,
@@ -49,43 +55,22 @@ def rows_of(suite: str, contexts: int, questions: int) -> Iterator[list[Row]]:
             "prepare_peak_bytes": 2 * 10**9,
             "generate_peak_bytes": 2 * 10**9,
             "memory_kind": "cuda",
+            "targets": ("word1", "word2"),
+            "evidence": ("a passage " * 40,) if backend == "rag" else (),
         }
-        yield [
-            {
-                "suite": suite,
-                "backend": arm,
-                "model": "large",
-                "sample_id": f"{suite}-{number}",
-                "question_id": f"q{question}",
-                "kind": "lookup" if suite == "qa" else "",
-                "tokens": str(size) if suite == "passkey" else "",
-                "depth": depth if suite == "passkey" else "",
-                "max_new_tokens": 16,
-                "contexts_held": 1,
-                "batch_id": f"{number}",
-                "batch_size": questions,
-                **costs,
-                "f1": (score := float(rng.random() < right)),
-                "exact_match": score,
-                "evidence_recall": float(rng.random() < 0.8) if arm == "rag" else None,
-                "answer": " ".join(f"word{rng.randrange(999)}" for _ in range(20)),
-                "targets": ("word1", "word2"),
-                "evidence": ("a passage " * 40,) if arm == "rag" else (),
-            }
-            for question in range(questions)
-        ]
+        for question in range(questions):
+            score = float(rng.random() < right)
+            recall = float(rng.random() < 0.8) if backend == "rag" else None
+            answer = " ".join(f"word{rng.randrange(999)}" for _ in range(20))
+            own = {"f1": score, "exact_match": score, "evidence_recall": recall, "answer": answer}
+            yield row(backend, number, question, **cells, **own)
 
 
 def large_run(folder: Path) -> Path:
     """Write a run of so many rows, half of them with one question per context."""
-    folder.mkdir()
-    records = Records(folder / "records.csv", columns(SLICES, METRICS))
-    half = ROWS // 2 // len(ARMS)
-    for suite, questions in (("passkey", 1), ("qa", 8)):
-        everything = [row for rows in rows_of(suite, half // questions, questions) for row in rows]
-        records.append(everything)
-    records.close()
-    return folder
+    half = ROWS // 2 // len(BACKENDS)
+    parts = (("passkey", 1), ("qa", 8))
+    return write_run(folder, (row for s, n in parts for row in rows_of(s, half // n, n)))
 
 
 def report(*arguments: str) -> dict[str, float]:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.allocations import peak_allocated_bytes
 from tests.regression.conftest import CheckRatio
+from tests.support.allocations import peak_allocated_bytes
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from gist.model import LanguageModel
+    from gist.models.model import LanguageModel
 
 CONTEXT_TOKENS, GISTS, QUESTIONS = 2048, 128, 8
 QUESTION_TOKENS, ANSWER_TOKENS = 12, 8
@@ -25,10 +25,11 @@ def steps(bench_model: "LanguageModel") -> Iterator[Steps]:
     import torch
     from torch.nn import functional as F
 
-    from gist.adapter import LoraOptions, added
+    from gist.adapter import added
     from gist.collator import Example, PackedCollator
     from gist.embedding import first_gist_id
     from gist.layout import GistPlan
+    from gist.lora import LoraOptions
 
     plan = GistPlan(rows=16)
     collator = PackedCollator(bench_model.prompt, first_gist_id(bench_model.model), plan)

@@ -1,0 +1,1 @@
+"""Contexts that are held as KV entries."""

@@ -1,0 +1,1 @@
+"""Cutting contexts into passages and finding the nearest."""

@@ -1,0 +1,122 @@
+"""Vectors in ChromaDB, compared by cosine; in memory, or kept in a folder.
+
+ChromaDB is given our own vectors and never an embedding function: its default one downloads a
+model at the first query by text. It keeps vectors only; the texts stay with whoever asked.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from chromadb.api.client import Client
+    from chromadb.api.models.Collection import Collection
+    from numpy.typing import NDArray
+
+
+class Database:
+    """Named collections of vectors.
+
+    Raises:
+        UserError: ChromaDB is not installed, or the folder cannot be used.
+    """
+
+    def __init__(self, persist_dir: Path | None = None) -> None:
+        self._client = _open_client(persist_dir)
+
+    def open(self, name: str) -> "Vectors":
+        """Return a collection, an empty one if there is none of that name."""
+        made = self._client.get_or_create_collection(
+            name, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+        )
+        return Vectors(self._client, made)
+
+    def clear(self) -> None:
+        """Delete all collections."""
+        for collection in self._client.list_collections():
+            self._client.delete_collection(collection.name)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._client.close()
+
+
+class Vectors:
+    """A collection: vectors, each with a label and what else is recorded of it."""
+
+    def __init__(self, client: "Client", collection: "Collection") -> None:
+        self._client = client
+        self._collection = collection
+
+    def __len__(self) -> int:
+        return self._collection.count()
+
+    def add(
+        self,
+        labels: Sequence[str],
+        vectors: "NDArray[np.float32]",  # (labels, dimension)
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add vectors, in batches that ChromaDB takes; all get the same metadata."""
+        step = self._client.get_max_batch_size()
+        for start in range(0, len(labels), step):
+            part = list(labels[start : start + step])
+            marks: Any = [metadata] * len(part) if metadata else None
+            self._collection.add(
+                ids=part, embeddings=vectors[start : start + step], metadatas=marks
+            )
+
+    def nearest(self, vectors: "NDArray[np.float32]", count: int) -> list[list[tuple[float, str]]]:
+        """Return the distances and labels of up to `count` neighbours of each, nearest first."""
+        found = self._collection.query(
+            query_embeddings=vectors, n_results=count, include=["distances"]
+        )
+        distances = found["distances"]
+        assert distances is not None, "ChromaDB returns the distances it is asked for"
+        return [list(zip(*pair, strict=True)) for pair in zip(distances, found["ids"], strict=True)]
+
+    def metadata(self) -> list[Mapping[str, Any]]:
+        """Return the metadata of every vector."""
+        return list(self._collection.get(include=["metadatas"])["metadatas"] or [])
+
+    def dimension(self) -> int:
+        """Return how many numbers a vector has; 0 if there is none."""
+        first = self._collection.get(limit=1, include=["embeddings"])["embeddings"]
+        assert first is not None, "ChromaDB returns the vectors it is asked for"
+        return len(first[0]) if len(first) else 0
+
+    def remove(self, metadata: Mapping[str, str]) -> None:
+        """Delete the vectors with this metadata."""
+        self._collection.delete(where=dict(metadata))
+
+    def delete(self) -> None:
+        """Delete the collection."""
+        self._client.delete_collection(self._collection.name)
+
+
+def _open_client(persist_dir: Path | None) -> "Client":
+    try:
+        import chromadb
+        from chromadb.api.client import Client
+        from chromadb.errors import ChromaError
+    except ImportError as missing:
+        raise UserError(
+            f"rag needs ChromaDB, which cannot be imported ({missing}). "
+            "Install it: pip install chromadb; or use embedder=bm25."
+        ) from missing
+    try:
+        if persist_dir is None:
+            client = chromadb.EphemeralClient()
+        else:
+            persist_dir.mkdir(parents=True, exist_ok=True)
+            client = chromadb.PersistentClient(path=persist_dir)
+    except (OSError, ChromaError) as refused:
+        raise UserError(
+            f"persist_dir={persist_dir} cannot be used ({refused}). Give a folder that can be "
+            "written and that ChromaDB made, or a new one."
+        ) from refused
+    assert isinstance(client, Client), "a client in this process, which can be closed"
+    return client

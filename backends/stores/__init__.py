@@ -1,0 +1,1 @@
+"""Documents kept on disk, to be asked again."""

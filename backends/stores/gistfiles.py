@@ -1,0 +1,112 @@
+"""Gist files of one model and adapter: made from documents, opened to be asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends.kv.adapter import LoadedAdapter, load_adapter
+from backends.kv.cached import CachedContext
+from backends.kv.segments import check_segment_tokens, compress_context
+from backends.kv.size import check_size
+from harness.api import Source
+
+if TYPE_CHECKING:
+    from gist.gistfile import Manifest
+    from gist.models.model import LanguageModel
+
+
+@dataclass
+class GistFiles:
+    """Writes and opens gist files; the adapter is on the model until `close`.
+
+    Args:
+        model: a loaded model.
+        checkpoint: the adapter's folder; by default the one that belongs to the model.
+        tokens: gist tokens for every document.
+        ratio: document tokens per gist token, instead of `tokens`; 16 if neither is given.
+        window_tokens: compress a longer document in parts of so many tokens.
+    """
+
+    model: "LanguageModel"
+    checkpoint: Path | None = None
+    tokens: int | None = None
+    ratio: float | None = None
+    window_tokens: int | None = None
+    _adapter: LoadedAdapter = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Load the adapter."""
+        check_size(tokens=self.tokens, ratio=self.ratio)
+        check_segment_tokens("window_tokens", self.window_tokens)
+        self._adapter = load_adapter(self.model, self.checkpoint)
+
+    @property
+    def options(self) -> str:
+        """How documents are compressed, as it is typed."""
+        names = ("tokens", "ratio", "window_tokens")
+        given = [(name, getattr(self, name)) for name in names]
+        return ",".join(f"{name}={value:g}" for name, value in given if value is not None)
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return what must be the same where a file is made and where it is opened."""
+        from gist.gistfile import identity
+
+        return identity(self.model, self._adapter.adapter_id)
+
+    def hints(self) -> Mapping[str, str]:
+        """Return where model and adapter are found: folders by their whole paths."""
+        from gist.gistfile import hints
+
+        return hints(self.model, self.checkpoint)
+
+    def write(self, source: Source, path: Path, *, force: bool = False) -> "Manifest":
+        """Compress a document into a file and return what the file says of itself.
+
+        Raises:
+            UserError: the document cannot be compressed, or `path` not written.
+            ContextTooLong: it has more tokens than the model has positions.
+        """
+        from gist.gistfile import Manifest, check_absent, printable, write_gist_file
+
+        check_absent(path, force=force)  # before the work, not after it
+        context = compress_context(
+            self.model,
+            self._adapter.plan,
+            source.text,
+            tokens=self.tokens,
+            ratio=self.ratio,
+            window_tokens=self.window_tokens,
+        )
+        hints = self.hints()
+        manifest = Manifest(
+            model=printable(hints["model"]),
+            checkpoint=printable(hints["checkpoint"]),
+            **self.identity(),
+            context_tokens=len(self.model.tokenizer.encode(source.text)),
+            gists=context.context_entries,
+            prefix_entries=context.state.entries - context.context_entries,
+            next_position=context.state.next_position,
+            source=printable(source.name),
+            source_bytes=source.size_bytes,
+            source_sha256=source.sha256,
+            options=self.options,
+        )
+        write_gist_file(path, context.state, manifest, force=force)
+        return manifest
+
+    def open(self, path: Path) -> CachedContext:
+        """Return a file's document as it was after compressing, to be asked.
+
+        Raises:
+            UserError: it is damaged, or made for another model or adapter.
+            OutOfMemory: there is no room for it.
+        """
+        from gist.gistfile import load_gist_file
+
+        manifest, state = load_gist_file(path, self.model, self._adapter.adapter_id)
+        return CachedContext(self.model, state, context_entries=manifest.gists)
+
+    def close(self) -> None:
+        """Unload the adapter."""
+        self._adapter.close()

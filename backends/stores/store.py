@@ -1,0 +1,269 @@
+"""A gist store: one gist file per document of a folder, found again by passages.
+
+    STORE/store.json          model, adapter, options and embedder that all of it was made with
+    STORE/documents/*.gist    one per document, written last: a document is done when it is there
+    STORE/documents/*.json    its passages; `backends.stores.passages` has the index
+    STORE/lock                held while it is written
+
+A question is answered from the gists of one document: the one with the passage nearest to it.
+"""
+
+import hashlib
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends.kv.cached import CachedContext
+from backends.stores.gistfiles import GistFiles
+from backends.stores.passages import TOP_K, Passages, SearchHit
+from harness.api import Generation, Source
+from harness.errors import SampleError, UserError
+from harness.files import locked, write_atomically
+
+if TYPE_CHECKING:
+    from gist.models.model import LanguageModel
+
+FORMAT = "gist-bench store 1"
+MANIFEST = "store.json"
+HELD_BYTES = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an update did with one document."""
+
+    name: str
+    what: str  # added, changed, unchanged, removed, failed
+    detail: str = ""  # why it failed
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, the document that it comes from, and the passages that pointed to it."""
+
+    generation: Generation
+    document: str
+    found: tuple[SearchHit, ...]
+
+
+class DocumentCache:
+    """Documents in memory, up to a number of bytes; the least recently used one leaves first."""
+
+    def __init__(self, files: GistFiles, max_bytes: int) -> None:
+        self._files = files
+        self._max_bytes = max_bytes
+        self._contexts: OrderedDict[tuple[Path, int, int], CachedContext] = OrderedDict()
+        self.loaded = 0  # files read so far
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all documents in memory."""
+        return sum(context.held_bytes for context in self._contexts.values())
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[CachedContext]:
+        """Open a document; it stays in memory if there is room. A changed file is read again."""
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing. Give gist-bench compress again.") from None
+        key = (path, status.st_mtime_ns, status.st_ino)
+        if key not in self._contexts:
+            self._contexts[key] = self._files.open(path)
+            self.loaded += 1
+        self._contexts.move_to_end(key)
+        try:
+            yield self._contexts[key]
+        finally:
+            while self.held_bytes > self._max_bytes:
+                self._contexts.popitem(last=False)[1].close()
+
+
+@dataclass
+class Store:
+    """Gist files of the documents of a folder.
+
+    Args:
+        model: a loaded model.
+        folder: of the store.
+        checkpoint: the adapter's folder; by default the one that belongs to the model.
+        tokens: gist tokens for every document.
+        ratio: document tokens per gist token, instead of `tokens`.
+        window_tokens: compress a longer document in parts of so many tokens.
+        embedder: as in rag.
+        held_bytes: of documents that stay in memory between questions.
+    """
+
+    model: "LanguageModel"
+    folder: Path
+    checkpoint: Path | None = None
+    tokens: int | None = None
+    ratio: float | None = None
+    window_tokens: int | None = None
+    embedder: str = "auto"
+    held_bytes: int = HELD_BYTES
+    _files: GistFiles = field(init=False, repr=False)
+    _passages: Passages | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Load the adapter."""
+        self._files = GistFiles(
+            self.model, self.checkpoint, self.tokens, self.ratio, self.window_tokens
+        )
+        self._documents = DocumentCache(self._files, self.held_bytes)
+
+    @staticmethod
+    def read_manifest(folder: Path) -> dict[str, Any]:
+        """Return what `store.json` says.
+
+        Raises:
+            UserError: the folder is no store.
+        """
+        path = folder / MANIFEST
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(
+                f"{folder} is no gist store: it has no {MANIFEST}. "
+                "Make one with gist-bench compress."
+            ) from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from None
+        texts = ("model", "checkpoint", "dtype", "options", "embedder", "embedder_hash")
+        good = isinstance(manifest, dict) and manifest.get("format") == FORMAT
+        if not good or not all(isinstance(manifest.get(name), str) for name in texts):
+            raise UserError(f"{path} is of another version, or damaged. Make the store anew.")
+        found: dict[str, Any] = manifest
+        return found
+
+    def update(self, sources: Iterable[Source], *, force: bool = False) -> Iterator[Change]:
+        """Make the store hold exactly the sources, document by document.
+
+        Documents whose files have not changed are kept; those that are not among the sources are
+        removed. An update that was stopped at any point is continued by the same call.
+
+        Args:
+            sources: all documents.
+            force: compress all of them, even if the store was made with other options.
+
+        Raises:
+            UserError: another process is writing to it, or it was made with other options.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder / "lock", protected=self.folder):
+            (self.folder / "documents").mkdir(exist_ok=True)
+            done = self._begin(force=force)
+            seen = set()
+            for source in sources:
+                document = document_id(source.name)
+                seen.add(document)
+                yield self._put(document, source, earlier=done.get(document))
+            for document in sorted(set(self._kept()) - seen):
+                name = self._name_of(document)
+                self._path(document).unlink(missing_ok=True)
+                self._index().drop(document)
+                yield Change(name, "removed")
+
+    def ask(self, question: str, *, max_new_tokens: int, top_k: int = TOP_K) -> Answer:
+        """Answer a question from the document with the nearest passage.
+
+        Raises:
+            UserError: the store is empty, damaged, or made for another model or adapter.
+        """
+        self._check_manifest(self.read_manifest(self.folder))
+        found = self._index().search(question, top_k)
+        if not found:
+            raise UserError(f"{self.folder} holds no documents. Fill it with gist-bench compress.")
+        best = found[0].document
+        with self._documents.opened(self._path(best)) as context:
+            (answer,) = context.generate([question], max_new_tokens=max_new_tokens)
+        return Answer(answer, self._name_of(best), tuple(found))
+
+    def close(self) -> None:
+        """Unload the adapter and close the index."""
+        if self._passages is not None:
+            self._passages.close()
+        self._files.close()
+
+    def _index(self) -> Passages:
+        if self._passages is None:
+            device = "cuda" if self.model.device == "cuda" else "cpu"
+            self._passages = Passages(self.folder / "documents", self.embedder, device)
+        return self._passages
+
+    def _begin(self, *, force: bool) -> dict[str, str]:
+        """Check or write the manifest; return the finished documents with their files' hashes."""
+        manifest = {
+            "format": FORMAT,
+            **self._files.hints(),
+            **self._files.identity(),
+            "options": self._files.options,
+            **self._index().describe(),
+        }
+        if (self.folder / MANIFEST).exists() and not force:
+            kept = self.read_manifest(self.folder)
+            self._check_manifest(kept)
+            if kept["options"] != manifest["options"]:
+                raise UserError(
+                    f"{self.folder} was made with {kept['options'] or 'default'} options, not "
+                    f"{manifest['options'] or 'default'}. "
+                    "Give the same, another folder, or --force."
+                )
+            indexed = self._index().indexed()
+            return {name: sha for name, sha in indexed.items() if self._path(name).exists()}
+        for document in self._kept():  # made with other options than the new manifest says
+            self._path(document).unlink(missing_ok=True)
+        self._index().clear()
+        text = json.dumps(manifest, indent=1) + "\n"
+        write_atomically(self.folder / MANIFEST, text.encode())
+        return {}
+
+    def _check_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Refuse a store of another model, adapter or embedder."""
+        for name, here in {**self._files.identity(), **self._index().describe()}.items():
+            if manifest.get(name) != here:
+                raise UserError(
+                    f"{self.folder} was made with another {name.replace('_', ' ')} "
+                    f"({manifest.get(name)}, here {here}): {manifest['model']}, "
+                    f"{manifest['checkpoint'] or 'its own adapter'}, {manifest['embedder']}. "
+                    "Give these, another folder, or make it anew with gist-bench compress --force."
+                )
+
+    def _put(self, document: str, source: Source, *, earlier: str | None) -> Change:
+        if earlier == source.sha256:
+            return Change(source.name, "unchanged")
+        path = self._path(document)
+        existed = path.exists()
+        path.unlink(missing_ok=True)  # from here on the document is not done
+        try:
+            self._index().put(document, name=source.name, sha256=source.sha256, text=source.text)
+            self._files.write(source, path)
+        except (UserError, SampleError) as refused:
+            self._index().drop(document)
+            return Change(source.name, "failed", str(refused))
+        return Change(source.name, "changed" if existed else "added")
+
+    def _kept(self) -> set[str]:
+        folder = self.folder / "documents"
+        return {path.stem for kind in ("*.gist", "*.json") for path in folder.glob(kind)}
+
+    def _path(self, document: str) -> Path:
+        return self.folder / "documents" / f"{document}.gist"
+
+    def _name_of(self, document: str) -> str:
+        from gist.gistfile import read_manifest
+
+        path = self._path(document)
+        if not path.exists():
+            return document
+        return read_manifest(path).source
+
+
+def document_id(name: str) -> str:
+    """Return the name of a document's files: names of documents may be long, or have slashes."""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""Data sets from files, folders and the hub."""

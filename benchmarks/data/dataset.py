@@ -1,0 +1,85 @@
+"""What the option `data` names: a file in a known layout, as samples.
+
+`data=squad:FILE` names a layout of `benchmarks.data.formats`, `data=hub:NAME` a data set of the
+Hugging Face hub. A plain path is a person's own JSONL, as `benchmarks.data.datafile` describes it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from benchmarks.data import datafile, formats, hub
+from benchmarks.data.distractors import Distractors
+from benchmarks.data.formats import Entry, Format
+from harness.api import Sample, Tokenizer
+from harness.errors import UserError
+
+_PREFIXED = re.compile(r"([A-Za-z]\w+):(.*)", re.DOTALL)  # C:\file is a path
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that was read and checked."""
+
+    format: Format
+    entries: Sequence[Entry]
+
+    @classmethod
+    def open(cls, data: str, split: str = "test", columns: hub.Columns = hub.COLUMNS) -> Self:
+        """Read what `data` names; `split` and `columns` are those of a data set of the hub.
+
+        Raises:
+            UserError: the prefix is unknown, or the file is not in its layout.
+        """
+        parts = _PREFIXED.fullmatch(data)
+        if parts and parts[1] == hub.PREFIX:
+            return cls(hub.FORMAT, hub.read(parts[2], split, columns))
+        if columns != hub.COLUMNS:
+            raise UserError(
+                "context, question and answers name columns of a data set of the hub, "
+                f"and data={data} is none. Leave them out, or give data={hub.PREFIX}:NAME."
+            )
+        if parts and parts[1] in formats.names():
+            kind, path = formats.load(parts[1]), Path(parts[2]).expanduser()
+        else:
+            kind, path = datafile.FORMAT, Path(data).expanduser()
+            if parts and not path.exists():
+                raise UserError(
+                    f"unknown prefix {parts[1]!r} in data={data}. "
+                    f"Prefixes: {', '.join([*formats.names(), hub.PREFIX])}; "
+                    "a path without one is JSONL of your own."
+                )
+        return cls(kind, kind.read(path))
+
+    def slice_names(self, *, filled: bool) -> tuple[str, ...]:
+        """Return the columns that the samples may fill."""
+        single = filled and all(len(entry.paragraphs) == 1 for entry in self.entries)
+        return (*self.format.slice_names, *(["depth"] if single else []))
+
+    def samples(
+        self,
+        tokenizer: Tokenizer,
+        seed: int,
+        *,
+        filler_tokens: int | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Iterator[Sample]:
+        """Yield one sample per context, in the order of the file."""
+        names = self.slice_names(filled=filler_tokens is not None)
+        distractors = None
+        if filler_tokens is not None:
+            distractors = Distractors(self.entries, self.format.separator, tokenizer)
+        for entry in self.entries:
+            context, slices = self.format.separator.join(p.text for p in entry.paragraphs), {}
+            if distractors is not None and filler_tokens is not None:
+                context, depth = distractors.fill(entry, filler_tokens, seed)
+                slices = {"depth": depth} if "depth" in names else {}
+            yield Sample(
+                entry.id,
+                context,
+                entry.questions,
+                max_new_tokens or self.format.max_new_tokens,
+                slices=slices,
+            )

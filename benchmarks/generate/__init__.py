@@ -1,0 +1,1 @@
+"""Made documents, filler and words."""

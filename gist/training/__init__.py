@@ -1,0 +1,1 @@
+"""Training of gist adapters and of the reference model."""

@@ -1,0 +1,48 @@
+"""Load the model that is trained; a large one on a CPU only where that is asked for."""
+
+import os
+from collections.abc import Mapping
+
+from gist.models import fit
+from gist.models.loading import choose_device, load_model, read_facts
+from gist.models.model import LanguageModel
+from gist.training.configuration import ModelChoice
+from harness.errors import UserError
+
+LARGE = 10**9  # parameters beyond which training on a CPU has to be asked for
+
+
+def load_base(
+    choice: ModelChoice, prompt: Mapping[str, str], *, shapes: bool = False
+) -> LanguageModel:
+    """Load the model.
+
+    Args:
+        choice: model, device and precision.
+        prompt: head, between and tail.
+        shapes: a large model on a CPU is its shapes alone, instead of an error.
+
+    Raises:
+        UserError: a large model, no GPU, and no device named.
+    """
+    name, device, reason = choice.model, choice.device, ""
+    if device is None and "LOCAL_RANK" in os.environ and choose_device(None).type == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if device is None and choose_device(None).type == "cpu":
+        parameters = fit.skeleton(read_facts(name)[0]).num_parameters()
+        if parameters > LARGE:
+            reason = (
+                f"{name} has {parameters / 1e9:.1f} billion parameters and this machine no GPU; "
+                "a step would take minutes. Add --device cpu to train all the same."
+            )
+            if not shapes:
+                raise UserError(reason)
+    return load_model(
+        name,
+        head=prompt["head"],
+        between=prompt["between"],
+        tail=prompt["tail"],
+        device=device,
+        load_in_4bit=choice.load_in_4bit,
+        without_weights=reason,
+    )

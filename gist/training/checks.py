@@ -1,0 +1,91 @@
+"""What is refused before the first step of a training."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+
+from gist.checkpoint import check_base, read_card
+from gist.collator import Example, PackedCollator
+from gist.models.model import LanguageModel
+from gist.training.callbacks import log
+from gist.training.configuration import Stage, TrainingConfiguration
+from gist.validity import mask_blocks
+from harness.errors import UserError
+
+GIST_TOKEN = "<GIST_"  # the name that gist tokens have in print
+
+
+def check_trainable(lm: LanguageModel, stages: Sequence[Stage]) -> None:
+    """Refuse what no adapter can come out of.
+
+    Raises:
+        UserError: random weights, no gists in any stage, or a tokenizer with gist tokens already.
+    """
+    if lm.random_weights:
+        raise UserError(f"{lm.name} has random weights; an adapter for it would learn nothing")
+    if not any(stage.compresses or stage.plain == 1 for stage in stages):
+        raise UserError("no stage has gists: give ratios, such as 8 and 16 context tokens per gist")
+    taken = [token for token in lm.tokenizer.inner.get_vocab() if token.startswith(GIST_TOKEN)]
+    if taken:
+        raise UserError(
+            f"the tokenizer of {lm.name} has {len(taken)} tokens of its own such as {taken[0]}: "
+            "it belongs to a model that was trained with gists before. Give its base model."
+        )
+
+
+def check_start(folder: Path, lm: LanguageModel, configuration: TrainingConfiguration) -> None:
+    """Refuse to go on from an adapter of another base or of another build."""
+    card = read_card(folder)
+    check_base(card, lm, folder)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    full = "lm_head" in (config["modules_to_save"] or ())
+    adapter, gists = configuration.adapter, configuration.layout.plan.rows
+    for name, wanted, found in (
+        ("rank", adapter.rank, config["r"]),
+        ("alpha", adapter.alpha, config["lora_alpha"]),
+        ("targets", sorted(adapter.targets), sorted(config["target_modules"])),
+        ("rows", gists, card.plan.rows),
+        ("embeddings", adapter.embeddings, "full" if full else "rows"),
+    ):
+        if wanted != found:
+            shown = ", ".join(found) if isinstance(found, list) else found
+            raise UserError(
+                f"{folder} has another {name}: {shown}. Give the same to go on from it."
+            )
+
+
+def claim_folder(output: Path, record: Mapping[str, Any], *, resume: bool) -> None:
+    """Note what is trained in the folder; refuse to go on with something else."""
+    path = output / "training.json"
+    values = json.loads(json.dumps(record))
+    if resume and path.is_file():
+        begun = json.loads(path.read_text())
+        changed = sorted(name for name in values if begun.get(name) != values[name])
+        if changed:
+            raise UserError(
+                f"{output} holds a training that differs in {', '.join(changed)}. "
+                "Give the same command, or another --output."
+            )
+    output.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=1) + "\n")
+
+
+def check_mask(adapted: PeftModel, collator: PackedCollator, examples: Sequence[Example]) -> None:
+    """Refuse to train where answers see the context past the gists, or not through them."""
+    if not examples:
+        return  # trained on full contexts alone
+    check = mask_blocks(adapted, collator, examples)
+    if not check.passed:
+        raise UserError(
+            f"the mask is wrong: the gradient from answers to the context is {check.cut:.3g} with "
+            f"the gists cut off (must be 0) and {check.whole:.3g} with them (must not be 0). "
+            "No score of such a training would mean anything."
+        )
+    log.info(
+        "the mask hides %d context tokens: gradient %.3g through the gists, exactly 0 past them",
+        check.context_tokens,
+        check.whole,
+    )

@@ -1,0 +1,293 @@
+"""The configuration of a training, which YAML, the command line and the record share.
+
+The name of a field is its key in YAML and in the record (`gist.json`), and, with dashes, its option
+on the command line. Nothing here imports torch: the command line is made of these fields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from gist.layout import GistPlan, Placement, Positions
+from gist.lora import ATTENTION, Embeddings, LoraOptions
+from gist.training.options import Part, check_bounds, option, read
+
+MAX_GISTS = 256  # gists in a group behind the context: 16x at 4,096 tokens
+SNIPPETS = 2  # of each context, where reconstruction is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model is trained, and where."""
+
+    model: str = field(
+        default="reference", metadata=option("As for gist-bench run. Default: reference.")
+    )
+    device: str | None = field(
+        default=None, metadata=option("cpu or cuda. Default: cuda if there is one.")
+    )
+    load_in_4bit: bool = field(default=False, metadata=option("Train on NF4 weights."))
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutOptions:
+    """Where the gist tokens stand."""
+
+    placement: Placement = field(
+        default="interleaved",
+        metadata=option("Gists behind the context, or a few after each segment of it."),
+    )
+    positions: Positions = field(
+        default="spread",
+        metadata=option("Gists at positions of their own, or spread over the context's."),
+    )
+    segment_tokens: int = field(
+        default=64, metadata=option("Tokens before each group of gists.", minimum=1)
+    )
+    rows: int | None = field(
+        default=None,
+        metadata=option(
+            "Gist embeddings: the largest group of gists. Default: as many as a group can use.",
+            minimum=1,
+        ),
+    )
+    keep_prefix: bool = field(
+        default=True,
+        metadata=option(
+            "Whether BOS and instruction stay in the cache. Default: they do.",
+            flag="--keep-prefix/--drop-prefix",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse groups that their segments cannot hold."""
+        check_bounds(self)
+        if self.placement == "interleaved" and (self.rows or 0) > self.segment_tokens:
+            raise ValueError(
+                f"segments of {self.segment_tokens} tokens are shorter than {self.rows} gists. "
+                "Give fewer rows, or longer segments."
+            )
+
+    @property
+    def plan(self) -> GistPlan:
+        """The same, as compression takes it."""
+        usable = self.segment_tokens if self.placement == "interleaved" else MAX_GISTS
+        rows = self.rows or min(usable, MAX_GISTS)
+        return GistPlan(rows, self.placement, self.positions, self.segment_tokens, self.keep_prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterOptions(Part):
+    """What is trained: LoRA, and gist embeddings or all embeddings."""
+
+    embeddings: Embeddings = field(
+        default="rows",
+        metadata=option(
+            "Train the gist embeddings, or all embeddings and the head (12 to 24 GB more on 8B)."
+        ),
+    )
+    rank: int = field(default=64, metadata=option("Rank of LoRA.", minimum=1))
+    alpha: int = field(default=128, metadata=option("Scale of LoRA, over its rank.", minimum=1))
+    targets: tuple[str, ...] = field(
+        default=ATTENTION,
+        metadata=option("Layers with LoRA, such as q_proj.", flag="--target"),
+    )
+
+    @property
+    def lora(self) -> LoraOptions:
+        """LoRA's part, as PEFT takes it."""
+        return LoraOptions(self.rank, self.alpha, self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weights of the terms of the loss; a term of weight 0 is not computed."""
+
+    answers: float = field(
+        default=1.0, metadata=option("Weight of the answers' cross-entropy.", minimum=0)
+    )
+    distillation: float = field(
+        default=0.0,
+        metadata=option("Weight of distillation from the model with full context.", minimum=0),
+    )
+    top_k: int = field(
+        default=20, metadata=option("Most likely tokens that distillation keeps.", minimum=1)
+    )
+    reconstruction: float = field(
+        default=0.0,
+        metadata=option("Weight of the reconstruction of pieces of the context.", minimum=0),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse weights that leave nothing to learn."""
+        check_bounds(self)
+        if self.answers + self.distillation <= 0:
+            raise ValueError("answers or distillation needs a weight above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserOptions(Part):
+    """Learning rates, the size of a step and its precision."""
+
+    lr: float = field(default=2e-4, metadata=option("Learning rate of LoRA."))
+    gist_lr: float = field(default=1e-3, metadata=option("Learning rate of the gist embeddings."))
+    warmup_steps: int = field(
+        default=50, metadata=option("Steps in which learning rates rise.", minimum=1)
+    )
+    rows_first_steps: int = field(
+        default=0, metadata=option("Steps in which the gist embeddings learn alone.", minimum=0)
+    )
+    accumulation: int = field(default=1, metadata=option("Batches of a step.", minimum=1))
+    bf16: bool = True
+    gradient_checkpointing: bool = field(default=False, metadata=option("Less memory."))
+
+
+@dataclass(frozen=True, slots=True)
+class SavingOptions(Part):
+    """Checkpoints, and trackers that follow the training."""
+
+    save_steps: int = field(default=200, metadata=option("Steps between checkpoints.", minimum=1))
+    report_to: tuple[str, ...] = field(
+        default=(), metadata=option("A tracker, such as tensorboard or wandb.")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions(Part):
+    """When and on what the adapter is scored."""
+
+    eval_steps: int = field(
+        default=200, metadata=option("Steps between held-out scores.", minimum=1)
+    )
+    eval_contexts: int = field(default=48, metadata=option("Contexts held back.", minimum=0))
+    patience: int | None = field(
+        default=None,
+        metadata=option("Scores without a better one before training stops.", minimum=1),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a curriculum."""
+
+    name: str
+    sources: Mapping[str, float]  # name of a source: its share of the batches
+    max_steps: int
+    pass_at: float = 2.0  # share of answers right on fresh batches of every source; 2: never
+    batch_tokens: int = 8192
+    questions: int = 12  # per context
+    ratios: tuple[float, ...] = ()  # context tokens per gist, drawn per batch
+    tokens: tuple[int, ...] = ()  # gists of a context, drawn per batch, instead of ratios
+    plain: float = 0.0  # fraction of the batches that are not compressed
+    snippets: int = 0  # pieces of each context to be reconstructed from its gists
+    max_context_tokens: int | None = None  # longer contexts are passed over
+    bare: tuple[str, ...] = ()  # sources whose answers continue the questions directly
+    lr: tuple[float, float] = (1.0, 1.0)  # factor of the learning rate at the start and end
+
+    def __post_init__(self) -> None:
+        """Refuse a stage that has nothing to draw from."""
+        if not self.sources or self.max_steps < 1:
+            raise ValueError(f"stage {self.name!r} needs sources and at least one step")
+        if self.ratios and self.tokens:
+            raise ValueError(f"stage {self.name!r}: give ratios or tokens, not both")
+        if any(ratio < 1 for ratio in self.ratios) or any(count < 1 for count in self.tokens):
+            raise ValueError(f"stage {self.name!r}: ratios and tokens must be at least 1")
+        if not 0 <= self.plain <= 1:
+            raise ValueError(f"stage {self.name!r}: plain={self.plain} must be from 0 to 1")
+
+    @property
+    def compresses(self) -> bool:
+        """Whether any of its batches has gists."""
+        return bool(self.ratios or self.tokens) and self.plain < 1
+
+
+@dataclass(frozen=True, slots=True)
+class CurriculumOptions:
+    """The stages, or what makes them where none are given."""
+
+    ratios: tuple[float, ...] = field(
+        default=(), metadata=option("Context tokens per gist.", flag="--ratio", minimum=1)
+    )
+    tokens: tuple[int, ...] = field(
+        default=(),
+        metadata=option(
+            "Gists of a context, instead of --ratio; several are drawn at random.", minimum=1
+        ),
+    )
+    context_tokens: tuple[int, ...] = field(
+        default=(),
+        metadata=option(
+            "Longest context; several make a curriculum, short contexts and many gists first.",
+            minimum=1,
+        ),
+    )
+    max_steps: int | None = field(
+        default=None, metadata=option("Steps, where there are no stages.", minimum=1)
+    )
+    epochs: float | None = field(
+        default=None, metadata=option("Passes over the data, instead of --max-steps.")
+    )
+    batch_tokens: int = field(default=8192, metadata=option("Tokens of a batch.", minimum=1))
+    questions: int = field(
+        default=12, metadata=option("Largest number of questions of a context.", minimum=1)
+    )
+    plain: float = field(
+        default=0.0,
+        metadata=option("Fraction of the batches that are not compressed.", minimum=0, maximum=1),
+    )
+    snippets: int | None = None
+    stages: tuple[Stage, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse two lengths of a training."""
+        check_bounds(self)
+        if self.epochs is not None and self.max_steps is not None:
+            raise ValueError("epochs and max_steps say the same thing twice; give one of them.")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfiguration:
+    """Everything that decides how an adapter is trained."""
+
+    sources: Mapping[str, str] = field(default_factory=dict)  # specs of suites, by name
+    base: ModelChoice = field(default_factory=ModelChoice)
+    init_adapter: str | None = field(
+        default=None,
+        metadata=option("Folder of an adapter of the same build to go on from. Default: none."),
+    )
+    layout: LayoutOptions = field(default_factory=LayoutOptions)
+    adapter: AdapterOptions = field(default_factory=AdapterOptions)
+    losses: LossWeights = field(default_factory=LossWeights)
+    curriculum: CurriculumOptions = field(default_factory=CurriculumOptions)
+    optimiser: OptimiserOptions = field(default_factory=OptimiserOptions)
+    saving: SavingOptions = field(default_factory=SavingOptions)
+    evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
+    seed: int = field(default=0, metadata=option("Decides everything. Default: 0."))
+
+    def record(self) -> dict[str, Any]:
+        """Return the options that `gist.json` keeps beside stages, sources and seed."""
+        parts = (self.layout, self.adapter, self.losses, self.optimiser, self.saving)
+        values = {"init_adapter": self.init_adapter}
+        for part in (*parts, self.evaluation):
+            values |= asdict(part)
+        return values
+
+
+def read_configuration(settings: Mapping[str, Any]) -> TrainingConfiguration:
+    """Return the configuration of a training.
+
+    Args:
+        settings: by name, of a YAML file and the command line; `plain` and `snippets` are the
+            defaults of its stages.
+
+    Raises:
+        UserError: one line that says which setting is wrong.
+    """
+    rows = settings.get("stages")
+    if isinstance(rows, list):
+        shared = {name: settings[name] for name in ("plain", "snippets") if name in settings}
+        if settings.get("reconstruction"):
+            shared = {"snippets": SNIPPETS} | shared
+        rows = [{**shared, **row} if isinstance(row, Mapping) else row for row in rows]
+        settings = {**settings, "stages": rows}
+    return read(TrainingConfiguration, settings)

@@ -1,0 +1,89 @@
+"""What a model predicts of a batch, and the loss of it: one training step.
+
+`Forward` is where another way of training plugs in. Training, the teacher of distillation, the
+dry run and the held-out scores all read their predictions from the same one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from gist.collator import IGNORED, Example, PackedCollator, uncompressed
+from gist.training.configuration import LossWeights
+from gist.training.losses import cross_entropy, distillation, share_right
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Logits at the tokens that have a label; row i is of example i."""
+
+    logits: torch.Tensor  # (examples, kept, vocabulary)
+    labels: torch.Tensor  # (examples, kept), of answers and snippets; IGNORED elsewhere
+    answers: torch.Tensor  # (examples, kept), the number of the answer; IGNORED elsewhere
+
+
+class Forward(Protocol):
+    """Gives a model a batch of examples, all with gists or all without."""
+
+    def __call__(self, model: Any, examples: Sequence[Example]) -> Predictions:
+        """Return the predictions; gradients flow where they are enabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedForward:
+    """One pass over `before | context | gists | q1 a1 | q2 a2 | ...`, under one mask."""
+
+    collator: PackedCollator
+
+    def __call__(self, model: Any, examples: Sequence[Example]) -> Predictions:
+        """Return the predictions of one pass."""
+        device = next(model.parameters()).device
+        inputs = {name: tensor.to(device) for name, tensor in self.collator(examples).items()}
+        answers, labels = inputs.pop("answers"), inputs.pop("shift_labels")
+        logits = model(**inputs, use_cache=False).logits
+        return Predictions(logits, labels, answers)
+
+
+@dataclass(frozen=True, slots=True)
+class StepLoss:
+    """What a step minimises, and how many answers it would have given word for word."""
+
+    loss: torch.Tensor  # ()
+    right: float  # share of the answers
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """The weighted loss of a batch."""
+
+    forward: Forward
+    weights: LossWeights
+
+    def __call__(self, model: Any, examples: Sequence[Example]) -> StepLoss:
+        """Return the loss of the examples, to be differentiated by the caller."""
+        weights, found = self.weights, self.forward(model, examples)
+        asked = found.answers != IGNORED
+        hidden = (found.labels != IGNORED) & ~asked  # of snippets
+        loss = weights.answers * cross_entropy(found.logits, found.labels, asked)
+        if weights.distillation:
+            teacher = self._teacher_logits(model, examples)
+            term = distillation(found.logits[asked], teacher, top_k=weights.top_k)
+            loss = loss + weights.distillation * term
+        if hidden.any():
+            term = cross_entropy(found.logits, found.labels, hidden)
+            loss = loss + weights.reconstruction * term
+        return StepLoss(loss, share_right(found.logits.detach(), found.labels, found.answers))
+
+    def _teacher_logits(self, model: Any, examples: Sequence[Example]) -> torch.Tensor:
+        """Return what the model without adapter predicts from the full context.
+
+        Returns:
+            Logits of the answers' tokens in order, (answer tokens, vocabulary).
+        """
+        alone = model.module if isinstance(model, DistributedDataParallel) else model
+        with torch.no_grad(), alone.disable_adapter():
+            found = self.forward(alone, [uncompressed(example) for example in examples])
+        return found.logits[found.answers != IGNORED]

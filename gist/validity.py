@@ -1,0 +1,275 @@
+"""Check that answers see the context through its gists alone, and that only those are kept.
+
+Each function measures one property on a model with a gist adapter on it and returns the figures;
+`passed` says whether it holds. Short pieces of the examples are enough, since a mask, a slice or a
+position is wrong at any length; so the checks fit where the model itself does. They go through the
+code that trains and answers, and see it from outside (forward hooks, torch's attention).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import Cache, PreTrainedModel
+
+from gist.collator import IGNORED, Example, PackedCollator
+from gist.compress import compress
+from gist.decode import KVState, ask, entries_of
+from gist.embedding import first_gist_id
+from gist.layout import CONTEXT, GIST, GistPlan, max_gists
+from gist.models.fit import kv_bytes_per_entry
+from gist.models.model import LanguageModel
+from gist.sdpa import EachAttention, Inputs
+
+EXAMPLES, CONTEXT_TOKENS, QUESTIONS, ANSWER_TOKENS = 2, 128, 2, 4  # upper limits of what is checked
+LIMITS = {  # of the difference between two ways to the same logits, as a share of the largest
+    torch.float64: 1e-9,
+    torch.float32: 1e-4,
+    torch.float16: 2e-2,
+    torch.bfloat16: 5e-2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MaskCheck:
+    """The gradient from answers to the embeddings of the context: largest absolute value."""
+
+    cut: float  # gist keys and values detached in every layer: nothing is left
+    whole: float  # nothing detached: the context does reach the answers
+    context_tokens: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether answers see the context through its gists, and in no other way."""
+        return self.cut == 0.0 and self.whole > 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SinglePassCheck:
+    """The logits of a masked pass, as in training, beside those of compress, slice, ask."""
+
+    difference: float  # largest absolute one
+    scale: float  # largest absolute logit
+    tokens: int
+    agreeing: int  # tokens whose most likely successor is the same
+    dtype: torch.dtype
+
+    @property
+    def limit(self) -> float:
+        """The largest difference that rounding explains."""
+        return LIMITS[self.dtype] * self.scale
+
+    @property
+    def passed(self) -> bool:
+        """Whether training and answering are the same computation."""
+        return self.difference <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class PoisonCheck:
+    """The answers' logits before and after NaN is written into all that was read."""
+
+    identical: int
+    tokens: int
+    held_bytes: int  # of the storage behind the state
+    expected_bytes: int  # of the KV entries that it should keep
+
+    @property
+    def passed(self) -> bool:
+        """Whether the state shares no memory with the full cache and is as small as it should."""
+        return self.identical == self.tokens and self.held_bytes == self.expected_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesCheck:
+    """How many KV entries a state has in each layer."""
+
+    entries: tuple[int, ...]
+    before: int  # of them kept from in front of the context
+    gists: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is those in every layer."""
+        return set(self.entries) == {self.before + self.gists}
+
+
+def shortened(example: Example, plan: GistPlan) -> Example:
+    """Return a piece of an example that is compressed about as much."""
+    context = example.context[:CONTEXT_TOKENS]
+    gists = max(1, round(example.gists * len(context) / max(1, len(example.context))))
+    asked = example.questions[:QUESTIONS]
+    return replace(
+        example,
+        context=context,
+        questions=tuple((question, answer[:ANSWER_TOKENS]) for question, answer in asked),
+        gists=min(gists, max_gists(len(context), plan)),
+        snippets=example.snippets[:QUESTIONS],
+    )
+
+
+def mask_blocks(
+    model: PreTrainedModel | PeftModel, collator: PackedCollator, examples: Sequence[Example]
+) -> MaskCheck:
+    """Measure what reaches the answers past the gists, which must be nothing.
+
+    Gradients, training mode and what is trained are left as they were.
+
+    Args:
+        model: with an adapter, PEFT's or the one inside it; in any dtype, under autocast or not.
+        collator: what packs the batches of training.
+        examples: each with gists; the first few are enough.
+
+    Raises:
+        UserError: the model's attention is not torch's sdpa.
+    """
+    assert all(example.gists for example in examples), "an example without gists hides nothing"
+    few = [shortened(example, collator.plan) for example in examples[:EXAMPLES]]
+    batch = {name: tensor.to(model.device) for name, tensor in collator(few).items()}
+    labels = batch.pop("shift_labels")  # (batch, kept): of answers, and of snippets
+    batch.pop("answers")
+    ids = batch.pop("input_ids")  # (batch, tokens)
+    layers = int(model.config.get_text_config().num_hidden_layers)
+    gists, context = (_columns(collator, few, ids, kind) for kind in (GIST, CONTEXT))
+
+    def gradient(*, cut: bool) -> float:
+        def detach(inputs: Inputs, _scale: float) -> Inputs:
+            where = (gists & cut)[:, None, :, None]  # (batch, 1, tokens, 1)
+            keys, values = (torch.where(where, each.detach(), each) for each in inputs[1:])
+            return inputs[0], keys, values
+
+        embeddings = model.get_input_embeddings()(ids).detach().requires_grad_()
+        attention = EachAttention(detach)
+        with attention:
+            logits = model(inputs_embeds=embeddings, **batch, use_cache=False).logits
+        attention.check_seen(layers)
+        predicted = logits[labels != IGNORED]  # (answer tokens, vocabulary)
+        right = predicted.gather(-1, labels[labels != IGNORED][:, None])
+        (found,) = torch.autograd.grad(right.float().sum(), embeddings)
+        return float(found[context].abs().max())
+
+    with _evaluating(model), torch.enable_grad():
+        return MaskCheck(gradient(cut=True), gradient(cut=False), int(context.sum()))
+
+
+def single_pass(lm: LanguageModel, plan: GistPlan, example: Example) -> SinglePassCheck:
+    """Compare the logits of a masked pass with those that answering computes.
+
+    Args:
+        lm: the model, its adapter loaded.
+        plan: of the adapter.
+        example: with gists; a piece of it is used.
+    """
+    example = replace(shortened(example, plan), snippets=())
+    collator = PackedCollator(lm.prompt, first_gist_id(lm.model), plan)
+    batch = {name: tensor.to(lm.model.device) for name, tensor in collator([example]).items()}
+    answers = batch.pop("answers") != IGNORED  # (1, kept)
+    batch.pop("shift_labels")
+    with torch.inference_mode():
+        packed = lm.model(**batch, use_cache=False).logits[answers]  # (tokens, vocabulary)
+    state = compress(lm, example.context, gists=example.gists, plan=plan)
+    asked = _asked(lm, state, example)
+    packed = torch.cat([packed, packed[:1]])  # the first is asked twice
+    return SinglePassCheck(
+        difference=float((packed - asked).abs().max()),
+        scale=float(packed.abs().max()),
+        tokens=len(packed),
+        agreeing=int((packed.argmax(dim=-1) == asked.argmax(dim=-1)).sum()),
+        dtype=packed.dtype,
+    )
+
+
+def poison(lm: LanguageModel, plan: GistPlan, example: Example) -> PoisonCheck:
+    """Write NaN into everything that was read, after compressing, and ask; see `single_pass`."""
+    example = shortened(example, plan)
+    clean = _asked(lm, compress(lm, example.context, gists=example.gists, plan=plan), example)
+    with _caches_of(lm.model) as caches:
+        state = compress(lm, example.context, gists=example.gists, plan=plan)
+    assert caches, "compressing reads into no cache"
+    with torch.inference_mode():
+        for layer in (layer for cache in caches for layer in cache.layers):
+            for tensor in entries_of(layer):
+                tensor.fill_(torch.nan)
+    held_bytes = state.held_bytes  # before asking, which may copy
+    asked = _asked(lm, state, example)
+    entries = _kept_before(lm, plan) + example.gists
+    per_entry = kv_bytes_per_entry(lm.model.config, entries_of(state.cache.layers[0])[0].dtype)
+    identical = int((clean == asked).all(dim=-1).sum())
+    return PoisonCheck(identical, len(clean), held_bytes, entries * per_entry)
+
+
+def entries(lm: LanguageModel, plan: GistPlan, example: Example) -> EntriesCheck:
+    """Count the KV entries kept of a context; see `single_pass`."""
+    example = shortened(example, plan)
+    state = compress(lm, example.context, gists=example.gists, plan=plan)
+    counted = tuple(entries_of(layer)[0].shape[2] for layer in state.cache.layers)
+    return EntriesCheck(counted, _kept_before(lm, plan), example.gists)
+
+
+def _asked(lm: LanguageModel, state: KVState, example: Example) -> torch.Tensor:
+    """Return the logits after each piece of each answer: all in one batch, then the first alone."""
+    prompt = lm.prompt
+    rows = [
+        [*prompt.between, *question, *prompt.after, *answer[:count]]
+        for question, answer in example.questions
+        for count in range(len(answer))
+    ]
+    caught: list[torch.Tensor] = []
+
+    def catch(_module: Any, _inputs: Any, output: Any) -> None:
+        caught.append(output.logits[:, -1].clone())  # (rows, vocabulary)
+
+    handle = lm.model.register_forward_hook(catch)
+    try:
+        ask(lm, state, rows, max_new_tokens=1)
+        ask(lm, state, rows[:1], max_new_tokens=1)
+    finally:
+        handle.remove()
+    return torch.cat(caught)
+
+
+def _columns(
+    collator: PackedCollator, examples: Sequence[Example], ids: torch.Tensor, kind: int
+) -> torch.Tensor:
+    """Return where the batch `ids` (batch, tokens) has tokens of a kind: bool, its shape."""
+    found = torch.zeros_like(ids, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        layout = collator.layout(example)
+        assert ids[row, : len(layout.ids)].tolist() == layout.ids, "packed in another way"
+        found[row, : len(layout.ids)] = torch.tensor(layout.kinds, device=ids.device) == kind
+    return found
+
+
+def _kept_before(lm: LanguageModel, plan: GistPlan) -> int:
+    return len(lm.prompt.before) if plan.keep_prefix else 0
+
+
+@contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Put every module into evaluation, where nothing is checkpointed, and back."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def _caches_of(model: torch.nn.Module) -> Iterator[list[Cache]]:
+    """Collect the caches that forward passes are given."""
+    caches: list[Cache] = []
+
+    def remember(_module: Any, _inputs: Any, options: dict[str, Any]) -> None:
+        cache = options.get("past_key_values")
+        caches.extend([cache] if cache is not None else [])
+
+    handle = model.register_forward_pre_hook(remember, with_kwargs=True)
+    try:
+        yield caches
+    finally:
+        handle.remove()

@@ -1,0 +1,1 @@
+"""The validity checks that stand beside every number."""

@@ -1,0 +1,169 @@
+"""The validity checks of a gist adapter on a user's own model, for `verify` and `run`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.api import ABSTENTION, Suite
+from harness.errors import UserError
+from harness.run import plugins
+from harness.run.spec import Spec, build, check
+
+if TYPE_CHECKING:
+    from gist.collator import Example
+    from gist.models.model import LanguageModel
+    from harness.checks.shuffled import Check
+
+SUITE = "qa,people=3,filler=4"  # short contexts, with names that training has not seen
+SAMPLES = 20
+EXAMPLES = 2  # for the checks of masks and caches
+
+
+def check_adapter(
+    model: "LanguageModel",
+    backend: Spec,
+    *,
+    suite: Spec | None = None,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    shuffled: bool = True,
+) -> "list[Check]":
+    """Return the validity checks of a gist backend.
+
+    Args:
+        model: without an adapter; is left as it was found.
+        backend: as given to `run`: `gist,checkpoint=DIR,ratio=8`.
+        suite: contexts and questions; by default short documents of the suite qa.
+        samples: how many contexts at most.
+        seed: decides the samples.
+        shuffled: run the shuffled-context control too. It takes most of the time.
+
+    Raises:
+        UserError: the backend has no trained gist adapter, the adapter does not fit the model,
+            its attention cannot be recorded, or the suite has too few contexts.
+    """
+    from harness.checks.shuffled import answerable, check_shuffled
+
+    suite = suite or Spec.parse(SUITE)
+    _refuse_without_gists(model, backend)
+    checks = list(_check_structure(model, backend, examples_of(model, backend, suite, seed=seed)))
+    if shuffled:
+        asked: Suite = _suite(suite)
+        drawn = answerable(list(islice(asked.samples(model.tokenizer, seed), samples)))
+        given = {name: text for name, text in backend.options.items() if name == "checkpoint"}
+        floor = Spec("closed_book", {"adapter": "on", **given})
+        checks += check_shuffled(
+            lambda: _open(model, backend), lambda: _open(model, floor), asked, drawn
+        )
+    return checks
+
+
+def _refuse_without_gists(model: "LanguageModel", spec: Spec) -> None:
+    """Build the backend, which raises where it lacks something, and look for gist tokens."""
+    with closing(_open(model, spec)):
+        names = [name for name, _ in model.model.named_parameters()]
+    if set_options(spec).get("untrained"):
+        raise UserError(f"{spec} has no trained adapter, so there is nothing to check.")
+    if not any("gist_rows" in name for name in names):
+        raise UserError(
+            f"{spec} puts no gist tokens on the model, so there is nothing to check. "
+            "Give --backend gist,checkpoint=DIR."
+        )
+
+
+def _open(model: "LanguageModel", spec: Spec) -> Any:
+    return build(plugins.load(plugins.BACKENDS, spec.name), spec, model)
+
+
+def set_options(spec: Spec) -> dict[str, Any]:
+    """Return the values of a backend's options that the spec sets."""
+    return check(plugins.load(plugins.BACKENDS, spec.name), spec, given=1)
+
+
+def _suite(spec: Spec) -> Suite:
+    suite: Suite = build(plugins.load(plugins.SUITES, spec.name), spec)
+    if not suite.metrics:
+        raise UserError(f"{spec} shows costs and scores no answers. Give a suite with metrics.")
+    return suite
+
+
+def examples_of(model: "LanguageModel", spec: Spec, suite: Spec, *, seed: int) -> "list[Example]":
+    """Return the first samples as token ids, compressed as the backend would."""
+    from gist.collator import Example
+    from gist.compress import gists_for
+
+    options = set_options(spec)
+    encode, end = model.tokenizer.encode, min(model.end_ids)
+    examples = []
+    for sample in islice(_suite(suite).samples(model.tokenizer, seed), EXAMPLES):
+        context = tuple(encode(sample.context))
+        asked = [(q.text, q.targets[0] if q.targets else ABSTENTION) for q in sample.questions]
+        questions = tuple((tuple(encode(q)), (*encode(a), end)) for q, a in asked)
+        wanted = gists_for(len(context), tokens=options.get("tokens"), ratio=options.get("ratio"))
+        examples.append(Example(context, questions, min(wanted, len(context))))
+    if not examples or not all(example.context and example.questions for example in examples):
+        raise UserError(f"{suite} has no context with questions at its beginning. Give another.")
+    return examples
+
+
+def adapter_of(model: "LanguageModel", spec: Spec) -> Path:
+    """Return the folder of the adapter that a backend would use on a model that has one."""
+    from gist.checkpoint import shipped_adapter
+
+    folder: Path | None = set_options(spec).get("checkpoint") or shipped_adapter(model.fingerprint)
+    assert folder, f"{spec} was built, so it has an adapter"
+    return folder
+
+
+def _check_structure(
+    lm: "LanguageModel", spec: Spec, examples: "Sequence[Example]"
+) -> "Iterator[Check]":
+    """Yield the checks of masks and caches, on short pieces of the examples."""
+    from gist import validity as checks
+    from gist.adapter import attached
+    from gist.collator import PackedCollator
+    from gist.embedding import first_gist_id
+    from harness.checks.shuffled import Check
+    from harness.report.format import count, size
+
+    with attached(lm, adapter_of(lm, spec)) as card:
+        plan = card.plan
+        collator = PackedCollator(lm.prompt, first_gist_id(lm.model), plan)
+        mask = checks.mask_blocks(lm.model, collator, examples)
+        alike = checks.single_pass(lm, plan, examples[0])
+        clean = checks.poison(lm, plan, examples[0])
+        counted = checks.entries(lm, plan, examples[0])
+    yield Check(
+        "mask blocks",
+        f"gradient {mask.cut:.3g} past the gists, {mask.whole:.3g} through them",
+        "0, and above 0",
+        mask.passed,
+        f"Largest gradient from answers to the embeddings of {mask.context_tokens} context "
+        "tokens, with the gists' keys and values detached in every layer, and without.",
+    )
+    yield Check(
+        "one pass = two passes",
+        f"logits differ by {alike.difference:.2g}",
+        f"at most {alike.limit:.2g}",
+        alike.passed,
+        f"The masked pass of training beside compress, slice, ask, in "
+        f"{str(alike.dtype).removeprefix('torch.')}; the largest logit is {alike.scale:.3g}, and "
+        f"{alike.agreeing} of {alike.tokens} tokens have the same most likely successor.",
+    )
+    yield Check(
+        "poisoned cache",
+        f"{clean.identical} of {clean.tokens} bit-identical, {size(clean.held_bytes)} held",
+        f"all, {size(clean.expected_bytes)}",
+        clean.passed,
+        "Logits of answers before and after NaN is written into the full cache, and "
+        "the bytes of storage that the cache keeps.",
+    )
+    yield Check(
+        "cached tokens",
+        " or ".join(map(count, sorted(set(counted.entries)))),
+        f"{counted.before} + {counted.gists}",
+        counted.passed,
+        f"KV entries in each of {len(counted.entries)} layers: before the context, and gists.",
+    )

@@ -1,0 +1,153 @@
+"""The options that name a model, shared by the commands that take one, and how it is loaded."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from harness.api import PROMPT
+from harness.run.spec import Spec
+
+if TYPE_CHECKING:
+    from gist.models.model import LanguageModel
+
+log = logging.getLogger(__name__)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_MODEL = "reference"
+
+
+def _model_option(
+    reads_documents: Callable[[Mapping[str, Any]], bool], default: str
+) -> Callable[[Command], Command]:
+    """Return the option --model.
+
+    Args:
+        reads_documents: says from a command's other options whether its text is a person's own.
+        default: what the help says that the default is.
+    """
+
+    def choose(context: click.Context, _: click.Parameter, given: str | None) -> str:
+        if given is not None:
+            return given
+        if not reads_documents(context.params):
+            return DEFAULT_MODEL
+        # A command that takes an adapter cannot do without one.
+        with_adapter = any(option.name == "checkpoint" for option in context.command.params)
+        return model_for_documents(context.params.get("checkpoint"), with_adapter=with_adapter)
+
+    return click.option(
+        "--model",
+        "model_name",
+        metavar="M",
+        callback=choose,
+        help="A shipped model (reference, smollm2), a folder, a hub id, FILE.gguf, "
+        f"FOLDER:FILE.gguf, or shape:NAME for costs alone. Default: {default}.",
+    )
+
+
+def _has_own_data(options: Mapping[str, Any]) -> bool:
+    return any("data" in Spec.parse(text).options for text in options.get("suites") or ())
+
+
+_OF_DOCUMENTS = "the shipped model that reads any text, else reference"
+model_option = _model_option(lambda _: False, DEFAULT_MODEL)
+suites_model_option = _model_option(_has_own_data, f"{DEFAULT_MODEL}; with data=, {_OF_DOCUMENTS}")
+documents_model_option = _model_option(lambda _: True, _OF_DOCUMENTS)
+device_option = click.option(
+    "--device", metavar="D", help="cpu, cuda or mps. Default: cuda if there is one."
+)
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
+    help="Type of the weights. Default: bfloat16 on cuda, else float32.",
+)
+four_bit_option = click.option(
+    "--load-in-4bit", is_flag=True, help="NF4 weights with double quantisation."
+)
+
+
+def _loading_options(command: Command) -> Command:
+    return device_option(dtype_option(four_bit_option(command)))
+
+
+def model_options(command: Command) -> Command:
+    """Give a command `model_name`, `device`, `dtype` and `load_in_4bit`."""
+    return model_option(_loading_options(command))
+
+
+def suites_model_options(command: Command) -> Command:
+    """Give them to a command with `suites`, whose data may be a person's own."""
+    return suites_model_option(_loading_options(command))
+
+
+def documents_model_options(command: Command) -> Command:
+    """Give them to a command about a person's own documents."""
+    return documents_model_option(_loading_options(command))
+
+
+def model_for_documents(checkpoint: Path | None = None, *, with_adapter: bool = False) -> str:
+    """Return the model for a person's own documents where none was named.
+
+    Args:
+        checkpoint: the adapter that was named; its own model is then the one.
+        with_adapter: take only a model whose gist adapter is there.
+    """
+    from gist.checkpoint import read_card
+    from gist.models import shipped
+
+    if checkpoint is not None:
+        base = read_card(checkpoint).base
+        known = shipped.find(base) is not None or Path(base).exists()
+        return warn_of_reading(base if known else DEFAULT_MODEL)
+    lacking = []
+    for name, model in shipped.all_models().items():
+        if not model.reads_any_text:
+            continue
+        reason = model.missing()
+        if with_adapter and not (reason or model.adapter.is_dir()):
+            reason = f"{name} has no gist adapter. Train one with: gist-bench train-gist"
+        if not reason:
+            return name
+        lacking.append(reason)
+    return warn_of_reading(DEFAULT_MODEL, *lacking)
+
+
+def default_adapter() -> Path:
+    """Return the folder of the default model's gist adapter."""
+    from gist.models import shipped
+
+    model = shipped.find(DEFAULT_MODEL)
+    assert model, DEFAULT_MODEL
+    return model.adapter
+
+
+def warn_of_reading(name: str, *advice: str) -> str:
+    """Return the name of a model; warn if it cannot read a person's own documents."""
+    from gist.models import shipped
+
+    model = shipped.find(name)
+    if model is not None and not model.reads_any_text:
+        words = [f"{name} reads {model.reads}: what it answers about other text means nothing."]
+        log.warning(" ".join([*words, *advice]))
+    return name
+
+
+def load(
+    model_name: str, *, device: str | None, dtype: str | None, load_in_4bit: bool
+) -> "LanguageModel":
+    """Load the model that the options name, with the prompt's pieces."""
+    from gist.models.loading import load_model  # torch and transformers: seconds
+
+    return load_model(
+        model_name,
+        head=PROMPT.head,
+        between=PROMPT.between,
+        tail=PROMPT.tail,
+        device=device,
+        dtype=dtype,
+        load_in_4bit=load_in_4bit,
+    )

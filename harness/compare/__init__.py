@@ -1,0 +1,1 @@
+"""Compare two runs: what changed, and whether a gate fails."""

@@ -1,0 +1,99 @@
+"""Gates of `gist-bench compare`: `exact_match<-0.02` fails where that much is certainly lost.
+
+A gate names a figure, the direction of a regression, and its tolerance: absolute, or with % as a
+fraction of the base. It is judged by the interval of the paired change, so a change that chance
+could explain does not fail. A gate that could not be judged anywhere is not passed.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.compare.changes import Change, definition
+from harness.errors import UserError
+from harness.report.stats import Estimate
+
+State = Literal["holds", "REGRESSED", "not judged"]
+HOLDS: State = "holds"
+REGRESSED: State = "REGRESSED"
+UNKNOWN: State = "not judged"
+EXAMPLES = "'exact_match<-0.02', 'decode_tokens_per_s<-10%' or 'held_bytes>+1%'"
+_GATE = re.compile(
+    r"\s*(?P<metric>[A-Za-z_]\w*)\s*(?P<side>[<>])\s*"
+    r"(?P<tolerance>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<percent>%?)\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What must not happen to a figure between two runs."""
+
+    text: str  # as it was given, without spaces
+    metric: str
+    falls: bool  # a fall is the regression; else a rise
+    tolerance: float  # of new - base, or of new / base - 1; its sign is that of a regression
+    relative: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "Gate":
+        """Read a gate.
+
+        Raises:
+            UserError: it is not one, or guards against an improvement.
+        """
+        found = _GATE.fullmatch(text)
+        if found is None:
+            raise UserError(
+                f"--fail-on {text!r} is no gate. Write METRIC<-TOLERANCE or METRIC>+TOLERANCE, "
+                f"for example {EXAMPLES}."
+            )
+        metric, falls, tolerance = found["metric"], found["side"] == "<", float(found["tolerance"])
+        if tolerance > 0 if falls else tolerance < 0:
+            amount = found["tolerance"].lstrip("+-") + found["percent"]
+            right = f"{metric}{'<-' if falls else '>+'}{amount}"
+            raise UserError(
+                f"--fail-on {text!r} fails on too small a change, not on too large a one. "
+                f"Write {right!r}."
+            )
+        better = definition(metric).better
+        if better == ("lower" if falls else "higher"):
+            raise UserError(
+                f"--fail-on {text!r} guards against an improvement: {better} is better in {metric}."
+                f" Turn {found['side']} around, as in {EXAMPLES}."
+            )
+        relative = bool(found["percent"])
+        shown = "".join(text.split())
+        return cls(shown, metric, falls, tolerance / 100 if relative else tolerance, relative)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a gate says about one backend of one suite."""
+
+    gate: Gate
+    change: Change
+    estimate: Estimate  # of the change, in the gate's terms
+    state: State
+    room: float  # from the estimate to the tolerance; negative: beyond it
+
+
+def judged(gate: Gate, change: Change) -> Verdict:
+    """Return what the gate says about a change of its metric."""
+    estimate = change.relative if gate.relative else change.absolute
+    tolerance = gate.tolerance
+    if estimate is None:  # the base is 0: it cannot fall, and any certain rise is beyond it
+        estimate, tolerance = change.absolute, 0.0
+    state: State = HOLDS
+    if estimate.low is None:
+        state = UNKNOWN
+    elif estimate.is_below(tolerance) if gate.falls else estimate.is_above(tolerance):
+        state = REGRESSED
+    room = estimate.mean - tolerance if gate.falls else tolerance - estimate.mean
+    return Verdict(gate, change, estimate, state, room)
+
+
+def state_of(verdicts: Collection[Verdict]) -> State:
+    """Return a gate's state over all backends: one regression, or one judgement, is enough."""
+    states = {verdict.state for verdict in verdicts}
+    return next((state for state in (REGRESSED, HOLDS) if state in states), UNKNOWN)

@@ -1,0 +1,247 @@
+"""A comparison as a page: verdicts first, then the changed figures and answers of each suite.
+
+Figures that did not change at all are named in one line, so that a page about two equal runs is
+short.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from harness.compare.changes import COSTS, Change, FlippedAnswer, FlippedAnswers, definition
+from harness.compare.gates import HOLDS, REGRESSED, UNKNOWN, Gate, Verdict, state_of
+from harness.compare.pairing import Pairs
+from harness.report import format as printing
+from harness.report.format import Page, Table
+from harness.report.stats import Estimate
+
+MAX_FLIPPED = 10  # answers shown, of each suite and direction
+SAME = "="
+MAX_LETTERS = 120  # of a text
+LEGEND = (
+    "change: NEW - BASE over what both runs have, costs in percent of BASE; in brackets 95 % "
+    "intervals that resample contexts. =: not changed at all. -: not known, or left out.",
+    "A gate fails where the whole interval lies beyond its tolerance. Times also depend on what "
+    "else the machine does: repeat both runs before you call a time a regression.",
+)
+
+
+def add_warnings(page: Page, warnings: Sequence[str]) -> None:
+    """Add what limits the comparison."""
+    if warnings:
+        page.add_table(Table("Warnings", (), (), tuple(warnings)))
+
+
+def add_gates(page: Page, verdicts: Mapping[Gate, Sequence[Verdict]]) -> None:
+    """Add a line per regression, and for a gate that holds the place nearest to failing."""
+    lines = tuple(line for gate, found in verdicts.items() for line in _gate_lines(gate, found))
+    if lines:
+        page.add_table(Table("Gates", (), (), lines))
+
+
+def add_suites(
+    page: Page, changes: Sequence[Change], flipped: Sequence[FlippedAnswers], *, times: bool
+) -> None:
+    """Add what changed, suite by suite; suites without any change are named."""
+    same: list[str] = []
+    for suite in dict.fromkeys(change.suite for change in changes):
+        own = [change for change in changes if change.suite == suite]
+        answers = [one for one in flipped if one.suite == suite and one.changed]
+        if not answers and all(change.same for change in own):
+            same.append(suite)
+            continue
+        page.add_heading(suite)
+        for table in (
+            *_answers_table([change for change in own if change.is_answer]),
+            *_flipped_tables(answers),
+            *_costs_table([c for c in own if c.metric in COSTS], times=times),
+        ):
+            page.add_table(table)
+    if same:
+        page.add_notes([f"Nothing changed in {'; '.join(same)}."])
+
+
+def result(pairs: Pairs, verdicts: Mapping[Gate, Sequence[Verdict]]) -> str:
+    """Return the last line: how much was compared, and the verdicts."""
+    compared = f"{len(pairs.base):,} questions compared."
+    if not verdicts:
+        return f"{compared} No --fail-on, so nothing could fail."
+    by_state = {
+        word: [gate.text for gate, found in verdicts.items() if state_of(found) == state]
+        for word, state in (("REGRESSED", REGRESSED), ("Not judged", UNKNOWN), ("Holds", HOLDS))
+    }
+    verdicts_of = [f"{word}: {', '.join(gates)}." for word, gates in by_state.items() if gates]
+    return " ".join([compared, *verdicts_of])
+
+
+def _gate_lines(gate: Gate, verdicts: Sequence[Verdict]) -> Iterator[str]:
+    state = state_of(verdicts)
+    found = [verdict for verdict in verdicts if verdict.state == state]
+    if state == HOLDS:
+        nearest = min(found, key=lambda verdict: verdict.room)
+        places = f"in {len(found)} places, nearest " if len(found) > 1 else ""
+        yield f"holds: {gate.text}: {places}{_place(nearest)}"
+    elif state == REGRESSED:
+        yield from (f"REGRESSED: {gate.text}: {_place(verdict)}" for verdict in found)
+    elif not verdicts:
+        yield f"not judged: {gate.text}: times are left out between different machines."
+    unknown = [verdict for verdict in verdicts if verdict.state == UNKNOWN]
+    if unknown:
+        first = f"{unknown[0].change.suite}, {unknown[0].change.backend}"
+        others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        yield f"not judged: {gate.text}: too few contexts for an interval in {first}{others}."
+
+
+def _place(verdict: Verdict) -> str:
+    """Return `qa, gist: 0.500 -> 0.400, -0.100 [-0.150, -0.050], 20 contexts`."""
+    change, estimate = verdict.change, verdict.estimate
+    sides = [_value(change.metric, float(side.mean())) for side in (change.base, change.new)]
+    # There is no fraction of 0: then the verdict is about the difference itself.
+    relative = verdict.gate.relative and change.relative is not None
+    shown = _percent(estimate) if relative else _absolute(change.metric, estimate)
+    unit = "contexts" if change.is_answer else "samples"
+    n = f"{estimate.contexts:,} {unit}"
+    return f"{change.suite}, {change.backend}: {sides[0]} -> {sides[1]}, {shown}, {n}"
+
+
+def _answers_table(changes: Sequence[Change]) -> Iterator[Table]:
+    """Yield the scores that changed, and the names of those that did not."""
+    rows = tuple(
+        (
+            change.backend,
+            change.metric,
+            _value(change.metric, float(change.base.mean())),
+            _value(change.metric, float(change.new.mean())),
+            _absolute(change.metric, change.absolute),
+            _word(change),
+            printing.count(change.absolute.n),
+            printing.count(change.absolute.contexts),
+        )
+        for change in changes
+        if not change.same
+    )
+    # No errors in either run: not worth a line.
+    scored = [change for change in changes if change.metric != "errors"]
+    same: dict[str, list[str]] = {}
+    for change in scored:
+        if change.same:
+            same.setdefault(change.backend, []).append(change.metric)
+    if scored and len(scored) == sum(map(len, same.values())) and not rows:
+        yield Table("Answers", (), (), ("Every score is the same.",))
+    elif rows:
+        header = ("backend", "metric", "BASE", "NEW", "change", "", "n", "contexts")
+        named = "; ".join(f"{backend} ({', '.join(names)})" for backend, names in same.items())
+        yield Table("Answers", header, rows, (f"Same scores: {named}",) if same else (), keys=2)
+
+
+def _word(change: Change) -> str:
+    """Return the direction of a change whose interval excludes 0."""
+    if not change.absolute.excludes_zero:
+        return ""
+    better = definition(change.metric).better
+    if better == "neither":
+        return "changed"
+    return "better" if (change.absolute.mean > 0) == (better == "higher") else "worse"
+
+
+def _flipped_tables(flipped: Sequence[FlippedAnswers]) -> Iterator[Table]:
+    """Yield how many answers flipped in each backend, and the first of them with both texts."""
+    if not flipped:
+        return
+    yield Table(
+        "Changed answers",
+        ("backend", "judged by", "right -> wrong", "wrong -> right", "reworded", "questions"),
+        tuple(
+            (
+                one.backend,
+                one.metric,
+                *map(printing.count, (len(one.lost), len(one.won), one.reworded, one.n)),
+            )
+            for one in flipped
+        ),
+    )
+    for title, found in (
+        ("Was right, now wrong", [answer for one in flipped for answer in one.lost]),
+        ("Was wrong, now right", [answer for one in flipped for answer in one.won]),
+    ):
+        if found:
+            first = f", the first {MAX_FLIPPED}" if len(found) > MAX_FLIPPED else ""
+            lines = tuple(map(_flipped, found[:MAX_FLIPPED]))
+            yield Table(f"{title}: {len(found):,}{first}", (), (), lines)
+
+
+def _flipped(answer: FlippedAnswer) -> str:
+    where = f"{answer.backend}, {answer.sample_id} {answer.question_id}"
+    return f"{where} ({_targets(answer.targets)}): {_text(answer.base)} -> {_text(answer.new)}"
+
+
+def _targets(cell: str) -> str:
+    try:
+        targets = json.loads(cell)
+    except ValueError:
+        return _text(cell)
+    texts = [str(target) for target in targets] if isinstance(targets, list) else [str(targets)]
+    return " or ".join(map(_text, texts[:3])) if texts else "no answer in the context"
+
+
+def _text(text: str) -> str:
+    return f'"{text if len(text) <= MAX_LETTERS else text[: MAX_LETTERS - 1] + "…"}"'
+
+
+def _costs_table(changes: Sequence[Change], *, times: bool) -> Iterator[Table]:
+    """Yield the change of every cost in percent, a row per backend."""
+    cells = {(change.backend, change.metric): change for change in changes}
+    shown = [name for name in COSTS if any(name == metric for _, metric in cells)]
+    if not shown:
+        return
+    rows = [
+        (backend, *(_cost(cells.get((backend, name))) for name in shown))
+        for backend in dict.fromkeys(change.backend for change in changes)
+    ]
+    same = [row[0] for row in rows if set(row[1:]) <= {SAME, printing.UNKNOWN}]
+    rows = [row for row in rows if row[0] not in same]
+    title = "Costs" if times else "Costs, without times"
+    notes = (f"Same costs: {'; '.join(same)}",) if same else ()
+    yield Table(title, ("backend", *shown), tuple(rows), notes)
+
+
+def _cost(change: Change | None) -> str:
+    if change is None:
+        return printing.UNKNOWN
+    if change.same:
+        return SAME
+    if change.relative is None:
+        return _absolute(change.metric, change.absolute)
+    return _percent(change.relative)
+
+
+def _percent(estimate: Estimate) -> str:
+    return _bracketed(estimate, [f"{100 * value:+.1f}" for value in _figures(estimate)], " %")
+
+
+def _absolute(metric: str, estimate: Estimate) -> str:
+    return _bracketed(estimate, [_value(metric, v, signed=True) for v in _figures(estimate)])
+
+
+def _figures(estimate: Estimate) -> Iterable[float]:
+    return (value for value in (estimate.mean, estimate.low, estimate.high) if value is not None)
+
+
+def _bracketed(estimate: Estimate, shown: Sequence[str], unit: str = "") -> str:
+    """Return `+1.2 % [-0.1, +2.5]`, or the change alone if it is exact or has no interval."""
+    if len(shown) < 3 or estimate.low == estimate.high:
+        return f"{shown[0]}{unit}"
+    return f"{shown[0]}{unit} [{shown[1]}, {shown[2]}]"
+
+
+def _value(metric: str, value: float, *, signed: bool = False) -> str:
+    """Return a figure in its unit; scores with three digits, as gates are finer than reports."""
+    unit = definition(metric).unit
+    sign = "+" if signed and value >= 0 else ""
+    if unit == "s":
+        size = printing.seconds(abs(value))
+        return f"{sign or ('-' if value < 0 else '')}{size}"
+    if unit == "bytes":
+        return f"{sign}{printing.size(value)}"
+    if unit == "tokens/s":
+        return f"{sign}{printing.rate(value)}"
+    return f"{sign}{value:.3f}"

@@ -1,0 +1,79 @@
+"""Writing files so that a crash leaves them whole, by one process at a time.
+
+Standard library alone, and filelock where a lock is taken.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from harness.errors import UserError
+
+
+@contextmanager
+def locked(path: Path, *, protected: Path) -> Iterator[None]:
+    """Hold the lock file `path` while the context is open; no other process can hold it.
+
+    Args:
+        path: of the lock file; it stays, empty, when the lock is released.
+        protected: the file or folder that the lock is for, as the message names it.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    from filelock import FileLock, Timeout  # 0.1 s
+
+    holder = _read_holder(path)  # first: some versions of filelock empty the file when they try
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"{holder} is writing to {protected}. Wait for it, or stop it first."
+        ) from None
+    try:
+        _write_holder(path, f"{os.getpid()}\n")
+        yield
+    finally:
+        _write_holder(path, "")
+        lock.release()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put `data` in the place of a file: a crash leaves the old file or the new one."""
+    unfinished = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def open_to_append(path: Path) -> int:
+    """Return the descriptor of a file that `append` adds to; it is made if it does not exist."""
+    as_it_is = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | as_it_is, 0o644)
+
+
+def append(file: int, data: bytes) -> None:
+    """Add `data` to a file; it is on the disk when this returns."""
+    while data:  # a write may be cut short by a full disk; the next one raises
+        data = data[os.write(file, data) :]
+    os.fsync(file)
+
+
+def _write_holder(path: Path, process: str) -> None:
+    with suppress(OSError):  # Windows lets nobody write to a locked file; a disk may be full
+        path.write_text(process)
+
+
+def _read_holder(path: Path) -> str:
+    try:
+        process = path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        process = ""
+    return f"process {process}" if process.isdecimal() else "another process"

@@ -1,0 +1,186 @@
+"""One `gist-bench make-qa` from the paths of documents to the files of questions."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.api import Tokenizer
+from harness.errors import UserError
+from harness.makeqa.cutting import Context, Limits, cut_document
+from harness.makeqa.journal import Journal
+from harness.makeqa.models import Models
+from harness.makeqa.pipeline import Totals, make, split_documents, wanted_of_each
+from harness.makeqa.readers import Document, Skipped, read_documents
+from harness.makeqa.teachers import is_address, open_teacher, read_key
+
+MIN_TOKENS, MAX_TOKENS = 2048, 8192  # of a context, where the model has positions for them
+PROMPT_TOKENS = 320  # positions for the instruction, a question and its answer
+RATIO = 8  # and for gist tokens, one to so many of the context
+
+Notify = Callable[[str], object]
+Progress = Callable[[int, int], AbstractContextManager[Callable[[Totals], object]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of the command, as `gist-bench make-qa --help` describes them."""
+
+    teacher: str
+    out: Path
+    test_out: Path | None
+    test_share: float
+    model: str
+    min_tokens: int | None
+    max_tokens: int | None
+    questions: int
+    no_closed_book_filter: bool
+    key_env: str | None
+    parallel: int
+    device: str | None
+    load_in_4bit: bool
+    seed: int
+    restart: bool
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """The file of each part, `train` and perhaps `test`."""
+        return {"train": self.out} | ({"test": self.test_out} if self.test_out else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a command has made."""
+
+    totals: Totals
+    outputs: dict[str, Path]
+    documents: int
+
+
+def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: Progress) -> Made:
+    """Write questions about all documents that are not finished.
+
+    Args:
+        paths: files and folders.
+        options: of the command.
+        notify: gets a line about each document that is left out.
+        progress: called with the number of contexts and of those that are finished; what it opens
+            gets the totals after each context.
+
+    Raises:
+        UserError: an option, a document, the teacher or an earlier output does not do.
+    """
+    _check_outputs(options)
+    key = read_key(options.key_env)
+    models = Models(options.device, load_in_4bit=options.load_in_4bit)
+    with ExitStack() as stack:
+        # Before the documents are read: its name may be mistyped.
+        proposer = open_teacher(options.teacher, models, stack, key=key, seed=options.seed)
+        documents = _read(paths, notify)
+        if options.test_out:
+            parts = split_documents(documents, options.test_share, options.seed)
+        else:
+            parts = dict.fromkeys((document.source for document in documents), "train")
+        tokenizer, positions = models.facts(options.model)
+        limits = _limits(options, positions)
+        contexts = _cut(documents, tokenizer, limits, notify)
+        settings = _settings(options, documents, limits)
+        journal = stack.enter_context(Journal(options.outputs, settings))
+        finished = journal.open(restart=options.restart)
+        totals = make(
+            contexts,
+            journal,
+            proposer=proposer,
+            closed_book=(
+                None if options.no_closed_book_filter else models.closed_book(options.model)
+            ),
+            parts=parts,
+            wanted=wanted_of_each(options.questions),
+            finished=finished,
+            parallel=options.parallel if is_address(options.teacher) else 1,
+            report=stack.enter_context(progress(len(contexts), len(finished))),
+        )
+    return Made(totals, options.outputs, len(documents))
+
+
+def _check_outputs(options: Options) -> None:
+    if options.test_out and options.test_out.resolve() == options.out.resolve():
+        raise UserError(f"--out and --test-out are both {options.out}. Give two files.")
+    for path in options.outputs.values():
+        if not path.parent.is_dir():
+            raise UserError(f"there is no folder {path.parent}. Make it, or give another file.")
+
+
+def _read(paths: Sequence[Path], notify: Notify) -> list[Document]:
+    documents: list[Document] = []
+    for one in read_documents(paths):
+        if isinstance(one, Skipped):
+            notify(f"skipped: {one.source} {one.reason}")
+        else:
+            documents.append(one)
+    if not documents:
+        raise UserError(f"there is no document that can be read in {', '.join(map(str, paths))}.")
+    return documents
+
+
+def _limits(options: Options, positions: int) -> Limits:
+    """Return how many tokens a context may have, so that a prompt with gists fits the model."""
+    room = positions - PROMPT_TOKENS
+    max_tokens = options.max_tokens or min(MAX_TOKENS, room * RATIO // (RATIO + 1))
+    min_tokens = options.min_tokens or min(MIN_TOKENS, max_tokens // 2)
+    if not 1 <= max_tokens <= room:
+        raise UserError(
+            f"--max-tokens {max_tokens} is too much: {options.model} has {positions} positions, "
+            f"{PROMPT_TOKENS} of them for the prompt. Allowed: up to {max(room, 0)}."
+        )
+    if min_tokens > max_tokens / 2:
+        raise UserError(
+            f"--min-tokens {min_tokens} is more than half of --max-tokens {max_tokens}, and what "
+            "is too long is cut in halves. Lower one or raise the other."
+        )
+    return Limits(min_tokens, max_tokens)
+
+
+def _cut(
+    documents: Sequence[Document], tokenizer: Tokenizer, limits: Limits, notify: Notify
+) -> list[Context]:
+    contexts: list[Context] = []
+    for document in documents:
+        parts = cut_document(document, tokenizer, limits)
+        if not parts:
+            tokens = len(tokenizer.encode(document.text.strip()))
+            notify(
+                f"skipped: {document.source} has {tokens} tokens, less than {limits.min_tokens} "
+                "(--min-tokens)."
+            )
+        contexts += parts
+    if not contexts:
+        raise UserError(
+            f"no document has {limits.min_tokens} tokens. "
+            "Give longer ones, or a lower --min-tokens."
+        )
+    return contexts
+
+
+def _settings(options: Options, documents: Sequence[Document], limits: Limits) -> dict[str, Any]:
+    """Return what may not change between a command and the one that continues it."""
+    teacher = options.teacher
+    settings = {
+        # A model that moves to another port is the same teacher.
+        "teacher": teacher.rpartition("#")[2] if is_address(teacher) else teacher,
+        "model": options.model,
+        "questions": options.questions,
+        "min_tokens": limits.min_tokens,
+        "max_tokens": limits.max_tokens,
+        "closed_book_filter": not options.no_closed_book_filter,
+        "load_in_4bit": options.load_in_4bit,
+        "seed": options.seed,
+        "documents": {
+            one.source: hashlib.sha256(one.text.encode()).hexdigest()[:16] for one in documents
+        },
+    }
+    if options.test_out:
+        settings |= {"test_share": options.test_share, "test_out": options.test_out.name}
+    return settings

@@ -1,0 +1,1 @@
+"""Turn the rows of runs into tables, pictures and pages."""

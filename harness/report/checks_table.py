@@ -1,0 +1,90 @@
+"""The table of validity checks: what must hold before the figures of a gist backend count.
+
+Checks of masks and caches ran beside the rows and are kept in run.json. The shuffled-context
+control, a document's own gists against another document's, follows from the rows of shuffled(gist).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from harness.report import format as printing
+from harness.report import stats
+from harness.report.contrasts import common
+from harness.report.format import Table
+from harness.report.sections import COMPARED, INVALID, Section, scored
+from harness.run.controls import wrap
+from harness.run.metadata import CheckedAdapter, RunMetadata
+from harness.run.metrics import Metric
+from harness.run.rows import Rows
+
+MECHANICAL = "masks and caches"
+SHUFFLED = "shuffled-context control"
+NOT_RUN = "not run"
+LEGEND = (
+    "Validity checks of masks and caches fail where answers see the context past its gists, or "
+    f"where more is kept than reported; all figures of that adapter are then marked{INVALID}. "
+    "Shuffled-context control: the score with a document's own gists minus the score with another "
+    "document's, on the same questions."
+)
+METRICS = (
+    Metric(
+        "check",
+        "What was measured, its limit, and whether it holds: a property without which the figures "
+        "of compressed contexts could not be believed.",
+        "as named",
+        "neither",
+        kind="comparison",
+        headings=("measured", "limit", "verdict"),
+        is_column=False,
+    ),
+)
+
+
+def check_tables(rows: Rows, sections: Sequence[Section]) -> Iterator[Table]:
+    """Yield the table of checks if there are gist backends with scores."""
+    lines = dict.fromkeys(
+        (
+            *(line for section in scored(sections) for line in _mechanical(rows, section)),
+            *(line for section in scored(sections) for line in _shuffled(section)),
+        )
+    )
+    if lines:
+        header = ("backend", "check", "measured", "limit", "verdict")
+        yield Table("Validity checks", header, tuple(lines), legend=(LEGEND,), keys=2)
+
+
+def _mechanical(rows: Rows, section: Section) -> Iterator[tuple[str, ...]]:
+    """Yield the checks that the runs of the gist backends made."""
+    for backend in section.backends_named(COMPARED):
+        runs = section.frame.loc[section.frame["backend"] == backend, "run"].unique()
+        for run in runs:
+            yield from _lines(backend, rows.metadata[run])
+
+
+def _lines(backend: str, run: RunMetadata) -> Iterator[tuple[str, ...]]:
+    name = backend.removesuffix(INVALID)
+    adapter = next((one for one in run.adapters if name in one.backends), CheckedAdapter(()))
+    shown = adapter.backends[0] if adapter.backends else name  # one adapter, one check
+    for check, measured, limit, passed in adapter.checks:
+        yield shown, check, measured, limit, "pass" if passed else "FAIL"
+    if not adapter.checks:
+        why = adapter.not_run or "gist-bench verify"
+        yield shown, MECHANICAL, NOT_RUN, printing.UNKNOWN, why
+
+
+def _shuffled(section: Section) -> Iterator[tuple[str, ...]]:
+    """Yield the shuffled-context control of each gist backend."""
+    for backend in section.backends_named(COMPARED):
+        yield backend, f"{SHUFFLED}: {section.name}", *_difference(section, backend)
+
+
+def _difference(section: Section, backend: str) -> tuple[str, str, str]:
+    mark = INVALID if backend.endswith(INVALID) else ""
+    other = wrap("shuffled", backend.removesuffix(INVALID)) + mark
+    (own, shuffled), contexts = common(section, backend, other)
+    if not len(contexts):
+        return NOT_RUN, "above 0", "run with --controls"
+    difference = stats.difference_estimate(own, shuffled, contexts)
+    shown = (
+        f"{own.mean():.2f} - {shuffled.mean():.2f} = {printing.interval(difference, signed=True)}"
+    )
+    return shown, "above 0", "pass" if difference.is_above(0) else "not shown"

@@ -1,0 +1,241 @@
+"""Backends compared: paired differences, the gap recovered, and scores by what was retrieved.
+
+A pair is the same question of the same sample; a question that one of the backends could not
+answer is in none. tables.py has each backend by itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from harness.report import format as printing
+from harness.report import significance, stats
+from harness.report.format import Table
+from harness.report.sections import CEILING, COMPARED, FLOOR, Section
+from harness.report.tables import estimates, with_n
+from harness.run.metrics import Metric
+
+DIFFERENCE = (
+    "Paired differences: over questions that both backends answered. p: McNemar's exact test where "
+    "every context has one question, else signs flipped over contexts; Holm: p adjusted for the "
+    "number of pairs. Detectable: the true difference that this many contexts show at a level of "
+    "5 % in 4 of 5 runs; a smaller one may go unseen."
+)
+GAP = (
+    f"Gap recovered: (backend - {FLOOR}) / ({CEILING} - {FLOOR}), over questions that all three "
+    "answered."
+)
+RETRIEVAL = (
+    "Evidence recall: fraction of the supporting sentences that are whole in the passages shown. "
+    "A hit: all of them."
+)
+METRICS = (
+    Metric(
+        "gap_recovered",
+        "(backend - closed_book) / (full - closed_book) on the headline metric; none where full "
+        "and closed_book cannot be told apart.",
+        "ratio",
+        kind="comparison",
+        headings=("recovered",),
+        is_column=False,
+    ),
+    Metric(
+        "difference",
+        "Mean over questions that both backends answered of one backend's metric minus the "
+        "other's; the interval resamples contexts.",
+        better="neither",
+        source="paired differences with clustered errors, arXiv 2411.00640",
+        kind="comparison",
+        is_column=False,
+    ),
+    Metric(
+        "p",
+        "How often equal backends would differ so much by chance: McNemar's exact test where "
+        "every context has one yes-or-no question, else signs flipped over contexts.",
+        better="neither",
+        source="scipy binomtest and permutation_test",
+        kind="comparison",
+        headings=("test", "p"),
+        is_column=False,
+    ),
+    Metric(
+        "p_holm",
+        "p adjusted for the number of pairs in the table.",
+        better="neither",
+        source="Holm 1979, Scandinavian Journal of Statistics 6",
+        kind="comparison",
+        headings=("Holm",),
+        is_column=False,
+    ),
+    Metric(
+        "detectable",
+        "Minimum detectable difference: the true difference that as many contexts, equally "
+        "spread, show at a level of 5 % in 80 of 100 runs.",
+        better="lower",
+        kind="comparison",
+        is_column=False,
+    ),
+    Metric(
+        "given_hit",
+        "The headline metric over questions with an evidence_recall of 1, and over those below.",
+        better="neither",
+        kind="comparison",
+        headings=("given a hit", "given a miss"),
+        is_column=False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two backends of a section, compared on the headline metric."""
+
+    backend: str
+    other: str  # what is subtracted
+    contrast: significance.Contrast
+    holm: float  # p adjusted for the number of pairs in the section
+
+
+def contrast_tables(section: Section) -> Iterator[Table]:
+    """Yield the tables for which the section has the backends."""
+    yield from _difference_table(section)
+    yield from _gap_table(section)
+    yield from retrieval_tables(section)
+
+
+def pairs(section: Section) -> list[Pair]:
+    """Compare gists with every other backend, each pair once; without gists, all backends.
+
+    Pairs of backends that answered no question in common are left out, and so are different
+    backends at different budgets: they differ in two ways, and each pair widens Holm's correction.
+    """
+    backends = section.backends
+    compared = section.backends_named(COMPARED) or backends
+    # The backend that is compared stands in front, whatever the order of the rows.
+    ordered = [*compared, *(backend for backend in backends if backend not in compared)]
+    contrasts = []
+    for backend, other in combinations(ordered, 2):
+        if backend not in compared or not _is_fair(section, backend, other):
+            continue
+        (first, second), contexts = common(section, backend, other)
+        if len(contexts):
+            contrasts.append((backend, other, significance.contrast(first, second, contexts)))
+    adjusted = significance.holm([contrast.p for _, _, contrast in contrasts])
+    return [Pair(*pair, p) for pair, p in zip(contrasts, adjusted, strict=True)]
+
+
+def _is_fair(section: Section, backend: str, other: str) -> bool:
+    """Say whether two backends have one budget, or differ in nothing but their budgets."""
+    mine, its = section.budgets.get(backend), section.budgets.get(other)
+    return not (mine and its) or mine.tokens == its.tokens or mine.family == its.family
+
+
+def _difference_table(section: Section) -> Iterator[Table]:
+    rows = tuple(
+        (
+            pair.backend,
+            pair.other,
+            printing.interval(pair.contrast.difference, signed=True),
+            pair.contrast.test,
+            _p(pair.contrast.p),
+            _p(pair.holm),
+            _detectable(pair.contrast.detectable),
+            *_counts(pair.contrast.difference),
+        )
+        for pair in pairs(section)
+    )
+    if rows:
+        header = ("backend", "minus", "difference", "test", "p", "Holm", "detectable")
+        yield Table(
+            f"Paired differences in {section.metrics[0]}",
+            (*header, "n", "contexts"),
+            rows,
+            legend=(DIFFERENCE,),
+            keys=2,
+        )
+
+
+def _gap_table(section: Section) -> Iterator[Table]:
+    """Yield how much of the gap from closed book to full context each other backend recovers."""
+    floors, ceilings = section.backends_named(FLOOR), section.backends_named(CEILING)
+    if not floors or not ceilings:
+        return
+    floor, ceiling = floors[0], ceilings[0]
+    rows: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    for backend in section.backends:
+        if backend in (floor, ceiling):
+            continue
+        columns, contexts = common(section, backend, floor, ceiling)
+        if not len(contexts):
+            continue
+        recovered = stats.gap_recovered(columns[0], columns[1], columns[2], contexts)
+        if recovered is None:
+            notes.append(f"{backend}: left out, as {ceiling} and {floor} cannot be told apart.")
+        else:
+            rows.append((backend, printing.interval(recovered), *_counts(recovered)))
+    if rows or notes:
+        header = ("backend", "recovered", "n", "contexts")
+        title = f"Gap recovered in {section.metrics[0]}"
+        yield Table(title, header, tuple(rows), tuple(notes), (GAP,))
+
+
+def retrieval_scores(section: Section) -> dict[str, dict[str, stats.Estimate]]:
+    """Return what backends that show passages retrieved, and their scores with and without it.
+
+    Each column of the table has its estimates by backend.
+    """
+    main, frame = section.metrics[0], section.counted
+    recall = frame["evidence_recall"]
+    return {
+        "evidence recall": estimates(frame, "evidence_recall"),
+        f"{main} given a hit": estimates(frame[recall == 1], main),
+        f"{main} given a miss": estimates(frame[recall < 1], main),
+    }
+
+
+def retrieval_tables(section: Section) -> Iterator[Table]:
+    """Yield the table of retrieval where a backend shows the model passages."""
+    columns = retrieval_scores(section)
+    rows = tuple(
+        (backend, *(with_n(scores.get(backend), 0) for scores in columns.values()))
+        for backend in section.backends
+        if backend in columns["evidence recall"]
+    )
+    if rows:
+        yield Table("Retrieval", ("backend", *columns), rows, legend=(RETRIEVAL,))
+
+
+def common(section: Section, *backends: str) -> tuple[stats.Floats, stats.Ints]:
+    """Return the headline metric where all backends have one.
+
+    Returns:
+        The metric, (backends, n), and the number of each question's context, (n,).
+    """
+    return paired(section.counted, section.metrics[0], backends)
+
+
+def paired(
+    frame: pd.DataFrame, metric: str, backends: Sequence[str]
+) -> tuple[stats.Floats, stats.Ints]:
+    """Return a metric, (backends, n), and contexts, (n,), of the questions that all answered."""
+    own = frame[frame["backend"].isin(backends)]
+    table = own.pivot(index=["context", "question"], columns="backend", values=metric)
+    known = table.reindex(columns=list(backends)).dropna()
+    contexts = known.index.get_level_values("context").to_numpy(np.int64)
+    return known.to_numpy(np.float64).T, contexts
+
+
+def _counts(estimate: stats.Estimate) -> tuple[str, str]:
+    return printing.count(estimate.n), printing.count(estimate.contexts)
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "<0.001"
+
+
+def _detectable(value: float | None) -> str:
+    return printing.UNKNOWN if value is None else f"{value:.2f}"

@@ -1,0 +1,271 @@
+"""The table of costs: what each backend takes to read a context, keep it and answer about it.
+
+Times are counted once for what they were measured on: `prepare_s` per sample, `generate_s` per
+batch, both shared by several rows. Figures are medians over contexts, but for the memory peak,
+which is the highest. A sweep over context sizes gets a row per size.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.report import format as printing
+from harness.report.format import Table
+from harness.report.sections import Section
+from harness.report.tables import errors_by_backend, notices
+from harness.run.metrics import Metric
+
+QUESTIONS = (1, 10, 100)  # about one context, for the time per question
+HELD = "contexts_held"
+SAMPLE = ["run", "context"]  # of one suite and backend
+BATCH = [*SAMPLE, "batch_id"]
+BASELINE = "baseline_bytes"
+SIZE = ["context_tokens", HELD, "batch_size"]
+PER_SAMPLE = ["prepare_s", "held_bytes"]  # the same in all rows of a sample
+PER_QUESTION = ["context_entries", "prompt_tokens", "new_tokens"]
+NAN = math.nan
+HEADINGS = {n: f"per question, {n} asked" for n in QUESTIONS}
+LEGEND = (
+    "Costs: medians over contexts; peak: the highest, weights included. First token: the time to "
+    "it once the context is read; tokens/s: the tokens after it; overall: new tokens per second, "
+    "prepare included.",
+    "Per question, N asked: the time per question if N questions are asked about a context, "
+    "prepare included.",
+)
+METRICS = (
+    Metric(
+        "first_token_s",
+        "Time to first token: of a request for one token about a context that was read.",
+        "s",
+        "lower",
+        kind="cost",
+        headings=("first token",),
+        is_column=False,
+    ),
+    Metric(
+        "decode_tokens_per_s",
+        "New tokens after the first over the seconds that they take: the long request about a "
+        "context minus the request for one token. Of one sequence.",
+        "tokens/s",
+        kind="cost",
+        headings=("tokens/s",),
+        is_column=False,
+    ),
+    Metric(
+        "overall_tokens_per_s",
+        "New tokens over the seconds of reading the context and answering once.",
+        "tokens/s",
+        kind="cost",
+        headings=("overall",),
+        is_column=False,
+    ),
+    Metric(
+        "question_s",
+        "generate_s per question. Tables add the question's share of prepare_s, for 1, 10 or 100 "
+        "questions about a context.",
+        "s",
+        "lower",
+        kind="cost",
+        headings=tuple(HEADINGS.values()),
+        is_column=False,
+    ),
+    Metric(
+        "peak_bytes",
+        "The higher of prepare_peak_bytes and generate_peak_bytes.",
+        "bytes",
+        "lower",
+        kind="cost",
+        headings=("peak",),
+        is_column=False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a backend took; NaN where it is not known."""
+
+    prepare_s: float
+    first_s: float  # to one token of a context already read
+    decode_rate: float  # tokens per second after the first, of one sequence
+    overall_rate: float  # new tokens per second, prepare included
+    question_s: float
+    held_bytes: float
+    peak_bytes: float
+    baseline_bytes: float  # in use before a context was read: weights, and on a CPU the process
+
+    def per_question_s(self, questions: int) -> float:
+        """Return the time per question for so many about one context, prepare included."""
+        return (self.prepare_s + questions * self.question_s) / questions
+
+
+def measured(rows: pd.DataFrame) -> Costs:
+    """Return the costs of the rows of one backend (and size)."""
+    samples = rows.drop_duplicates(SAMPLE)
+    first_s, decode_rate = _decoding(rows)
+    peaks = rows[["prepare_peak_bytes", "generate_peak_bytes"]]
+    return Costs(
+        prepare_s=samples["prepare_s"].median(),
+        first_s=first_s,
+        decode_rate=decode_rate,
+        overall_rate=_overall(rows),
+        question_s=question_s(rows),
+        held_bytes=samples["held_bytes"].median(),
+        peak_bytes=peaks.max().max(),
+        baseline_bytes=samples[BASELINE].median() if BASELINE in samples else NAN,
+    )
+
+
+def cost_groups(section: Section) -> tuple[list[str], dict[tuple[str, ...], pd.DataFrame]]:
+    """Return the columns that split a backend's rows (none, or a sweep's), and the rows by them.
+
+    The key of a group is the backend and its value in each of the columns; sizes rise.
+    """
+    keys = _keys(section)
+    groups = {
+        tuple(map(_name, key)): rows
+        for key, rows in section.frame.groupby(["backend", *keys], sort=False)
+    }
+    backends = section.backends
+    ordered = sorted(groups, key=lambda key: (*map(_rank, key[1:]), backends.index(key[0])))
+    return keys, {key: groups[key] for key in ordered}
+
+
+def cost_tables(section: Section) -> Iterator[Table]:
+    """Yield a table if costs are known: a row per backend; without scores, a row per size too."""
+    keys, groups = cost_groups(section)
+    cells = [_cells(rows) for rows in groups.values()]
+    shown = [name for name in cells[0] if any(row[name] != printing.UNKNOWN for row in cells)]
+    if not shown:
+        return
+    figures = [[row[name] for name in shown] for row in cells]
+    kinds = [kind for kind in section.frame["memory_kind"].unique() if kind]
+    # A suite with metrics shows its errors and notices with the answers.
+    notes = () if section.metrics else (*_failures(groups), *notices(section.frame))
+    yield Table(
+        f"Costs (peak: {', '.join(kinds)})" if kinds else "Costs",
+        ("backend", *keys, *shown),
+        tuple((*key, *row) for key, row in zip(groups, figures, strict=True)),
+        notes,
+        LEGEND,
+        keys=1 + len(keys),
+    )
+
+
+def _keys(section: Section) -> list[str]:
+    """Return the columns by which rows are split beside the backend: the sizes of a sweep."""
+    if section.metrics:
+        return []
+    several = section.frame[HELD].nunique() > 1
+    return [*section.slices, *([HELD] if several else [])]
+
+
+def _failures(groups: Mapping[tuple[str, ...], pd.DataFrame]) -> Iterator[str]:
+    """Yield the errors of groups whose row shows the figures of other, successful samples."""
+    for key, rows in groups.items():
+        if rows["prepare_s"].notna().any():
+            for codes in errors_by_backend(rows).values():
+                yield f"{', '.join(key)}: {codes}"
+
+
+def _name(value: object) -> str:
+    return printing.count(value) if isinstance(value, float) else str(value)
+
+
+def _cells(rows: pd.DataFrame) -> Mapping[str, str]:
+    """Return the cells of one table row by column, without the backend."""
+    costs = measured(rows)
+    errors = ", ".join(error for error in rows["error"].unique() if error)
+    unread = bool(errors) and math.isnan(costs.prepare_s)
+    cells = {
+        "prepare": errors if unread else printing.seconds(costs.prepare_s),
+        "first token": printing.seconds(costs.first_s),
+        "tokens/s": printing.rate(costs.decode_rate),
+        "overall": printing.rate(costs.overall_rate) if costs.first_s > 0 else printing.UNKNOWN,
+        "held": printing.size(costs.held_bytes),
+        "peak": printing.size(costs.peak_bytes),
+    }
+    for questions, heading in HEADINGS.items():
+        cells[heading] = printing.seconds(costs.per_question_s(questions))
+    return cells
+
+
+def question_s(rows: pd.DataFrame) -> float:
+    """Return the seconds per question of the requests for the most tokens."""
+    longest = answered_longest(rows)
+    if longest.empty:
+        return NAN
+    return float(longest.drop_duplicates(BATCH)["generate_s"].sum() / len(longest))
+
+
+def _overall(rows: pd.DataFrame) -> float:
+    """Return the new tokens per second of reading a context and answering, once each."""
+    longest = answered_longest(rows)
+    rates = longest["new_tokens"] / (longest["prepare_s"] + longest["generate_s"])
+    return float(rates.median())
+
+
+def answered_longest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that were answered and asked for the most tokens."""
+    asked = rows[rows["generate_s"].notna()]
+    longest: pd.DataFrame = asked[asked["max_new_tokens"] == asked["max_new_tokens"].max()]
+    return longest
+
+
+def _decoding(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the time of one new token, and the tokens per second of those after it."""
+    asked = rows[rows["generate_s"].notna()].drop_duplicates(BATCH)
+    first = asked[asked["max_new_tokens"] == 1]
+    return float(first["generate_s"].median()), float(decode_rates(asked).median())
+
+
+def decode_rates(asked: pd.DataFrame) -> "pd.Series[float]":
+    """Return the decode rate of each context size, `context_tokens, contexts_held, batch_size`.
+
+    It lies between the request for one token and the longest one about a context of that size. The
+    rate is that of one sequence: a batch of them gives as many times more.
+
+    Args:
+        asked: rows with a `generate_s`, one per batch.
+    """
+    if not (asked["max_new_tokens"] == 1).any():
+        return pd.Series(dtype=float)
+    shortest = asked.groupby(SIZE, dropna=False)["max_new_tokens"].transform("min")
+    asked = asked[shortest == 1]
+    by_size = [*SIZE, "max_new_tokens"]
+    times = asked.groupby(by_size, dropna=False)[["new_tokens", "generate_s"]].median()
+    ends = times.groupby(SIZE, dropna=False)
+    more = ends.last() - ends.first()
+    more = more[more["generate_s"] > 0]
+    return more["new_tokens"] / more["generate_s"]
+
+
+def of_samples(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what each sample cost, a row per `sample_id`; what is not known is NaN.
+
+    Args:
+        rows: the rows of one suite and backend, whole samples of one run.
+    """
+    of_sample = rows.groupby("sample_id", sort=False)
+    batches = rows.drop_duplicates(["sample_id", "batch_id"]).groupby("sample_id", sort=False)
+    costs = of_sample[PER_SAMPLE].first()
+    costs[PER_QUESTION] = of_sample[PER_QUESTION].mean()
+    costs["generate_s"] = batches["generate_s"].sum(min_count=1)
+    costs["question_s"] = costs["generate_s"] / of_sample.size()
+    peaks = of_sample[["prepare_peak_bytes", "generate_peak_bytes"]].max()
+    costs[peaks.columns] = peaks
+    costs["peak_bytes"] = peaks.max(axis=1)
+    costs["first_token_s"] = costs["generate_s"].where(of_sample["max_new_tokens"].max() == 1)
+    spent = costs["prepare_s"] + costs["generate_s"]
+    costs["overall_tokens_per_s"] = of_sample["new_tokens"].sum(min_count=1) / spent
+    return costs
+
+
+def _rank(value: str) -> tuple[float, str]:
+    """Return a sort key that puts numbers by size and leaves words after them."""
+    try:
+        return float(value), ""
+    except ValueError:
+        return math.inf, value

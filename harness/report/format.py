@@ -1,0 +1,192 @@
+"""Numbers and tables as a person reads them: on a terminal or as Markdown.
+
+Quantities come in base units and are given a unit here (GiB = 2**30). Nothing is computed.
+"""
+
+import math
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tabulate import tabulate
+
+from harness.report.stats import Estimate
+
+UNKNOWN = "-"
+NAMES = 0.3  # of a terminal's width for a name; longer ones go on in the next line
+GAP = 2  # spaces between columns
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table of text cells."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()  # about these rows, under the table
+    legend: tuple[str, ...] = ()  # how to read any such table, once at the end of a report
+    keys: int = 1  # leading columns that name a row
+
+
+@dataclass
+class Page:
+    """Headings, notes and tables one after the other, for a terminal or as Markdown."""
+
+    markdown: bool
+    width: int  # columns of the terminal
+    parts: list[str] = field(default_factory=list)
+
+    def add_heading(self, text: str) -> None:
+        """Add the name of a section."""
+        text = _clean(text)
+        self.parts.append(
+            f"### {_escaped(text)}" if self.markdown else f"{text}\n{'=' * len(text)}"
+        )
+
+    def add_notes(self, notes: Sequence[str]) -> None:
+        """Add sentences, each for itself."""
+        lines = [
+            f"- {_escaped(note)}" if self.markdown else _paragraph(note, width=self.width)
+            for note in notes
+        ]
+        self.parts += ["\n".join(lines)] if lines else []
+
+    def add_table(self, table: Table) -> None:
+        """Add a table with its title and its notes."""
+        self.parts.append(_as_markdown(table) if self.markdown else _as_text(table, self.width))
+
+    def text(self) -> str:
+        """Return the page."""
+        return "\n\n".join(self.parts) + "\n"
+
+
+def interval(estimate: Estimate | None, *, signed: bool = False) -> str:
+    """Return `0.91 [0.86, 0.95]`, or the mean alone where there is no interval."""
+    if estimate is None:
+        return UNKNOWN
+    sign = "+" if signed else ""
+    mean = f"{estimate.mean:{sign}.2f}"
+    if estimate.low is None or estimate.high is None:
+        return mean
+    return f"{mean} [{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]"
+
+
+def seconds(value: float) -> str:
+    """Return seconds with three figures: `12.3 ms`, `1.23 s`."""
+    if math.isnan(value):
+        return UNKNOWN
+    return f"{_figures(value)} s" if value >= 1 else f"{_figures(value * 1000)} ms"
+
+
+def size(value: float) -> str:
+    """Return bytes with three figures: `1.50 GiB`, `320 KiB`, `17 B`."""
+    if math.isnan(value):
+        return UNKNOWN
+    for unit, bytes_ in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if abs(value) >= bytes_:
+            return f"{_figures(value / bytes_)} {unit}"
+    return f"{value:.0f} B"
+
+
+def rate(value: float) -> str:
+    """Return a rate or a ratio with three figures: `1,230`, `45.6`."""
+    return UNKNOWN if math.isnan(value) else _figures(value)
+
+
+def count(value: float) -> str:
+    """Return a whole number: `12,345`."""
+    return UNKNOWN if math.isnan(value) else f"{value:,.0f}"
+
+
+def _figures(value: float) -> str:
+    if abs(value) >= 99.95:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
+
+
+def _as_markdown(table: Table) -> str:
+    """Return a bold title, a pipe table and a list of notes."""
+    cells = [[_escaped(cell) for cell in row] for row in table.rows]
+    header = [_escaped(cell) for cell in table.header]
+    drawn = _tabulated(cells, header, style="pipe") if cells else ""
+    notes = [f"- {_escaped(note)}" for note in table.notes]
+    parts = [f"**{_escaped(table.title)}**", drawn, "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _as_text(table: Table, width: int) -> str:
+    """Return a title, the table and its notes; a wide table goes on in a further block."""
+    rows = [[_clean(cell) for cell in row] for row in table.rows]
+    for row in rows:
+        row[: table.keys] = (_wrapped(name, int(NAMES * width)) for name in row[: table.keys])
+    columns = list(zip(map(_clean, table.header), *rows, strict=True)) if rows else []
+    blocks = [_drawn(block) for block in _blocks(columns, keys=table.keys, width=width)]
+    notes = [_paragraph(note, width=width, indent="  ") for note in table.notes]
+    return "\n".join(filter(None, [_clean(table.title), "\n\n".join(blocks), *notes]))
+
+
+def _paragraph(text: str, *, width: int, indent: str = "") -> str:
+    """Return text in lines of at most `width`, those after the first indented further."""
+    return textwrap.fill(
+        _clean(text),
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+    )
+
+
+def _drawn(columns: Sequence[Sequence[str]]) -> str:
+    """Return columns with the header in front, as tabulate's "simple" without its padding of 2."""
+    ruled = [(column[0], "-" * _width(column), *column[1:]) for column in columns]
+    return _tabulated(list(zip(*ruled, strict=True)), (), style="plain")
+
+
+def _tabulated(rows: Sequence[Sequence[str]], header: Sequence[str], *, style: str) -> str:
+    align = ["left", *["right"] * (len(rows[0]) - 1)]
+    # Left to itself, tabulate would read "0012" as the number 12.
+    return tabulate(rows, header, tablefmt=style, disable_numparse=True, colalign=align)
+
+
+def _blocks(
+    columns: Sequence[Sequence[str]], *, keys: int, width: int
+) -> Iterator[list[Sequence[str]]]:
+    """Yield the columns that fit beside each other, those that name a row always among them."""
+    names = columns[:keys]
+    room = width - sum(map(_width, names)) - GAP * (keys - 1)
+    block, used = list(names), 0
+    for column in columns[keys:]:
+        used += GAP + _width(column)
+        if used > room and len(block) > keys:
+            yield block
+            block, used = list(names), GAP + _width(column)
+        block.append(column)
+    if block:
+        yield block
+
+
+def _width(column: Sequence[str]) -> int:
+    return max(len(line) for cell in column for line in cell.split("\n"))
+
+
+def _wrapped(name: str, width: int) -> str:
+    """Return a name in lines that are broken after commas and spaces, or else anywhere."""
+    lines = [""]
+    for piece in re.findall("[^, ]*[, ]|[^, ]+", name):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(
+        line[at : at + width].rstrip() for line in lines for at in range(0, len(line) or 1, width)
+    )
+
+
+def _clean(text: str) -> str:
+    """Return text on one line: names come from files, and a terminal obeys what it is sent."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _escaped(text: str) -> str:
+    return _clean(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

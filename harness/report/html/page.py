@@ -1,0 +1,102 @@
+"""The report as one HTML page that needs nothing else: no network, no fonts, no libraries.
+
+It opens with a summary in words, then shows pictures, each with its table, and ends with the
+answers themselves and how they were made. Figures come from the functions that make the tables.
+The template escapes everything that documents, models and users wrote, and the page's own policy
+(Content-Security-Policy) allows it to load nothing and to run no other script.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import count
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from harness.report.checks_table import check_tables
+from harness.report.html.runs import describe
+from harness.report.html.samples import samples, script_text
+from harness.report.html.svg import picture
+from harness.report.plots.files import backends_of
+from harness.report.plots.shapes import Chart
+from harness.report.plots.topics import TOPICS
+from harness.report.render import legend_of, section_tables
+from harness.report.sections import Section, sections_of
+from harness.report.summary import summarize
+from harness.run.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart on the page."""
+
+    suite: str
+    chart: Chart
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A topic and its figures."""
+
+    name: str
+    title: str
+    figures: tuple[Figure, ...]
+    asides: tuple[Figure, ...]  # of floors and controls: folded
+    missing: str
+
+
+def make_page(rows: Rows) -> str:
+    """Return the report on `rows` as an HTML page."""
+    sections = sections_of(rows)
+    backends = backends_of(sections)
+    tables = {section.name: list(section_tables(section, brief=False)) for section in sections}
+    checks = list(check_tables(rows, sections))
+    script = _text("page.js")
+    shown = samples(rows, sections, backends)
+    return _template().render(
+        setups=list(rows.frame["setup"].unique()),
+        notes=rows.notes,
+        summary=summarize(rows, sections),
+        chapters=list(_chapters(sections, backends)),
+        checks=checks,
+        tables=tables,
+        legend=legend_of([*checks, *(table for some in tables.values() for table in some)]),
+        samples=shown,
+        data=Markup(script_text(shown)),  # escaped there, for a script
+        runs=list(map(describe, rows.metadata)),
+        style=Markup(_text("page.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_text("page.html.j2"))
+
+
+def _text(name: str) -> str:
+    return (files("harness.report.html") / name).read_text(encoding="utf-8")
+
+
+def _chapters(sections: Sequence[Section], backends: Sequence[str]) -> Iterator[Chapter]:
+    number = count()
+    for topic in TOPICS:
+        figures = [
+            Figure(section.name, chart, Markup(picture(chart, next(number), backends)))  # escaped
+            for section in sections
+            for chart in topic.charts(section)
+        ]
+        yield Chapter(
+            topic.name,
+            topic.title,
+            tuple(figure for figure in figures if not figure.chart.aside),
+            tuple(figure for figure in figures if figure.chart.aside),
+            topic.missing,
+        )

@@ -1,0 +1,245 @@
+"""Charts of scores: by cached tokens, memory and time; of abstentions; and of retrieval."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from harness.report import contrasts, costs
+from harness.report import format as printing
+from harness.report.format import Table
+from harness.report.plots.shapes import Bar, Chart, Point, Points, Ranges, Stacks
+from harness.report.sections import Section
+from harness.report.stats import Estimate
+from harness.report.tables import estimates
+
+BUDGETS = ("ratio", "tokens", "budget_tokens")  # options that set the cached tokens
+QUESTIONS = 10  # about one context, for the time per question
+ABSTENTION = ("accuracy", "abstained", "hallucinated", "false_refusal")  # what the bars need
+
+
+def over_budget(section: Section) -> Iterator[Chart]:
+    """Yield the headline metric over the KV entries that stand for the context."""
+    entries = _medians(section, "context_entries")
+    if len({kept for kept in entries.values() if kept > 0}) < 2:
+        return
+    yield _trade(
+        section,
+        "budget",
+        f"{section.metrics[0]} by cached tokens",
+        "cached tokens per context (median)",
+        entries,
+        printing.count,
+        floored=True,
+    )
+
+
+def over_costs(section: Section) -> Iterator[Chart]:
+    """Yield the headline metric over memory held and over time, with the Pareto fronts."""
+    if not section.metrics:
+        return
+    _, groups = costs.cost_groups(section.of_own_contexts)
+    found = {key[0]: costs.measured(rows) for key, rows in groups.items()}
+    main = section.metrics[0]
+    held = {backend: figures.held_bytes for backend, figures in found.items()}
+    times = {backend: figures.per_question_s(QUESTIONS) for backend, figures in found.items()}
+    scored = estimates(section.counted, main)
+    for name, what, values, show in (
+        ("memory", "memory held per context (median)", held, printing.size),
+        ("seconds", f"time per question at {QUESTIONS} questions", times, printing.seconds),
+    ):
+        if any(values.get(backend, 0) > 0 for backend in scored):
+            yield _trade(section, name, f"{main} by {what}", what, values, show, front=True)
+
+
+def abstentions(section: Section) -> Iterator[Chart]:
+    """Yield the fractions right, wrong and abstained, of questions with and without an answer."""
+    if not set(ABSTENTION) <= set(section.metrics):
+        return
+    frame = section.counted
+    answerable, absent = (frame[frame[name].notna()] for name in ("false_refusal", "abstained"))
+    names = ("right", "wrong", "abstained")
+    yield _shares(
+        "answerable",
+        "Questions that the context answers",
+        names,
+        section.backends,
+        (estimates(answerable, "accuracy"), None, estimates(answerable, "false_refusal")),
+    )
+    yield _shares(
+        "unanswerable",
+        "Questions that the context does not answer",
+        ("right: abstained", "wrong: made up an answer"),
+        section.backends,
+        (estimates(absent, "abstained"), estimates(absent, "hallucinated")),
+    )
+
+
+def retrieval(section: Section) -> Iterator[Chart]:
+    """Yield what backends that show passages retrieved, and their scores with and without it."""
+    if not section.metrics:
+        return
+    for table in contrasts.retrieval_tables(section):
+        columns = contrasts.retrieval_scores(section)
+        points = tuple(
+            (
+                backend,
+                tuple(_point(backend, 0, of.get(backend), name) for name, of in columns.items()),
+            )
+            for backend, *_ in table.rows
+        )
+        yield Chart(
+            "retrieval",
+            "Evidence recall, and scores by it",
+            "Fraction of the supporting sentences among the passages shown, and the scores where "
+            "all of them were (a hit) and where not (a miss), with 95 % intervals.",
+            Ranges("fraction", tuple(columns), points),
+            table,
+        )
+
+
+def _trade(
+    section: Section,
+    name: str,
+    title: str,
+    what: str,
+    values: Mapping[str, float],
+    show: Callable[[float], str],
+    *,
+    floored: bool = False,
+    front: bool = False,
+) -> Chart:
+    """Return the headline metric over what each backend costs."""
+    main = section.metrics[0]
+    found = estimates(section.counted, main)
+    placed = {
+        backend: values[backend]
+        for backend in section.backends
+        if backend in found and values.get(backend, 0) > 0
+    }
+    best = (
+        pareto_front({backend: (x, found[backend].mean) for backend, x in placed.items()})
+        if front
+        else ()
+    )
+    points = tuple(
+        _point(backend, x, found[backend], f"{show(x)}, {main}", marked=backend in best)
+        for backend, x in placed.items()
+    )
+    floors = tuple(
+        _point(backend, math.nan, found[backend], f"nothing kept, {main}")
+        for backend in section.backends
+        if floored and backend in found and values.get(backend) == 0
+    )
+    header = ["backend", what, main, "n"] + (["on the front"] if front else [])
+    rows = tuple(
+        (
+            backend,
+            show(values.get(backend, math.nan)),
+            printing.interval(found[backend]),
+            printing.count(found[backend].n),
+            *(["yes" if backend in best else "no"] if front else []),
+        )
+        for backend in section.backends
+        if backend in found
+    )
+    present = [point for point in points if point is not None]
+    families = dict(_families(section, [point.label for point in present]))
+    description = (
+        "Points are means with 95 % intervals. "
+        + ("Joined by a line: one backend at several budgets. " * bool(families))
+        + ("Horizontal lines: backends that keep nothing. " * bool(floored))
+        + ("Circled: the Pareto front, by the means. " * front)
+    )
+    crossing = tuple(point for point in floors if point is not None)
+    drawing = Points(what, main, tuple(present), show, families, crossing)
+    return Chart(name, title, description.strip(), drawing, Table(title, tuple(header), rows))
+
+
+def pareto_front(places: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """Return the names that no other beats: as cheap and as good, and better in one of the two.
+
+    Args:
+        places: (cost, quality) of each name; lower cost and higher quality are better.
+    """
+    return tuple(
+        name
+        for name, (cost, quality) in places.items()
+        if not any(
+            other_cost <= cost and other >= quality and (other_cost, other) != (cost, quality)
+            for other_cost, other in places.values()
+        )
+    )
+
+
+def _families(section: Section, backends: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the configurations that differ in their budgets only, by what they share."""
+
+    def family(backend: str) -> str:
+        name, _, options = backend.partition(",")
+        kept = [one for one in options.split(",") if one.partition("=")[0] not in BUDGETS]
+        budget = section.budgets.get(backend)
+        return ",".join(filter(None, [name, *kept])) if budget is None else budget.family
+
+    for name, members in groupby(sorted(backends, key=family), key=family):
+        of_family = tuple(members)
+        if len(of_family) > 1:
+            yield name, of_family
+
+
+def _shares(
+    name: str,
+    title: str,
+    names: tuple[str, ...],
+    backends: Sequence[str],
+    columns: Sequence[Mapping[str, Estimate] | None],
+) -> Chart:
+    """Return bars of fractions that add up to 1; the column that is None is the rest."""
+    bars: list[Bar] = []
+    rows: list[tuple[str, ...]] = []
+    for backend in backends:
+        found = [column.get(backend) if column is not None else None for column in columns]
+        known = [one.mean for one in found if one is not None]
+        if not known:
+            continue
+        parts = tuple(one.mean if one is not None else 1 - sum(known) for one in found)
+        n = next(one.n for one in found if one is not None)
+        shown = [
+            printing.interval(one) if one is not None else f"{part:.2f}"
+            for one, part in zip(found, parts, strict=True)
+        ]
+        tips = (f"{backend}: {part} {text}, n={n}" for part, text in zip(names, shown, strict=True))
+        bars.append(Bar(backend, parts, tuple(tips)))
+        rows.append((backend, *shown, printing.count(n)))
+    return Chart(
+        name,
+        title,
+        "Fractions of the questions; the table has the 95 % intervals.",
+        Stacks(
+            "fraction of the questions",
+            names,
+            tuple(bars),
+            lambda part: f"{part:.2f}",
+            is_whole=True,
+        ),
+        Table(title, ("backend", *names, "n"), tuple(rows)),
+    )
+
+
+def _point(
+    backend: str, x: float, one: Estimate | None, what: str, *, marked: bool = False
+) -> Point | None:
+    if one is None:
+        return None
+    tip = f"{backend}: {what} {printing.interval(one)}, n={one.n}"
+    return Point(backend, x, one.mean, one.low, one.high, tip, marked)
+
+
+def _medians(section: Section, column: str) -> dict[str, float]:
+    """Return each backend's median of a column, over the rows that have the headline metric."""
+    if not section.metrics:
+        return {}
+    scored = section.counted[section.counted[section.metrics[0]].notna()]
+    known = scored[["backend", column]].dropna()
+    return {
+        str(backend): float(v) for backend, v in known.groupby("backend")[column].median().items()
+    }

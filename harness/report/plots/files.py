@@ -1,0 +1,53 @@
+"""Pictures of a report as files: PNG and SVG, one of each per chart."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from harness.report.plots.draw import draw
+from harness.report.plots.look import in_style
+from harness.report.plots.shapes import Chart
+from harness.report.plots.topics import TOPICS
+from harness.report.sections import Section, sections_of
+from harness.run.rows import Rows
+
+DOTS_PER_INCH = 160
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.=]+")
+
+
+def save_plots(rows: Rows, folder: Path) -> list[Path]:
+    """Write every chart of the rows into `folder`, and return the files."""
+    sections = sections_of(rows)
+    backends = backends_of(sections)
+    files: list[Path] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for section in sections:
+        for topic in TOPICS:
+            for chart in topic.charts(section):
+                name = file_name(f"{section.name}-{chart.name}", {file.stem for file in files})
+                files += _save(chart, backends, folder / name)
+    return files
+
+
+def backends_of(sections: Iterable[Section]) -> list[str]:
+    """Return all backends of a report, each once; a backend's place decides its colour."""
+    return list(dict.fromkeys(backend for section in sections for backend in section.backends))
+
+
+def _save(chart: Chart, backends: Sequence[str], path: Path) -> list[Path]:
+    with in_style():
+        figure, _ = draw(chart.drawing, backends)
+        figure.suptitle(chart.title, fontsize=10, wrap=True)
+        files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
+        figure.savefig(files[0], dpi=DOTS_PER_INCH)
+        figure.savefig(files[1], metadata={"Date": None})
+    return files
+
+
+def file_name(text: str, taken: set[str]) -> str:
+    """Return a name that is good on every disk and not among those taken."""
+    name = _NOT_IN_NAMES.sub("-", text).strip("-.")[:116] or "plot"
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}-{number}", number + 1
+    return free

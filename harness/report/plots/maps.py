@@ -1,0 +1,92 @@
+"""Maps of scores over the size of a context and the depth of the answer in it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from harness.report import format as printing
+from harness.report.contrasts import paired
+from harness.report.format import Table
+from harness.report.plots.shapes import Cell, Chart, HeatMap
+from harness.report.sections import CEILING, Section, rank_of
+from harness.report.stats import Estimate, difference_estimate
+from harness.report.tables import estimates, with_n
+
+SIZE, DEPTH = "tokens", "depth"  # the slices of a map
+LAST = 2  # the rank of floors and controls
+
+
+def maps(section: Section) -> Iterator[Chart]:
+    """Yield a map over size and depth for each backend, then of its difference to full context."""
+    if not section.metrics or not {SIZE, DEPTH} <= set(section.slices):
+        return
+    frame = section.counted
+    frame = frame[(frame[SIZE] != "") & (frame[DEPTH] != "")]
+    main, ceilings = section.metrics[0], section.backends_named(CEILING)[:1]
+    cells = {
+        (str(depth), str(size)): rows
+        for (depth, size), rows in frame.groupby([DEPTH, SIZE], sort=False)
+    }
+    means = {place: estimates(rows, main) for place, rows in cells.items()}
+    for backend in section.backends:
+        found = {
+            place: of_backends[backend]
+            for place, of_backends in means.items()
+            if backend in of_backends
+        }
+        if found:
+            one = _map(f"map-{backend}", f"{main} of {backend}", found)
+            yield replace(one, aside=rank_of(backend) == LAST)
+    for ceiling in ceilings:
+        for backend in section.backends:
+            differences = {
+                place: difference
+                for place, rows in cells.items()
+                if backend != ceiling and (difference := _difference(rows, main, backend, ceiling))
+            }
+            if differences:
+                title = f"{main}: {backend} minus {ceiling}"
+                one = _map(f"map-{backend}-minus-{ceiling}", title, differences, signed=True)
+                yield replace(one, aside=rank_of(backend) == LAST)
+
+
+def _map(
+    name: str, title: str, found: Mapping[tuple[str, str], Estimate], *, signed: bool = False
+) -> Chart:
+    """Return a map of estimates by (depth, size)."""
+    rows, columns = (_numeric({place[at] for place in found}) for at in (0, 1))
+    cells = {
+        (row, column): Cell(
+            one.mean,
+            f"{one.mean:{'+' if signed else ''}.2f}\nn={one.n}",
+            f"{DEPTH} {row}, {column} {SIZE}: {printing.interval(one, signed=signed)}, n={one.n}",
+        )
+        for (row, column), one in found.items()
+    }
+    texts = tuple(
+        (row, *(with_n(found.get((row, column)), 0, signed=signed) for column in columns))
+        for row in rows
+    )
+    what = "the paired difference" if signed else "the mean"
+    return Chart(
+        name,
+        title,
+        f"Each cell shows {what} and its n; the table has the 95 % intervals.",
+        HeatMap(SIZE, DEPTH, columns, rows, cells, -1.0 if signed else 0.0, 1.0, diverging=signed),
+        Table(title, (DEPTH, *(f"{column} {SIZE}" for column in columns)), texts),
+    )
+
+
+def _difference(rows: pd.DataFrame, metric: str, backend: str, other: str) -> Estimate | None:
+    """Return the paired difference of two backends; None if they share no question."""
+    (first, second), contexts = paired(rows, metric, (backend, other))
+    return difference_estimate(first, second, contexts) if len(contexts) else None
+
+
+def _numeric(values: set[str]) -> tuple[str, ...]:
+    """Return slice values by size if they are numbers, else by the alphabet."""
+    try:
+        return tuple(sorted(values, key=float))
+    except ValueError:
+        return tuple(sorted(values))

@@ -1,0 +1,121 @@
+"""The report: rows of any number of runs as tables, for a terminal, Markdown or a README."""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from harness.errors import UserError
+from harness.report import capacity, contrasts, costs, tables
+from harness.report.checks_table import check_tables
+from harness.report.format import Page, Table
+from harness.report.sections import Section, sections_of
+from harness.run.rows import read_rows
+
+WIDTH = 110  # columns of a terminal
+BRIEF = "--brief"
+TABLE = "--table"
+MARKED = re.compile(
+    r"^(?P<head><!-- gist-bench report: (?P<words>[^\n]*?) -->\n)"
+    r"(?P<body>(?:(?!^<!-- gist-bench report:).)*?)"
+    r"(?P<tail>^<!-- end -->)",
+    re.MULTILINE | re.DOTALL,
+)
+LEGEND = "A dash: not known."
+
+
+def render(
+    paths: Sequence[Path], *, markdown: bool = False, brief: bool = False, width: int = WIDTH
+) -> str:
+    """Return the tables of the runs in `paths`.
+
+    Args:
+        paths: run folders, folders of run folders, records.csv files.
+        markdown: pipe tables under headings, instead of aligned text.
+        brief: only answers and costs, without what explains them.
+        width: columns of the terminal; wider tables continue in a further block.
+
+    Raises:
+        UserError: a path is missing or holds no records of this tool.
+    """
+    rows = read_rows(paths)
+    setups = rows.frame["setup"].unique()
+    page = Page(markdown=markdown, width=width)
+    page.add_notes([*([f"Model: {setups[0]}"] if len(setups) == 1 else []), *rows.notes])
+    sections = sections_of(rows)
+    shown = list(check_tables(rows, sections))
+    for table in shown:
+        page.add_table(table)
+    for section in sections:
+        page.add_heading(section.name)
+        for table in section_tables(section, brief=brief):
+            page.add_table(table)
+            shown.append(table)
+    page.add_heading("Reading the tables")
+    page.add_notes(legend_of(shown))
+    return page.text()
+
+
+def regenerated(file: Path) -> str:
+    """Return a Markdown file's text with the tables between its markers made anew.
+
+    A marked place starts with a line `<!-- gist-bench report: PATH... -->`, the paths relative to
+    the file, and ends with a line `<!-- end -->`. Among the paths, `--brief` leaves out what
+    explains the tables, and `--table NAME` leaves out all but the tables of that name.
+
+    Raises:
+        UserError: the file is missing, has no marked place, or names what cannot be reported.
+    """
+    if not file.is_file():
+        raise UserError(f"no such file: {file}. Give a Markdown file.")
+
+    def remade(place: re.Match[str]) -> str:
+        words = shlex.split(place["words"])
+        names = [name for option, name in pairwise(words) if option == TABLE]
+        paths = [file.parent / word for word in words if word not in (BRIEF, TABLE, *names)]
+        if not paths:
+            raise UserError(f"a marker in {file} names no path: {place['head'].strip()}")
+        page = render(paths, markdown=True, brief=BRIEF in words)
+        text = tables_named(names, page) if names else page
+        return f"{place['head']}\n{text}\n{place['tail']}"
+
+    text, places = MARKED.subn(remade, file.read_text(encoding="utf-8"))
+    if not places:
+        raise UserError(
+            f"{file} has no place for tables. Add the lines <!-- gist-bench report: PATH --> "
+            "and <!-- end -->."
+        )
+    return text
+
+
+def tables_named(names: Sequence[str], page: str) -> str:
+    """Return the tables of these names from a Markdown page, without titles and notes.
+
+    Raises:
+        UserError: there is no such table.
+    """
+    tables = dict(re.findall(r"^\*\*(.+?)\*\*\n\n((?:\|.*\n)+)", page, re.MULTILINE))
+    for name in names:
+        if name not in tables:
+            raise UserError(f"no table is called {name!r}. There are: {', '.join(tables)}.")
+    return "\n".join(tables[name] for name in names)
+
+
+def section_tables(section: Section, *, brief: bool) -> Iterator[Table]:
+    """Yield the tables of a section: answers, what explains them unless `brief`, costs."""
+    if section.metrics:
+        yield tables.headline_table(section)
+        yield from tables.budget_tables(section)
+        if not brief:
+            yield from tables.slice_tables(section)
+            yield from contrasts.contrast_tables(section)
+    measured = section.of_own_contexts
+    if not measured.frame.empty:
+        yield from costs.cost_tables(measured)
+        yield from capacity.capacity_tables(measured)
+
+
+def legend_of(shown: Sequence[Table]) -> list[str]:
+    """Return how to read the tables, each sentence once."""
+    return [*dict.fromkeys(line for table in shown for line in table.legend), LEGEND]

@@ -1,0 +1,116 @@
+"""p-values for paired backends, and what a comparison of this size could have found.
+
+The unit is the context, as in stats.py. Where each context has one question and the metric says
+yes or no: McNemar's exact test. Else signs are flipped context by context: for equal backends, each
+context's difference is as likely with the other sign (all sign patterns for few contexts, `FLIPS`
+drawn ones for more, the normal limit for many).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, stdtrit
+
+from harness.report.stats import (
+    LEVEL,
+    SEED,
+    Estimate,
+    Floats,
+    Ints,
+    difference_estimate,
+    is_zero_one,
+    per_context,
+)
+
+POWER = 0.8  # of the minimum detectable difference
+FLIPS = 4999
+MANY_DIFFERENT = 300  # contexts with a difference; above it the normal limit is as good
+MCNEMAR, SIGN_FLIP = "McNemar", "sign flip"
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """One backend minus another, over questions that both answered."""
+
+    difference: Estimate
+    test: str  # MCNEMAR or SIGN_FLIP
+    p: float  # two-sided
+    detectable: float | None  # None: no spread between contexts to compute it from
+
+
+def contrast(first: Floats, second: Floats, contexts: Ints) -> Contrast:
+    """Compare two backends on paired questions.
+
+    Args:
+        first: (n,) the metric of one backend, between 0 and 1; n >= 1, no NaN.
+        second: (n,) the metric of the other backend for the same questions.
+        contexts: (n,) the number of each question's context.
+    """
+    sums, counts = per_context(first - second, contexts)
+    alone = len(sums) == len(first)
+    if alone and is_zero_one(first) and is_zero_one(second):
+        test, p = MCNEMAR, _mcnemar(sums)
+    else:
+        test, p = SIGN_FLIP, _sign_flip(sums)
+    found = difference_estimate(first, second, contexts)
+    return Contrast(found, test, p, _detectable(sums, counts))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number by Holm's method, in the same order."""
+    order = sorted(range(len(p_values)), key=lambda at: p_values[at])
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, at in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p_values[at]))
+        adjusted[at] = highest
+    return adjusted
+
+
+def _mcnemar(differences: Floats) -> float:
+    """Return the exact p of so many wins and losses, if either were as likely."""
+    from scipy import stats
+
+    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+
+
+def _sign_flip(sums: Floats) -> float:
+    """Return how often flipped signs give a sum as far from 0 as this one.
+
+    Contexts without a difference are the same whatever their sign.
+    """
+    from scipy import stats
+
+    sums = sums[np.abs(sums) > 1e-12]
+    if len(sums) < 2:  # one sign or the other: both are as far from 0
+        return 1.0
+    if len(sums) > MANY_DIFFERENT:
+        return float(2 * ndtr(-abs(sums.sum()) / math.sqrt((sums**2).sum())))
+    found = stats.permutation_test(
+        (sums,),
+        lambda flipped, axis: flipped.sum(axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=FLIPS,
+        rng=np.random.default_rng(SEED),
+    )
+    return float(found.pvalue)
+
+
+def _detectable(sums: Floats, counts: Floats) -> float | None:
+    """Return the true difference that a test at 5 % finds in 80 of 100 such comparisons.
+
+    From the spread of the differences between contexts, as with standard errors clustered by
+    context; the t distribution makes up for few of them.
+    """
+    contexts = len(sums)
+    residuals = sums - sums.sum() / counts.sum() * counts
+    squares = float((residuals**2).sum())
+    if contexts < 2 or squares < 1e-18:
+        return None
+    error = math.sqrt(squares * contexts / (contexts - 1)) / counts.sum()
+    quantiles = stdtrit(contexts - 1, (1 + LEVEL) / 2) + stdtrit(contexts - 1, POWER)
+    return float(quantiles * error)

@@ -1,0 +1,258 @@
+"""The summary of a report in sentences, made from the figures of its tables.
+
+A difference is stated only where it has an interval, and called a loss or a gain only where the
+interval excludes 0 and Holm's p is below 5 %. Otherwise the backends cannot be told apart, and the
+text says so. Checks and controls that are missing or failed are listed as caveats.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from harness.report import breakeven, costs
+from harness.report import format as printing
+from harness.report.breakeven import BreakEven
+from harness.report.checks_table import check_tables
+from harness.report.contrasts import Pair, pairs
+from harness.report.sections import (
+    CEILING,
+    FLOOR,
+    INVALID,
+    Section,
+    name_of,
+    rank_of,
+    scored,
+)
+from harness.report.stats import LEVEL, Estimate
+from harness.report.tables import headline_table
+from harness.run.controls import split_control
+from harness.run.rows import Rows
+
+NOTHING = "No backends can be told apart: every difference could be due to chance."
+NO_SCORES = "No suite with scores: this report shows costs."
+PASS = "pass"
+ADAPTED = "adapter=on"  # the model itself, with the weights that gists were trained with
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of a backend in a suite."""
+
+    lead: str
+    rest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.lead} {self.rest}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a report begins with."""
+
+    answers: tuple[Answer, ...]
+    caveats: tuple[str, ...]  # what is missing or failed
+
+
+def summarize(rows: Rows, sections: Sequence[Section]) -> Summary:
+    """Return what the figures say, and what limits it."""
+    answers: list[Answer] = []
+    compared: list[Pair] = []
+    notes: dict[str, list[str]] = {}
+    for section in scored(sections):
+        of_section = pairs(section)
+        compared += of_section
+        answers += _answers(section, of_section)
+        for note in headline_table(section).notes:
+            notes.setdefault(note, []).append(section.name)
+    if not scored(sections):
+        answers = [Answer(NO_SCORES)]
+    elif compared and not any(is_told_apart(pair) for pair in compared):
+        answers = [Answer(NOTHING), *answers]
+    of_suites = [f"{', '.join(suites)}: {note}" for note, suites in notes.items()]
+    return Summary(tuple(answers), (*_open_checks(rows, sections), *of_suites))
+
+
+def is_told_apart(pair: Pair) -> bool:
+    """Say whether a difference has an interval without 0, and holds among all comparisons."""
+    return pair.contrast.difference.excludes_zero and pair.holm < 1 - LEVEL
+
+
+def _answers(section: Section, compared: Sequence[Pair]) -> Iterator[Answer]:
+    """Yield a paragraph for each backend that gives the model less than the whole context."""
+    of_subject: dict[str, list[Pair]] = {}
+    for pair in compared:
+        for one in (pair, _reversed(pair)):
+            # Two backends of one rank are described once, as they were compared.
+            if rank_of(one.backend) == 1 and (one is pair or rank_of(one.other) != 1):
+                of_subject.setdefault(one.backend, []).append(one)
+    points = list(breakeven.break_evens(section))
+    for backend, of_backend in of_subject.items():
+        if backend.endswith(INVALID):
+            yield Answer(f"{section.name}: no statement about {backend}, as a check failed.")
+            continue
+        rivals = [one for one in of_backend if _is_rival(one.other, backend)]
+        rivals.sort(key=lambda one: rank_of(one.other))
+        if not rivals:
+            continue
+        floor = next((one for one in of_backend if name_of(one.other) == FLOOR), None)
+        first, *others = rivals
+        names = {rival.other for rival in rivals}
+        sentences = [
+            *_other_rivals(others, len(compared)),
+            *([_above_floor(floor)] if floor else []),
+            *_memory(section, backend),
+            *_time([one for one in points if one.backend == backend and one.other in names]),
+        ]
+        verdict = _verdict(first, section.metrics[0], len(compared))
+        lead = (
+            f"{section.name}{_sizes(section, backend)}. Compared with {first.other}, it {verdict}."
+        )
+        yield Answer(lead, " ".join(f"{sentence}." for sentence in sentences))
+
+
+def _is_rival(other: str, backend: str) -> bool:
+    """Say whether a backend is an alternative to another: no control, floor or other budget."""
+    control, _ = split_control(other.removesuffix(INVALID))
+    usable = rank_of(other) < 2 and not control and ADAPTED not in other
+    return usable and name_of(other) != name_of(backend)
+
+
+def _reversed(pair: Pair) -> Pair:
+    """Return the same comparison seen from the other backend."""
+    d = pair.contrast.difference
+    low, high = (None if bound is None else -bound for bound in (d.high, d.low))
+    difference = Estimate(-d.mean, low, high, d.n, d.contexts)
+    contrast = replace(pair.contrast, difference=difference)
+    return replace(pair, backend=pair.other, other=pair.backend, contrast=contrast)
+
+
+def _sizes(section: Section, backend: str) -> str:
+    """Return `, contexts of 371 tokens: gist keeps 24 KV entries for 371 tokens (medians)`."""
+    rows = section.counted[section.counted["backend"] == backend]
+    tokens, entries = rows["context_tokens"].median(), rows["context_entries"].median()
+    if not (tokens > 0 and entries >= 0):
+        return f": {backend} reads the context"
+    low, high = (printing.count(rows["context_tokens"].agg(end)) for end in ("min", "max"))
+    return (
+        f", contexts of {low if low == high else f'{low} to {high}'} tokens: {backend} keeps "
+        f"{printing.count(entries)} KV entries for {printing.count(tokens)} tokens (medians)"
+    )
+
+
+def _verdict(pair: Pair, metric: str, compared: int) -> str:
+    """Return `loses 0.11 f1 (0.03 to 0.20)`, or that the difference is not certain.
+
+    Args:
+        pair: the comparison.
+        metric: what was compared.
+        compared: the number of comparisons, which Holm's p accounts for.
+    """
+    d = pair.contrast.difference
+    if d.low is None or d.high is None:
+        return f"cannot be compared: {printing.count(d.contexts)} contexts are too few"
+    low, high = sorted((abs(d.low), abs(d.high)))
+    size = f"{abs(d.mean):.2f} {metric} ({low:.2f} to {high:.2f})"
+    if is_told_apart(pair):
+        return f"{'gains' if d.mean > 0 else 'loses'} {size}"
+    if d.excludes_zero:
+        return (
+            f"seems to {'gain' if d.mean > 0 else 'lose'} {size}, but among {compared} comparisons "
+            f"one may look like that by chance (p = {pair.holm:.2f})"
+        )
+    seen = pair.contrast.detectable
+    besides = "" if seen is None else f"; a difference of {seen:.2f} would have been detected"
+    interval = f"{d.mean:+.2f}, {d.low:+.2f} to {d.high:+.2f}"
+    return f"cannot be told apart in {metric} ({interval}{besides})"
+
+
+def _other_rivals(rivals: Sequence[Pair], compared: int) -> Iterator[str]:
+    """Yield a sentence for each verdict, with all backends to which it applies."""
+    of_verdict: dict[str, list[str]] = {}
+    for pair in rivals:
+        d = pair.contrast.difference
+        if d.low is None or d.high is None:
+            verdict, figures = "There are too few contexts to compare it with", ""
+        else:
+            figures = f" ({d.mean:+.2f}, {d.low:+.2f} to {d.high:+.2f})"
+            if is_told_apart(pair):
+                verdict = "It gains over" if d.mean > 0 else "It loses to"
+            elif d.excludes_zero:
+                verb, to = ("gain", "over") if d.mean > 0 else ("lose", "to")
+                verdict = (
+                    f"It seems to {verb}, perhaps by chance among {compared} comparisons, {to}"
+                )
+            else:
+                verdict = "It cannot be told apart from"
+        of_verdict.setdefault(verdict, []).append(f"{pair.other}{figures}")
+    for verdict, others in of_verdict.items():
+        yield f"{verdict} {'; '.join(others)}"
+
+
+def _above_floor(pair: Pair) -> str:
+    """Say whether a backend answers better than the model does without the context."""
+    d = pair.contrast.difference
+    if d.excludes_zero and d.mean > 0 and d.low is not None and d.high is not None:
+        size = f"{d.mean:.2f} ({d.low:.2f} to {d.high:.2f}) above {pair.other}"
+        if is_told_apart(pair):
+            return f"It is {size}"
+        return f"It seems to be {size}, but among so many comparisons that may be chance"
+    return (
+        f"It is not shown to be better than {pair.other}: its answers may not come from the "
+        "context at all"
+    )
+
+
+def _memory(section: Section, backend: str) -> Iterator[str]:
+    """Yield how many bytes are held, and how many full context holds: exact, medians."""
+    frame = section.frame
+    held = {
+        name: costs.measured(frame[frame["backend"] == name]).held_bytes
+        for name in (backend, *section.backends_named(CEILING)[:1])
+    }
+    mine, *others = held.values()
+    if others and mine > 0 and others[0] > 0:
+        yield (
+            f"It holds {printing.size(mine)} per context, {list(held)[1]} "
+            f"{printing.size(others[0])}"
+        )
+
+
+def _time(points: Sequence[BreakEven]) -> Iterator[str]:
+    """Yield the break-even questions of a backend, as far as they are known."""
+    of_verdict: dict[str, list[str]] = {}
+    for point in points:
+        verdict, figures = _break_even(point)
+        of_verdict.setdefault(verdict, []).append(f"{point.other}{figures}")
+    if of_verdict:
+        verdicts = (f"{verdict} {', '.join(others)}" for verdict, others in of_verdict.items())
+        yield f"In time, {'; '.join(verdicts)}"
+
+
+def _break_even(point: BreakEven) -> tuple[str, str]:
+    """Return the verdict on a break-even, shared by other backends, and figures of its own."""
+    if point.high is None:
+        return "there are too few contexts for a break-even against", ""
+    if point.is_ruled_out:
+        return "it has no break-even against", ""
+    if point.is_known and point.high == 1:
+        return "it is faster from the first question on than", ""
+    if point.is_known:
+        number = printing.count(point.questions)
+        return f"it breaks even at {number} questions ({point.interval}) against", ""
+    return "the break-even is uncertain against", f" ({point.interval})"
+
+
+def _open_checks(rows: Rows, sections: Sequence[Section]) -> Iterator[str]:
+    """Yield the checks that failed, were not run, or did not show what they should."""
+    open_checks: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for table in check_tables(rows, sections):
+        for backend, check, measured, _, verdict in table.rows:
+            if verdict == PASS:
+                continue
+            name, _, suite = check.partition(": ")
+            backends, suites = open_checks.setdefault((name, measured, verdict), ({}, {}))
+            backends[backend] = None
+            suites |= {suite: None} if suite else {}
+    for (name, measured, verdict), (backends, suites) in open_checks.items():
+        where = f" in {', '.join(suites)}" if suites else ""
+        who = ", ".join(backends)
+        yield f"Open validity check, {name}: {measured} ({verdict}) for {who}{where}."

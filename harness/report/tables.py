@@ -1,0 +1,213 @@
+"""The tables of answers: what each backend scores, and where.
+
+Questions that a backend could not answer (`error`) are counted, never scored as 0; empty cells are
+left out. The functions return tables of text; format.py draws them, contrasts.py compares backends
+with each other, costs.py shows time and memory.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from statistics import mode
+
+import numpy as np
+import pandas as pd
+
+from harness.report import format as printing
+from harness.report import stats
+from harness.report.format import Table
+from harness.report.sections import COMPARED, HELD_OUT_SLICE, Section, matches
+from harness.run.metrics import Metric
+
+CONTROLS = {  # what is needed beside gists, and what it shows
+    "full": "score with the whole context",
+    "closed_book": "score without the context",
+    "oracle": "score with the supporting sentences alone",
+    "shuffled": "score with the gists of another document",
+    "truncate": "score with as many uncompressed tokens",
+    "mean_pool": "score with as many averaged KV entries",
+    "gist,untrained=true": "score with untrained gists",
+    "gist,embeddings=random": "score with random gist embeddings",
+}
+LEGEND = (
+    "n: questions. In brackets: 95 % intervals; Wilson's where every context has one question, "
+    f"else from resampling contexts; none for fewer than {stats.MIN_CONTEXTS} contexts.",
+    "Compression: tokens of the context over the KV entries that stand for it.",
+)
+BUDGETS = (
+    "Budget: how many KV entries a backend may keep for a context. Cached tokens: how many it "
+    "kept, the mean; smaller where the context has fewer tokens or a passage ends before the "
+    "budget does."
+)
+METRICS = (
+    Metric(
+        "compression",
+        "Context tokens over the KV entries that stand for them, sums over questions.",
+        "ratio",
+        kind="cost",
+        is_column=False,
+    ),
+    Metric(
+        "errors",
+        "Fraction of questions that ended in an error (context_too_long, out_of_memory); tables "
+        "give their number.",
+        better="lower",
+        is_column=False,
+    ),
+    Metric(
+        "n",
+        "Questions, and contexts, behind a figure.",
+        "count",
+        "neither",
+        kind="comparison",
+        headings=("n", "contexts"),
+        is_column=False,
+    ),
+)
+
+
+def headline_table(section: Section) -> Table:
+    """Return one row per backend with every metric, n, contexts, compression and errors."""
+    main, *others = section.metrics
+    by_backend = dict(iter(section.counted.groupby("backend", sort=False)))
+    scores = estimates(section.counted, main)
+    besides = [estimates(section.counted, metric) for metric in others]
+    errors = errors_by_backend(section.frame)
+    rows = []
+    for backend in section.backends:
+        score = scores.get(backend)
+        n, contexts = (score.n, score.contexts) if score else (0, 0)
+        compression = (
+            _compression(by_backend[backend]) if backend in by_backend else printing.UNKNOWN
+        )
+        rows.append(
+            (
+                backend,
+                printing.interval(score),
+                printing.count(n),
+                printing.count(contexts),
+                compression,
+                *([errors.get(backend, "")] if errors else []),
+                *(with_n(metric.get(backend), n) for metric in besides),
+            )
+        )
+    header = ("backend", main, "n", "contexts", "compression", *(["errors"] if errors else []))
+    notes = (*_notes(section, scores.values()), *notices(section.frame))
+    return Table("Answers", (*header, *others), tuple(rows), notes, LEGEND)
+
+
+def budget_tables(section: Section) -> Iterator[Table]:
+    """Yield the headline metric of the backends that have a budget, budget by budget."""
+    if len(section.budgets) < 2:
+        return
+    main, frame = section.metrics[0], section.counted
+    scores = estimates(frame, main)
+    cached = frame.groupby("backend")["context_entries"].mean()
+    backends = [name for name in section.backends if name in section.budgets and name in scores]
+    rows = tuple(
+        (
+            printing.count(section.budgets[backend].tokens),
+            section.budgets[backend].family,
+            printing.interval(scores[backend]),
+            printing.rate(cached[backend]),
+            printing.count(scores[backend].n),
+            printing.count(scores[backend].contexts),
+        )
+        for backend in sorted(backends, key=lambda backend: section.budgets[backend].tokens)
+    )
+    header = ("budget", "backend", main, "cached tokens", "n", "contexts")
+    yield Table(f"{main} by budget", header, rows, legend=(BUDGETS,), keys=2)
+
+
+def slice_tables(section: Section) -> Iterator[Table]:
+    """Yield the headline metric of every backend (rows) at every value of a slice (columns)."""
+    main = section.metrics[0]
+    for name in section.slices:
+        frame = section.frame if name == HELD_OUT_SLICE[0] else section.counted
+        groups = dict(iter(frame[frame[name] != ""].groupby(name, sort=False)))
+        scores = {str(value): estimates(rows, main) for value, rows in groups.items()}
+        scores = {value: of_backends for value, of_backends in scores.items() if of_backends}
+        if len(scores) < 2:
+            continue
+        header, columns = ["backend"], []
+        for value in _ordered(scores):
+            n = mode(estimate.n for estimate in scores[value].values())
+            header.append(f"{value} (n={n:,})")
+            columns.append([with_n(scores[value].get(backend), n) for backend in section.backends])
+        rows = tuple(zip(section.backends, *columns, strict=True))
+        yield Table(f"{main} by {name}", tuple(header), rows)
+
+
+def estimates(frame: pd.DataFrame, metric: str) -> dict[str, stats.Estimate]:
+    """Return the mean of a metric for each backend that has one."""
+    known = frame.loc[frame[metric].notna(), ["backend", metric, "context"]]
+    return {
+        str(backend): stats.mean_estimate(
+            rows[metric].to_numpy(np.float64), rows["context"].to_numpy(np.int64)
+        )
+        for backend, rows in known.groupby("backend", sort=False)
+    }
+
+
+def with_n(estimate: stats.Estimate | None, n: int, *, signed: bool = False) -> str:
+    """Return an interval, with its own n where it differs from the `n` beside it."""
+    shown = printing.interval(estimate, signed=signed)
+    return shown if estimate is None or estimate.n == n else f"{shown} n={estimate.n:,}"
+
+
+def errors_by_backend(frame: pd.DataFrame) -> dict[str, str]:
+    """Return `2 context_too_long, 1 out_of_memory` for each backend that has errors."""
+    failed = frame[frame["error"] != ""]
+    return {
+        str(backend): ", ".join(f"{n:,} {error}" for error, n in codes.value_counts().items())
+        for backend, codes in failed.groupby("backend", sort=False)["error"]
+    }
+
+
+def notices(frame: pd.DataFrame) -> list[str]:
+    """Return the notices of rows, each once, and for each kind of error the first one."""
+    shown = frame.loc[frame["notice"] != "", ["backend", "error", "notice"]].drop_duplicates()
+    # An error's notice says what did not fit, with another figure for each sample.
+    shown = shown[(shown["error"] == "") | ~shown.duplicated(["backend", "error"])]
+    return [
+        ": ".join(filter(None, (backend, error, notice)))
+        for backend, error, notice in shown.itertuples(index=False)
+    ]
+
+
+def _notes(section: Section, scores: Iterable[stats.Estimate]) -> Iterator[str]:
+    column, value = HELD_OUT_SLICE
+    left_out = len(section.frame) - len(section.counted)
+    if left_out:
+        yield (
+            f"The {left_out:,} held-out rows of {column}={value} are not counted, here and in "
+            f"every table of answers but the one by {column}."
+        )
+    if section.backends_named(COMPARED):
+        missing = [
+            f"{control} ({meaning})"
+            for control, meaning in CONTROLS.items()
+            if not any(matches(backend, control) for backend in section.backends)
+        ]
+        if missing:
+            yield f"Controls that were not run: {', '.join(missing)}. Run with --controls."
+    if len({estimate.n for estimate in scores}) > 1:
+        yield (
+            "The backends answered different numbers of questions: compare them by the paired "
+            "differences."
+        )
+
+
+def _compression(rows: pd.DataFrame) -> str:
+    """Return context tokens over the KV entries kept for them; `none` where none are kept."""
+    known = rows[["context_tokens", "context_entries"]].dropna()
+    if known.empty:
+        return printing.UNKNOWN
+    entries = known["context_entries"].sum()
+    return f"{printing.rate(known['context_tokens'].sum() / entries)}x" if entries else "none"
+
+
+def _ordered(values: Mapping[str, object]) -> list[str]:
+    """Return slice values by size if they are numbers, else as they came."""
+    try:
+        return sorted(values, key=float)
+    except ValueError:
+        return list(values)

@@ -1,0 +1,1 @@
+"""Run suites over backends: choosing, planning, measuring, recording."""

@@ -1,0 +1,154 @@
+"""One suite with one open backend, sample after sample, one row per question.
+
+Here is what is the same for every backend: the clock and the memory peak, how many questions are
+asked at once, how many contexts are held, how a failure becomes a row. Backends measure nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.api import Backend, Generation, Model, PreparedContext, Question, Sample, Suite
+from harness.errors import OutOfMemory, SampleError
+from harness.run.controls import ContextAssignment
+from harness.run.measure import Measurement, Meter, memory_errors
+from harness.run.plan import Cell, Job
+from harness.run.progress import Progress
+from harness.run.records import Cell as Value
+from harness.run.records import Records, Row, evidence_recall
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all cells of a run share."""
+
+    model: Model
+    meter: Meter
+    records: Records
+    progress: Progress
+    batch_size: int
+    count_tokens: Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class CellRun:
+    """One suite with one open backend."""
+
+    bench: Bench
+    cell: Cell
+    backend: Backend
+
+    def run(self) -> None:
+        """Run sample after sample; a cost sweep stops at the first that does not fit."""
+        stopped: set[int] = set()
+        for controlled in self.cell.samples:
+            sample = controlled.sample
+            if sample.contexts_held not in stopped:
+                rows = [row for each in controlled.assignments for row in self._rows(sample, each)]
+                self.bench.records.append(rows)
+                if ends_sweep(self.cell.job, rows[0].get("error")):
+                    stopped.add(sample.contexts_held)
+            self.bench.progress.advance(controlled.questions)
+
+    def _rows(self, sample: Sample, assignment: ContextAssignment) -> list[Row]:
+        """Return the rows of an assignment: a failure keeps the measurements before it."""
+        configuration = self.cell.configuration
+        shared: dict[str, Value] = {
+            "suite": self.cell.job.name,
+            "backend": configuration.name,
+            "model": self.bench.model.name,
+            "sample_id": sample.id,
+            "context_tokens": self.bench.count_tokens(sample.context),
+            "max_new_tokens": sample.max_new_tokens,
+            "contexts_held": sample.contexts_held,
+            "memory_kind": self.bench.meter.memory_kind,
+            "notice": configuration.notice,
+        }
+        held: list[PreparedContext] = []
+        try:
+            with memory_errors():
+                shared |= self._prepare(sample, assignment.context, held)
+                answers = self._ask_all(sample, assignment, held[-1])
+        except SampleError as failed:
+            shared["error"] = failed.code
+            shared["notice"] = "; ".join(filter(None, (configuration.notice, str(failed))))
+            answers = [_question_cells(sample, question) for question in assignment.questions]
+        finally:
+            for state in held:
+                state.close()
+        return [shared | answer for answer in answers]
+
+    def _prepare(
+        self, sample: Sample, context: str, held: list[PreparedContext]
+    ) -> dict[str, Value]:
+        """Fill `held`; the last context is measured while the others stay in memory."""
+        for _ in range(sample.contexts_held - 1):
+            held.append(self.backend.prepare(context))
+        state, measured = self.bench.meter.measure(lambda: self.backend.prepare(context))
+        held.append(state)
+        return {
+            "baseline_bytes": measured.baseline_bytes,
+            "held_bytes": sum(state.held_bytes for state in held),
+            **_cost_cells("prepare", measured),
+        }
+
+    def _ask_all(
+        self, sample: Sample, assignment: ContextAssignment, state: PreparedContext
+    ) -> list[dict[str, Value]]:
+        # A suite that shows costs asks one question at a time: a batch would hide its time.
+        suite = self.cell.job.suite
+        size = self.bench.batch_size if suite.metrics else 1
+        rows: list[dict[str, Value]] = []
+        for start in range(0, len(assignment.questions), size):
+            batch = assignment.questions[start : start + size]
+            generations, costs = self._ask(sample, state, batch)
+            batch_id = f"{sample.id}#{assignment.label}{start // size}"
+            costs |= {"batch_id": batch_id, "batch_size": len(batch)}
+            for question, generation in zip(batch, generations, strict=True):
+                rows.append(_answer_cells(suite, sample, question, generation) | costs)
+        return rows
+
+    def _ask(
+        self, sample: Sample, state: PreparedContext, batch: Sequence[Question]
+    ) -> tuple[list[Generation], dict[str, Value]]:
+        texts = [question.text for question in batch]
+        generations, measured = self.bench.meter.measure(
+            lambda: state.generate(
+                texts, max_new_tokens=sample.max_new_tokens, min_new_tokens=sample.min_new_tokens
+            )
+        )
+        return generations, _cost_cells("generate", measured)
+
+
+def ends_sweep(job: Job, error: Value) -> bool:
+    """Return whether a cost sweep ends here: larger samples will not fit either."""
+    return not job.suite.metrics and error == OutOfMemory.code
+
+
+def _answer_cells(
+    suite: Suite, sample: Sample, question: Question, generation: Generation
+) -> dict[str, Value]:
+    metrics = suite.score(question, generation.text, sample.context) if suite.metrics else {}
+    return {
+        **_question_cells(sample, question),
+        "context_entries": generation.context_entries,
+        "prompt_tokens": generation.prompt_tokens,
+        "new_tokens": generation.new_tokens,
+        **{name: float(value) for name, value in metrics.items()},
+        "evidence_recall": evidence_recall(question, generation.evidence),
+        "answer": generation.text,
+        "evidence": generation.evidence or None,
+    }
+
+
+def _question_cells(sample: Sample, question: Question) -> dict[str, Value]:
+    """Return what is known of a question before it is answered."""
+    slices = {**sample.slices, **question.slices}
+    return {"question_id": question.id, **slices, "targets": question.targets}
+
+
+def _cost_cells(phase: str, measured: Measurement) -> dict[str, Value]:
+    return {
+        f"{phase}_s": measured.seconds,
+        f"{phase}_peak_bytes": measured.peak_bytes,
+        f"{phase}_reserved_bytes": measured.reserved_bytes,
+    }

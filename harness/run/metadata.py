@@ -1,0 +1,153 @@
+"""What a run's `run.json` says that its rows do not: settings, seed, machine, notices, checks.
+
+This is the one reader of the file. People edit run.json by hand, and it may be missing: then
+nothing is known.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+from harness.run.controls import present_name
+
+RECORDS = "records.csv"
+RUN = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAdapter:
+    """The validity checks of an adapter, made before its rows were measured."""
+
+    backends: tuple[str, ...]  # the configurations that use it
+    checks: tuple[tuple[str, str, str, bool], ...] = ()  # name, measured, limit, passed
+    not_run: str = ""  # why there are none
+
+    @property
+    def failed(self) -> bool:
+        """Whether one of them failed."""
+        return not all(passed for *_, passed in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many KV entries a configuration may keep for a context."""
+
+    tokens: int
+    family: str  # the configuration's name without the budget
+
+
+@dataclass(frozen=True, slots=True)
+class RunMetadata:
+    """What is known of a run beside its rows."""
+
+    name: str = ""  # of its folder
+    everything: Mapping[str, Any] = field(default_factory=dict)  # as run.json has it
+    settings: str = ""  # device, dtype, quantisation: shown beside the model
+    fingerprint: str = ""  # of the model
+    seed: str = ""
+    suites: Mapping[str, str] = field(default_factory=dict)  # spec -> options, data hashes included
+    machine: str = ""
+    notes: tuple[str, ...] = ()
+    is_finished: bool = True
+    adapters: tuple[CheckedAdapter, ...] = ()
+    budgets: Mapping[str, Budget] = field(default_factory=dict)  # of the configurations with one
+
+    @property
+    def invalid(self) -> frozenset[str]:
+        """The configurations whose adapter failed a check."""
+        return frozenset(name for one in self.adapters if one.failed for name in one.backends)
+
+    def data_of(self, suite: str) -> str:
+        """Return what decides a suite's samples: if equal in two runs, the samples are equal."""
+        return f"{self.seed} {self.suites.get(suite, '')}"
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return what the `run.json` in `folder` says; nothing if there is none.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    file = folder / RUN
+    if not file.is_file():
+        return {}
+    try:
+        run = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON: {error}. Restore or remove it.") from error
+    if not isinstance(run, dict):
+        raise UserError(f"{file} is no {RUN} of gist-bench. Restore or remove it.")
+    return run
+
+
+def read_metadata(folder: Path) -> RunMetadata:
+    """Return the metadata of the run in `folder`; nothing is known if it has no run.json.
+
+    Raises:
+        UserError: its run.json is damaged.
+    """
+    run = read_run(folder)
+    configuration = _part(run, "configuration")
+    status = run.get("status", "finished")
+    return RunMetadata(
+        name=folder.name,
+        everything=run,
+        settings=", ".join(_settings(configuration)),
+        fingerprint=str(configuration.get("fingerprint", "")),
+        seed=str(configuration.get("seed", "")),
+        suites={
+            name: json.dumps(options, sort_keys=True)
+            for name, options in _part(configuration, "suites").items()
+        },
+        machine=_machine(_part(run, "environment")),
+        notes=(
+            *([] if status == "finished" else [f"Run {folder.name} is incomplete: {status}."]),
+            *map(str, run.get("notices") or ()),
+            *_published(_part(configuration, "model_description")),
+        ),
+        is_finished=status == "finished",
+        adapters=tuple(map(_checked_adapter, run.get("proofs") or ())),
+        budgets={
+            present_name(name): Budget(int(budget["tokens"]), present_name(str(budget["family"])))
+            for name, options in _part(configuration, "backends").items()
+            if (budget := _part(options, "budget"))
+        },
+    )
+
+
+def _checked_adapter(entry: Mapping[str, Any]) -> CheckedAdapter:
+    backends = tuple(present_name(str(name)) for name in entry.get("backends") or ())
+    checks = (
+        (str(check["name"]), str(check["measured"]), str(check["limit"]), check["passed"] is True)
+        for check in entry.get("proofs") or ()
+    )
+    return CheckedAdapter(backends, tuple(checks), str(entry.get("not_run", "")))
+
+
+def _settings(configuration: Mapping[str, Any]) -> list[str]:
+    model = _part(configuration, "model_description")
+    words = (model.get("title"), configuration.get("device"), model.get("dtype"))
+    return [str(word) for word in words if word] + (["NF4"] if model.get("load_in_4bit") else [])
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    processor, threads = environment.get("processor"), environment.get("threads")
+    if not processor:
+        return ""
+    return f"{processor}, {threads} threads" if threads else str(processor)
+
+
+def _published(model: Mapping[str, Any]) -> list[str]:
+    """Return a line with licence and source of a model that a package brings."""
+    if not model.get("licence"):
+        return []
+    return [f"{model.get('name')}: licence {model['licence']}, from {model.get('source')}."]
+
+
+def _part(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a nested object, or an empty one where it is missing or something else."""
+    part = mapping.get(name)
+    return part if isinstance(part, dict) else {}

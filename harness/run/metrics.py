@@ -1,0 +1,105 @@
+"""What the figures of a row mean: those that every run records, whatever its suite.
+
+Suites define their own metrics, and the report defines what it derives, each beside the code that
+computes it. `harness.report.metrics` collects all of them.
+"""
+
+from harness.api import Metric
+
+__all__ = ["METRICS", "Metric"]
+
+METRICS = (
+    Metric(
+        "evidence_recall",
+        "Fraction of a question's supporting sentences that are whole in the passages shown to the "
+        "model: recall@k, k being the passages of the backend. Empty where all was shown.",
+        source="recall@k of information retrieval, over support sentences",
+    ),
+    Metric(
+        "prepare_s",
+        "Time to read one context: prefill, compress, or chunk and index. Once per sample.",
+        "s",
+        "lower",
+        kind="cost",
+        headings=("prepare",),
+    ),
+    Metric(
+        "generate_s",
+        "Time to answer one batch of questions about a context that was read. Once per batch.",
+        "s",
+        "lower",
+        kind="cost",
+    ),
+    Metric(
+        "prepare_peak_bytes",
+        "Peak memory while the context was read, weights included; memory_kind says what was "
+        "counted.",
+        "bytes",
+        "lower",
+        kind="cost",
+    ),
+    Metric(
+        "generate_peak_bytes",
+        "Peak memory while questions were answered, weights included.",
+        "bytes",
+        "lower",
+        kind="cost",
+    ),
+    Metric(
+        "prepare_reserved_bytes",
+        "Peak of what CUDA's caching allocator held while the context was read.",
+        "bytes",
+        "lower",
+        kind="cost",
+    ),
+    Metric(
+        "generate_reserved_bytes",
+        "Peak of what CUDA's caching allocator held while questions were answered.",
+        "bytes",
+        "lower",
+        kind="cost",
+    ),
+    Metric(
+        "baseline_bytes",
+        "Memory in use when a sample's prepare phase began.",
+        "bytes",
+        "lower",
+        kind="cost",
+    ),
+    Metric(
+        "held_bytes",
+        "Exact bytes that the prepared contexts keep: KV entries, or vectors and texts. What "
+        "ChromaDB keeps beside its vectors is not counted.",
+        "bytes",
+        "lower",
+        kind="cost",
+        headings=("held",),
+        is_exact=True,
+    ),
+    Metric(
+        "context_tokens",
+        "Tokens of the context, by the tested model's tokenizer.",
+        "tokens",
+        "neither",
+        kind="cost",
+        is_exact=True,
+    ),
+    Metric(
+        "context_entries",
+        "Cached tokens: KV entries that stand for the context when the question is answered.",
+        "KV entries",
+        "lower",
+        kind="cost",
+        headings=("cached tokens",),
+        is_exact=True,
+    ),
+    Metric(
+        "prompt_tokens",
+        "KV entries in front of the first new token, cached ones included.",
+        "tokens",
+        "lower",
+        kind="cost",
+        is_exact=True,
+    ),
+    Metric("new_tokens", "Tokens of the answer.", "tokens", "neither", kind="cost"),
+)

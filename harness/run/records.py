@@ -1,0 +1,162 @@
+"""The records: one CSV line per question, written a sample at a time.
+
+A sample's lines go out in one write that is synced to the disk, so that a run can be killed at any
+moment: `recover` drops a torn last line, and every line of a sample that has fewer lines than
+questions. An empty cell means "not known". Line breaks and tabs in texts are escaped: one row is
+one line. Nothing that is computed from rows is stored.
+"""
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.api import Question
+from harness.errors import UserError
+from harness.files import append, open_to_append, write_atomically
+
+Cell = str | int | float | tuple[str, ...] | None
+Row = Mapping[str, Cell]
+
+_WHO = ("suite", "backend", "model", "sample_id", "question_id")
+_COSTS = (
+    "context_tokens",
+    "context_entries",  # KV entries that stand for the context when the question is answered
+    "prompt_tokens",
+    "new_tokens",
+    "max_new_tokens",
+    "contexts_held",
+    "batch_id",
+    "batch_size",
+    "prepare_s",  # the same in all rows of a sample
+    "generate_s",  # the same in all rows of a batch
+    "baseline_bytes",  # in use when the sample's prepare phase began
+    "prepare_peak_bytes",
+    "prepare_reserved_bytes",
+    "generate_peak_bytes",
+    "generate_reserved_bytes",
+    "held_bytes",
+    "memory_kind",
+)
+_WORDS = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
+FIXED = frozenset(_WHO + _COSTS + _WORDS)
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Identifies a sample's rows within a run."""
+
+    suite: str
+    backend: str
+    sample_id: str
+
+
+def columns(slice_names: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]:
+    """Return the header of a run whose suites have these slices and metrics."""
+    return (*_WHO, *sorted(set(slice_names)), *_COSTS, *sorted(set(metrics)), *_WORDS)
+
+
+def cell(value: Cell) -> str:
+    """Return a value as it is written to the CSV; several texts become a JSON list."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, tuple):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value).translate(_ESCAPES)
+
+
+def evidence_recall(question: Question, evidence: Sequence[str]) -> float | None:
+    """Return the share of the question's support that the passages hold; None if unknown."""
+    if not (question.support and evidence):
+        return None
+    passages = [" ".join(passage.split()) for passage in evidence]
+    found = [
+        any(" ".join(sentence.split()) in text for text in passages)
+        for sentence in question.support
+    ]
+    return sum(found) / len(found)
+
+
+class Records:
+    """An open `records.csv` that rows are added to."""
+
+    def __init__(self, path: Path, header: tuple[str, ...]) -> None:
+        self._header = header
+        self._file = open_to_append(path)
+        if not os.fstat(self._file).st_size:
+            append(self._file, _encode([header]))
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add the rows of one sample and wait until they are on the disk."""
+        for row in rows:
+            unknown = set(row) - set(self._header)
+            assert not unknown, f"no such columns: {unknown}"
+        cells = [[cell(row.get(name)) for name in self._header] for row in rows]
+        append(self._file, _encode(cells))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def recover(path: Path, header: tuple[str, ...], questions: Mapping[Key, int]) -> dict[Key, str]:
+    """Drop the rows of unfinished samples from the file and return the finished samples.
+
+    Args:
+        path: the records; need not exist.
+        header: the columns that the run writes.
+        questions: how many rows every sample has when it is finished.
+
+    Returns:
+        The finished samples, each with its `error` cell.
+    """
+    if not path.exists():
+        return {}
+    *lines, torn = path.read_bytes().split(b"\n")
+    head = _encode([header])
+    if lines and lines[0] + b"\n" != head:
+        raise UserError(f"{path} was changed by another program. Start over with --restart.")
+    rows = [_read(line, header) for line in lines[1:]]
+    names = [(row["suite"], row["backend"], row["sample_id"]) if row else None for row in rows]
+    counts = Counter(names)
+    whole = {_cells(key): key for key, n in questions.items() if counts[_cells(key)] == n}
+    kept = [line for line, name in zip(lines[1:], names, strict=True) if name in whole]
+    if torn or len(kept) < len(rows):
+        write_atomically(path, head + b"".join(line + b"\n" for line in kept))
+    return {
+        whole[name]: row["error"]
+        for row, name in zip(rows, names, strict=True)
+        if row and name in whole
+    }
+
+
+def _read(line: bytes, header: Sequence[str]) -> dict[str, str] | None:
+    """Return the cells of a line, still escaped; None if it is not a whole row."""
+    # The limit is the module's, and shorter than the passages of a long document.
+    limit = csv.field_size_limit(max(len(line), csv.field_size_limit()))
+    try:
+        cells = next(csv.reader([line.decode()], strict=True), [])
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    finally:
+        csv.field_size_limit(limit)
+    return dict(zip(header, cells, strict=True)) if len(cells) == len(header) else None
+
+
+def _encode(lines: Iterable[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    # A lone surrogate has no UTF-8, and a user's file can hold one (JSON can write it).
+    return text.getvalue().encode("utf-8", errors="backslashreplace")
+
+
+def _cells(key: Key) -> tuple[str, str, str]:
+    return cell(key.suite), cell(key.backend), cell(key.sample_id)

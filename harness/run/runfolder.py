@@ -1,0 +1,133 @@
+"""A run's folder: named by a hash of the configuration, locked by one process, resumed.
+
+    results/runs/<hash>/records.csv   one line per question
+                        run.json      configuration, environment, command, times, status, checks
+                        lock          held while a process writes
+
+The hash covers everything in the command that could change a row. The environment (versions,
+processor) could change a row too; it is compared with the one in run.json, so that rows of two
+environments never share a file.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, nullcontext, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.errors import UserError
+from harness.files import locked, write_atomically
+from harness.run.environment import changes
+from harness.run.records import Key, recover
+
+
+def folder_name(configuration: Mapping[str, Any]) -> str:
+    """Return the name of the folder for a configuration."""
+    text = json.dumps(configuration, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class RunFolder:
+    """One run's folder, locked while the context is open. No file is made before that."""
+
+    def __init__(self, out: Path, *, configuration: Mapping[str, Any], command: str) -> None:
+        self.path = out / folder_name(configuration)
+        self.records = self.path / "records.csv"
+        self._configuration = configuration
+        self._command = command
+        self._run: dict[str, Any] = {}
+        self._started = False
+        self._lock = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock.enter_context(locked(self.path / "lock", protected=self.path))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        try:
+            if self._started:
+                self._end(kind)
+        finally:
+            self._lock.close()
+
+    def resume(
+        self,
+        environment: Mapping[str, Any],
+        *,
+        header: tuple[str, ...],
+        questions: Mapping[Key, int],
+        restart: bool,
+    ) -> dict[Key, str]:
+        """Drop the unfinished samples of an earlier process and return the finished ones.
+
+        Raises:
+            UserError: they were measured in another environment.
+        """
+        if restart:
+            self.records.unlink(missing_ok=True)
+        finished = recover(self.records, header, questions)
+        self._run = self._read() if finished else {"started": _now()}
+        changed = changes(self._run.get("environment", {}), environment) if finished else []
+        if changed:
+            raise UserError(
+                f"{self.path} was begun in another environment ({'; '.join(changed)}). "
+                "Go back to that one, or start over with --restart."
+            )
+        return finished
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier process finished this run."""
+        return bool(self._run.get("status") == "finished")
+
+    @property
+    def checks(self) -> list[Any] | None:
+        """The checks that an earlier process made before it measured these rows, if any."""
+        found = self._run.get("proofs")
+        return found if isinstance(found, list) else None
+
+    def start(
+        self, environment: Mapping[str, Any], *, notices: Sequence[str], checks: Sequence[Any]
+    ) -> None:
+        """Write to `run.json` what is about to run; leaving the context adds how it ended."""
+        self._started = True
+        self._write(
+            status="running",
+            command=self._command,
+            finished=None,
+            notices=list(notices),
+            proofs=list(checks),  # the key of earlier versions
+            configuration=self._configuration,
+            environment=environment,
+        )
+
+    def _end(self, failure: type[BaseException] | None) -> None:
+        status = "finished"
+        if failure:
+            status = "interrupted" if issubclass(failure, KeyboardInterrupt) else "failed"
+        # A full disk is what may have stopped the run: then that error is the one to show.
+        with suppress(OSError) if failure else nullcontext():
+            self._write(status=status, finished=_now())
+
+    def _read(self) -> dict[str, Any]:
+        path = self.path / "run.json"
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as damaged:
+            raise UserError(f"{path} cannot be read. Start over with --restart.") from damaged
+        return run if isinstance(run, dict) else {}
+
+    def _write(self, **changed: object) -> None:
+        self._run.update(changed)
+        text = json.dumps(self._run, indent=2, default=str) + "\n"
+        write_atomically(self.path / "run.json", text.encode())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

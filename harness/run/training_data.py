@@ -1,0 +1,134 @@
+"""What a training is fed: suites and files as plain text for `gist`, some contexts held back."""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+from harness.api import ABSTENTION, Sample, Suite, Tokenizer
+from harness.errors import UserError
+from harness.run import plugins
+from harness.run.spec import Spec, build
+
+HELD_SHARE = 0.1  # most of a file's contexts that are held back
+FEWEST = 10  # a file of fewer contexts is trained on whole
+HELD_SEED = 2**31  # of suites without end; training draws smaller seeds
+
+
+Item = tuple[str, Sequence[tuple[str, str]]]
+"""A context and its (question, answer) pairs, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What one suite or file gives to training: a `gist.training.stages.Feed`."""
+
+    source: Callable[[int], Iterator[Item]]  # from a seed
+    held: Sequence[Item] = ()  # contexts that training never sees
+    contexts: int | None = None  # of a file, without those held back; None: without end
+    rows: Mapping[str, Item] = field(default_factory=dict)  # of a file, by what a message names
+
+
+def feed(text: str, tokenizer: Tokenizer, *, hold: int) -> Feed:
+    """Return what a suite gives to training.
+
+    A suite over a file has the same samples whatever the seed: they are shuffled by it, and some
+    are held back, whole stories or documents at a time (the part of an id before its last dot).
+
+    Args:
+        text: a suite's spec.
+        tokenizer: of the model that is trained.
+        hold: most contexts to hold back.
+
+    Raises:
+        UserError: there is nothing to learn in it.
+    """
+    suite = build_suite(text)
+    if getattr(suite, "data", None) is None:
+        held = list(islice(_items(suite, tokenizer, HELD_SEED), hold))
+        return Feed(lambda seed: _items(suite, tokenizer, seed), held)
+    samples = list(suite.samples(tokenizer, 0))
+    if not any(question.targets for sample in samples for question in sample.questions):
+        raise UserError(f"{text} has no question that its contexts answer: nothing can be learnt.")
+    held_samples = _held_back(samples, hold)
+    names = {sample.id for sample in held_samples}
+    kept = [item for sample in samples if sample.id not in names for item in _item(sample)]
+
+    def shuffled(seed: int) -> Iterator[Item]:
+        return iter(random.Random(seed).sample(kept, len(kept)))
+
+    rows = {
+        f"{text}, row {number} ({sample.id})": item
+        for number, sample in enumerate(samples, start=1)
+        for item in _item(sample)
+    }
+    return Feed(shuffled, [item for s in held_samples for item in _item(s)], len(kept), rows)
+
+
+def data_hash(named: Mapping[str, str]) -> str:
+    """Return a hash of the sources: their options, and the bytes of the files they read."""
+    digest = hashlib.sha256()
+    for name, text in sorted(named.items()):
+        digest.update(f"{name}={text}\n".encode())
+        data = getattr(build_suite(text), "data", None)
+        path = Path(_file_of(str(data))) if data else None
+        if path is not None and path.is_file():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _file_of(data: str) -> str:
+    """Return the path in `PREFIX:FILE`, or the plain path."""
+    return data if Path(data).exists() else data.partition(":")[2]
+
+
+def texts(text: str, count: int) -> Iterator[str]:
+    """Yield the texts of a suite's first samples, before there is a tokenizer."""
+    for context, pairs in islice(_items(build_suite(text), _Words(), 0), count):
+        yield context
+        yield from chain(*pairs)
+
+
+def build_suite(text: str) -> Suite:
+    """Return the suite of a spec."""
+    spec = Spec.parse(text)
+    suite: Suite = build(plugins.load(plugins.SUITES, spec.name), spec)
+    return suite
+
+
+def _held_back(samples: Sequence[Sample], hold: int) -> list[Sample]:
+    """Return the samples to hold back: whole groups, so that no part of a story is trained on."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.id.rpartition(".")[0] or sample.id, []).append(sample)
+    if len(groups) < FEWEST:
+        groups = {sample.id: [sample] for sample in samples}
+    wanted = min(hold, int(len(samples) * HELD_SHARE)) if len(groups) >= FEWEST else 0
+    held: list[Sample] = []
+    for name in random.Random(0).sample(sorted(groups), len(groups)):
+        if len(held) + len(groups[name]) <= wanted:
+            held += groups[name]
+    return held
+
+
+def _items(suite: Suite, tokenizer: Tokenizer, seed: int) -> Iterator[Item]:
+    for sample in suite.samples(tokenizer, seed):
+        yield from _item(sample)
+
+
+def _item(sample: Sample) -> Iterator[Item]:
+    pairs = [(q.text, q.targets[0] if q.targets else ABSTENTION) for q in sample.questions]
+    if pairs:
+        yield sample.context, pairs
+
+
+class _Words:
+    """Stands in for a tokenizer before there is one: a token is a word."""
+
+    def encode(self, text: str) -> list[int]:
+        return [0] * len(text.split())
+
+    def decode(self, ids: Sequence[int]) -> str:  # noqa: ARG002 - part of the contract
+        return ""

@@ -1,0 +1,290 @@
+"""A gist store keeps one gist per document, can be stopped anywhere, and finds the right one."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from backends.gist import Gist
+from backends.stores import passages
+from backends.stores.gistfiles import GistFiles
+from backends.stores.passages import Passages
+from backends.stores.store import Change, DocumentCache, Store, document_id
+from gist.models.model import LanguageModel
+from harness.api import Source
+from harness.errors import UserError
+from tests.support.tiny_adapter import save_tiny_adapter
+from tests.support.tiny_embedder import LetterEmbedder
+from tests.support.tiny_models import load_tiny
+
+TEXTS = {
+    "bees.txt": "Ann keeps bees in a valley. Her neighbour has never liked them much.",
+    "ferry/times.txt": "The ferry to Foxholm leaves at noon. Tickets are sold on board.",
+    "zinc.txt": "Zinc quarries fuzz jazzy quartz. Zuzu puzzled over zigzag zeniths.",
+}
+QUESTIONS = {
+    "bees.txt": "Who keeps bees?",
+    "ferry/times.txt": "Is there a ferry to Foxholm at noon?",
+}
+
+
+def source(name: str, text: str) -> Source:
+    """Return a document as if it had been read from a file."""
+    return Source(name, text, hashlib.sha256(text.encode()).hexdigest(), len(text.encode()))
+
+
+SOURCES = [source(name, text) for name, text in TEXTS.items()]
+
+
+@pytest.fixture(scope="module")
+def lm(tiny_llama_folder: Path) -> LanguageModel:
+    """A tiny model; every store loads its adapter and unloads it again."""
+    return load_tiny(tiny_llama_folder)
+
+
+@pytest.fixture(scope="module")
+def adapter(lm: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter for the tiny model."""
+    return save_tiny_adapter(lm, tmp_path_factory.mktemp("adapter"))
+
+
+@pytest.fixture
+def words(lm: LanguageModel, adapter: Path, tmp_path: Path) -> Iterator[Store]:
+    """An empty store that is searched by words."""
+    made = Store(lm, tmp_path / "store", checkpoint=adapter, tokens=6, embedder="bm25")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def vectors(words: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store that is searched by vectors in ChromaDB."""
+    monkeypatch.setattr(passages, "open_embedder", lambda *_: (LetterEmbedder(), ""))
+    return words
+
+
+@pytest.fixture(params=["words", "vectors"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Either store, in turn."""
+    made: Store = request.getfixturevalue(request.param)
+    return made
+
+
+def updated(store: Store, sources: Iterable[Source], **options: bool) -> dict[str, str]:
+    """Bring a store up to date and return what became of each document."""
+    return {change.name: change.what for change in store.update(sources, **options)}
+
+
+def kept(store: Store) -> dict[str, bytes]:
+    """Return the gist files of a store."""
+    return {path.name: path.read_bytes() for path in (store.folder / "documents").glob("*.gist")}
+
+
+def test_only_what_changed_is_done_again(store: Store) -> None:
+    """New, unchanged, changed and removed documents are told apart by their files' hashes."""
+    assert updated(store, SOURCES) == dict.fromkeys(TEXTS, "added")
+    first = kept(store)
+    assert updated(store, SOURCES) == dict.fromkeys(TEXTS, "unchanged")
+    assert kept(store) == first
+    other = source("bees.txt", "Ben keeps ants in a jar, and feeds them honey at night.")
+    expected = {"bees.txt": "changed", "zinc.txt": "unchanged", "ferry/times.txt": "removed"}
+    assert updated(store, [other, SOURCES[2]]) == expected
+    second = kept(store)
+    own = f"{document_id('bees.txt')}.gist"
+    assert set(first) - set(second) == {f"{document_id('ferry/times.txt')}.gist"}
+    assert second[own] != first[own]
+    assert store.ask("Who keeps ants?", max_new_tokens=2).document == "bees.txt"
+    assert all("ferry" not in f.passage for f in store.ask("ferry", max_new_tokens=1).found)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_the_right_document_answers(store: Store, lm: LanguageModel, name: str) -> None:
+    """A question is answered as the gists of its own document in memory answer it."""
+    updated(store, SOURCES)
+    answer = store.ask(QUESTIONS[name], max_new_tokens=8)
+    assert answer.document == name
+    assert answer.found[0].passage in TEXTS[name]
+    store.close()
+    backend = Gist(lm, checkpoint=store.checkpoint, tokens=6)
+    (expected,) = backend.prepare(TEXTS[name]).generate([QUESTIONS[name]], max_new_tokens=8)
+    backend.close()
+    assert answer.generation == expected
+
+
+def stopped_after(sources: list[Source], count: int) -> Iterator[Source]:
+    """Yield some sources and then be interrupted."""
+    yield from sources[:count]
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_stopped_update_loses_nothing(store: Store, count: int) -> None:
+    """Documents that were done stay done, and none is dropped because it was not reached."""
+    with pytest.raises(KeyboardInterrupt):
+        updated(store, stopped_after(SOURCES, count))
+    done = kept(store)
+    assert len(done) == count
+    after = updated(store, SOURCES)
+    assert list(after.values()).count("unchanged") == count
+    assert {name: kept(store)[name] for name in done} == done
+    with pytest.raises(KeyboardInterrupt):
+        updated(store, stopped_after(SOURCES, count))
+    assert len(kept(store)) == len(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [(Passages, "put"), (Passages, "_put_vectors"), (GistFiles, "write")],
+    ids=["before the passages", "between passages and vectors", "between vectors and gists"],
+)
+def test_a_document_that_was_begun_is_done_again(
+    vectors: Store, monkeypatch: pytest.MonkeyPatch, owner: type, method: str
+) -> None:
+    """Killed between any two steps, the document in hand is not taken for done."""
+    updated(vectors, SOURCES[:1])
+    changed = source("bees.txt", "Ben keeps ants in a jar. " * 20)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, method, killed)
+        with pytest.raises(KeyboardInterrupt):
+            updated(vectors, [changed])
+    assert updated(vectors, [changed])["bees.txt"] == "added"
+    assert updated(vectors, [changed])["bees.txt"] == "unchanged"
+    assert vectors.ask("Who keeps ants?", max_new_tokens=2).found[0].passage.startswith("Ben")
+
+
+def test_a_second_writer_is_refused(words: Store) -> None:
+    """While one process writes, another one is told so and changes nothing."""
+    updated(words, SOURCES[:1])
+    before = kept(words)
+    with FileLock(words.folder / "lock"), pytest.raises(UserError, match="another process"):
+        updated(words, SOURCES)
+    assert kept(words) == before
+    assert updated(words, SOURCES)["zinc.txt"] == "added"
+
+
+def test_other_options_are_refused(
+    words: Store, lm: LanguageModel, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store is of one kind; --force makes all of it anew, also with another embedder."""
+    updated(words, SOURCES)
+    before = kept(words)
+    words.close()
+    monkeypatch.setattr(passages, "open_embedder", lambda *_: (LetterEmbedder(), ""))
+    other = Store(lm, words.folder, checkpoint=adapter, tokens=4)
+    with pytest.raises(UserError, match="another embedder"):
+        updated(other, SOURCES)
+    assert kept(words) == before
+    assert set(updated(other, SOURCES, force=True).values()) == {"added"}
+    assert set(kept(words)) == set(before)
+    assert kept(words) != before
+    assert other.ask("Who keeps bees?", max_new_tokens=2).document == "bees.txt"
+    other.close()
+    larger = Store(lm, words.folder, checkpoint=adapter, tokens=5)
+    with pytest.raises(UserError, match="tokens=4 options"):
+        updated(larger, SOURCES)
+    larger.close()
+
+
+def test_another_adapter_is_refused(words: Store, lm: LanguageModel, tmp_path: Path) -> None:
+    """KV entries of one adapter mean nothing to another one."""
+    updated(words, SOURCES[:1])
+    words.close()
+    assert words.checkpoint is not None
+    shutil.copytree(words.checkpoint, tmp_path / "other")
+    manifest = tmp_path / "other" / "gist.json"
+    manifest.write_text(manifest.read_text().replace("16.0", "8.0"))
+    other = Store(lm, words.folder, checkpoint=tmp_path / "other", tokens=6, embedder="bm25")
+    for act in (lambda: updated(other, SOURCES), lambda: other.ask("Who?", max_new_tokens=1)):
+        with pytest.raises(UserError, match="another adapter hash"):
+            act()
+    other.close()
+
+
+def test_documents_that_cannot_be_compressed_are_reported(words: Store) -> None:
+    """One that is too long fails by itself, and is tried again."""
+    hard = [source("long.txt", "Ann keeps bees. " * 200), *SOURCES[:2]]
+    for _ in range(2):
+        changes: dict[str, Change] = {c.name: c for c in words.update(hard)}
+        assert changes["long.txt"].what == "failed"
+        assert "positions" in changes["long.txt"].detail
+    assert len(kept(words)) == 2
+
+
+def test_damage_is_one_line(words: Store) -> None:
+    """A spoilt file of a store is refused by name, whichever it is."""
+    updated(words, SOURCES)
+    own = words.folder / "documents" / document_id("bees.txt")
+    good = {path: path.read_bytes() for path in words.folder.rglob("*") if path.is_file()}
+    for path, content in (
+        (own.with_suffix(".gist"), good[own.with_suffix(".gist")][:-9]),
+        (own.with_suffix(".gist"), None),
+        (own.with_suffix(".json"), b"[]"),
+        (words.folder / "store.json", b"{}"),
+        (words.folder / "store.json", b"[" * 100_000),
+        (words.folder / "store.json", None),
+    ):
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+        words._passages = None  # as a new process would begin
+        with pytest.raises(UserError) as refused:
+            words.ask("Who keeps bees?", max_new_tokens=1)
+        assert "\n" not in str(refused.value)
+        path.write_bytes(good[path])
+    assert words.ask("Who keeps bees?", max_new_tokens=1).document == "bees.txt"
+
+
+def test_an_empty_store_says_so(store: Store) -> None:
+    """No documents, no answer."""
+    with pytest.raises(UserError, match="no gist store"):
+        store.ask("Who?", max_new_tokens=1)
+    assert updated(store, []) == {}
+    with pytest.raises(UserError, match="holds no"):
+        store.ask("Who?", max_new_tokens=1)
+
+
+def test_the_manifest_says_what_made_it(words: Store, lm: LanguageModel) -> None:
+    """Model and adapter can be found again from any folder."""
+    updated(words, [])
+    manifest = Store.read_manifest(words.folder)
+    assert Path(manifest["model"]).is_absolute()
+    assert Path(manifest["checkpoint"]).is_absolute()
+    assert (manifest["base_fingerprint"], manifest["options"]) == (lm.fingerprint, "tokens=6")
+    assert json.loads((words.folder / "store.json").read_text()) == manifest
+
+
+def test_documents_held_stay_within_their_bytes(words: Store) -> None:
+    """The document that was not asked longest leaves; without room none stays."""
+    updated(words, SOURCES)
+    paths = sorted((words.folder / "documents").glob("*.gist"))
+    one = words._files.open(paths[0]).held_bytes
+    held = DocumentCache(words._files, 2 * one)
+    for number, loaded in ((0, 1), (1, 2), (0, 2), (2, 3), (0, 3), (1, 4)):
+        with held.opened(paths[number]) as context:
+            context.generate(["Who?"], max_new_tokens=1)
+        assert held.loaded == loaded
+        assert held.held_bytes <= 2 * one
+    none = DocumentCache(words._files, 0)
+    with held.opened(paths[1]) as first, none.opened(paths[1]) as second:
+        assert first.generate(["Who?"], max_new_tokens=4) == second.generate(
+            ["Who?"], max_new_tokens=4
+        )
+    assert (none.held_bytes, none.loaded) == (0, 1)
+
+
+def test_a_changed_file_is_read_anew(words: Store) -> None:
+    """What is held is not older than what is on the disk."""
+    updated(words, SOURCES[:1])
+    first = words.ask("Who keeps bees?", max_new_tokens=8).generation
+    updated(words, [source("bees.txt", "Ben keeps ants in a jar, and bees too. " * 3)])
+    second = words.ask("Who keeps bees?", max_new_tokens=8).generation
+    assert second.text != first.text

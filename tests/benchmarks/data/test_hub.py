@@ -1,0 +1,121 @@
+"""Data sets through the library `datasets`: a local folder stands for the hub."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.qa import Qa
+from harness.api import Sample
+from harness.errors import UserError
+from tests.support.fake_tokenizers import WordTokenizer
+
+ROWS = [
+    {"context": "Ada lives in Rome.", "question": "Where?", "answers": ["Rome", "in Rome"]},
+    {"context": "Ben lives in Oslo.", "question": "Where?", "answers": ["Oslo"]},
+    {"context": "Ada lives in Rome.", "question": "Who?", "answers": []},
+]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the library caches inside of the test, and the hub out of it."""
+    import datasets.config
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+
+
+def folder(tmp_path: Path, *rows: Any, split: str = "test") -> Path:
+    """Return a folder with one split as JSONL."""
+    path = tmp_path / "set"
+    path.mkdir(exist_ok=True)
+    text = "".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows)
+    (path / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    return path
+
+
+def samples(data: str, **options: Any) -> list[Sample]:
+    """Return the samples of a data set."""
+    return list(Qa(data=data, **options).samples(WordTokenizer(), seed=0))
+
+
+def test_rows_of_one_context_are_one_sample(tmp_path: Path) -> None:
+    """A context is read once for all its questions, wherever they stand in the data."""
+    ada, ben = samples(f"hub:{folder(tmp_path, *ROWS)}")
+    assert (ada.id, ada.context) == ("0", "Ada lives in Rome.")
+    assert [(q.id, q.text, q.targets) for q in ada.questions] == [
+        ("0", "Where?", ("Rome", "in Rome")),
+        ("2", "Who?", ()),
+    ]
+    assert [(q.id, q.targets) for q in ben.questions] == [("1", ("Oslo",))]
+
+
+@pytest.mark.parametrize("answers", ["Rome", ["Rome"], {"text": ["Rome"], "answer_start": [13]}])
+def test_answers_are_text_list_or_spans(tmp_path: Path, answers: object) -> None:
+    """The layouts that data sets of the hub have for accepted answers are all read."""
+    (sample,) = samples(f"hub:{folder(tmp_path, {**ROWS[0], 'answers': answers})}")
+    assert sample.questions[0].targets == ("Rome",)
+
+
+def test_columns_and_split_are_named(tmp_path: Path) -> None:
+    """A data set with other names is read by naming them; a point leads into an object."""
+    row = {"page": {"text": "Ada lives in Rome."}, "input": "Where?", "gold": {"value": "Rome"}}
+    path = folder(tmp_path, row, split="validation")
+    options = {"context": "page.text", "question": "input", "answers": "gold.value"}
+    (sample,) = samples(f"hub:{path}", split="validation", **options)
+    assert sample.context == "Ada lives in Rome."
+    assert sample.questions[0].targets == ("Rome",)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"context": "text"}, "has no column 'text'. Columns: context, question, answers"),
+        ({"context": "question.text"}, "test row 0: 'question.text' leads into text"),
+        ({"split": "dev"}, 'split=dev: Unknown split "dev". Should be one of'),
+    ],
+)
+def test_wrong_name_says_which_there_are(
+    tmp_path: Path, options: dict[str, str], message: str
+) -> None:
+    """Columns and splits that are not there are named with those that are."""
+    with pytest.raises(UserError) as caught:
+        Qa(data=f"hub:{folder(tmp_path, *ROWS)}", **options)  # type: ignore[arg-type]  # texts
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({**ROWS[0], "answers": {"value": "x"}}, "Name a part of it: answers=answers.value"),
+        ({**ROWS[0], "answers": 3}, "test row 0: 'answers' is a number; give a list"),
+        ({**ROWS[0], "context": None}, "test row 0: 'context' is null; give text"),
+        ({**ROWS[0], "question": " "}, "test row 0: 'question' is blank"),
+        ('{"context": ', "cannot load hub:"),
+    ],
+)
+def test_bad_row_is_named_with_its_number(tmp_path: Path, row: object, message: str) -> None:
+    """What is no context, question or answer is named with its row; a bad file with its name."""
+    with pytest.raises(UserError) as caught:
+        Qa(data=f"hub:{folder(tmp_path, row)}")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_data_set_split_or_column_is_named(tmp_path: Path) -> None:
+    """An empty folder and a name that the hub cannot be asked for are one line each."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"cannot load hub:.*empty with split=test"):
+        Qa(data=f"hub:{tmp_path / 'empty'}")
+    with pytest.raises(UserError, match="cannot load hub:nobody/nothing"):
+        Qa(data="hub:nobody/nothing")
+
+
+def test_columns_are_for_the_hub_alone() -> None:
+    """Naming a column of a file in a known layout would be without effect, and is refused."""
+    with pytest.raises(UserError, match="name columns of a data set of the hub"):
+        Qa(data="babi:tests/data/babi/qa1.txt", context="story")
+    with pytest.raises(ValueError, match="split=validation must be test or train"):
+        Qa(split="validation")

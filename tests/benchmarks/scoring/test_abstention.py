@@ -1,0 +1,138 @@
+"""What counts as an abstention, tried on answers of models that nobody here wrote."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.scoring.abstention import REFUSALS, abstained, is_sentinel
+from harness.api import ABSTENTION
+from tests.support.paths import DATA
+from tests.support.squad import EXCERPT, predictions
+
+HALUEVAL = DATA / "halueval"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a JSONL file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ABSTENTION,
+        ABSTENTION.upper(),
+        f'"{ABSTENTION}".',
+        f"  {ABSTENTION}!\n",
+        f"Answer: {ABSTENTION}",
+        f"{ABSTENTION.capitalize()}. The text only speaks of London.",
+        f"{ABSTENTION}\n\nQuestion: Where does Ada live?",
+    ],
+)
+def test_sentinel_counts_whatever_its_case_and_punctuation(answer: str) -> None:
+    """The sentence that the prompt asks for is an abstention, whatever surrounds it."""
+    assert is_sentinel(answer)
+    assert abstained(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "N/A",
+        "Unknown.",
+        "No answer",
+        "Not mentioned.",
+        "It is not stated in the text.",
+        "The answer is not in the passage.",
+        "Where Ada lives is not mentioned in the given text.",
+        "The text does not mention where Ada lives.",
+        "The passage doesn\N{RIGHT SINGLE QUOTATION MARK}t explicitly say.",
+        "Based on the text, the context does not provide the name.",
+        "There is no information about Ada.",
+        "Not enough information.",
+        "There is no evidence for it in the text.",
+        "I don't know.",
+        "I'm sorry, but I do not know where Ada lives.",
+        "It cannot be determined from the text.",
+        "Unfortunately, the question can't be answered.",
+        "It is unclear.",
+        "Cannot be determined.",
+    ],
+)
+def test_refusal_in_words_is_an_abstention(answer: str) -> None:
+    """Models that do not keep to the prompt refuse in forms that are listed."""
+    assert abstained(answer)
+    assert not is_sentinel(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "London",
+        "in the text",
+        "not",
+        "None of the bridges",
+        "The text does not say it outright, but Ada lives in London.",
+        "I don't know for sure. However, Ada may live in London.",
+        "Ada lives in London. Her age is not mentioned in the text.",
+        "unknown soldiers",
+        "no indication",
+        "not found in any other group of chloroplasts",
+        "it cannot be written as the knot sum of two nontrivial knots",
+        "it is not known if they are distinct or equal classes",
+        ". London",
+        "Noinput Street",
+    ],
+)
+def test_claim_is_no_abstention(answer: str) -> None:
+    """An answer that says something is an answer, also where it sounds like a refusal."""
+    assert not abstained(answer)
+
+
+def test_refusals_of_a_chat_model_are_recognised() -> None:
+    """Of hand-labelled ChatGPT answers no claim is taken for a refusal; most refusals are found."""
+    rows = read(HALUEVAL / "general.jsonl")
+    claims = [row["chatgpt_response"] for row in rows if not row["abstains"]]
+    refusals = [row["chatgpt_response"] for row in rows if row["abstains"]]
+    assert [claim for claim in claims if abstained(claim)] == []
+    assert len(claims) == 21
+    found = sum(abstained(refusal) for refusal in refusals)
+    assert found >= 0.85 * len(refusals) > 0
+
+
+@pytest.mark.parametrize("field", ["right_answer", "hallucinated_answer"])
+def test_answers_of_people_and_invented_ones_are_claims(field: str) -> None:
+    """Neither right nor hallucinated answers of HaluEval are abstentions."""
+    answers = [row[field] for row in read(HALUEVAL / "qa.jsonl")]
+    assert len(answers) == 40
+    assert [answer for answer in answers if abstained(answer)] == []
+
+
+def test_only_empty_published_predictions_abstain() -> None:
+    """In SQuAD an empty prediction stands for an abstention, and every other one for a claim."""
+    given = predictions(EXCERPT / "predictions-v2.0.excerpt.json").values()
+    assert {answer for answer in given if abstained(answer)} == {""}
+
+
+def test_whole_sets_hold_hardly_any_false_abstention() -> None:
+    """Of all published spans at most one in 1,000 is taken for a refusal."""
+    folder = os.environ.get("GIST_BENCH_DATA")
+    if not folder:
+        pytest.skip("GIST_BENCH_DATA is not set: SQuAD 2.0 predictions, HaluEval not judged")
+    spans = [
+        answer
+        for path in sorted((Path(folder) / "squad/predictions").glob("v2.0_*.json"))
+        for answer in predictions(path).values()
+        if answer
+    ]
+    rows = read(Path(folder) / "halueval/qa_one-turn_data.json")
+    spans += [row[field] for row in rows for field in ("right_answer", "hallucinated_answer")]
+    assert len(spans) > 18_000
+    assert sum(abstained(span) for span in spans) <= len(spans) / 1000
+
+
+def test_every_form_says_what_it_stands_for() -> None:
+    """The list of refusals is documented entry by entry."""
+    assert all(name.strip() and pattern for name, pattern in REFUSALS.items())

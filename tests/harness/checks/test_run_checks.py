@@ -1,0 +1,106 @@
+"""A run with gist backends checks their adapter first, and its tables show a failed check."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from gist import decode
+from harness.checks.run import run_checks
+from harness.cli.run import command
+from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.plan import Plan, Settings
+from tests.support.tiny_adapter import save_tiny_adapter
+from tests.support.tiny_models import load_tiny
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache
+
+    from gist.models.model import LanguageModel
+
+SUITE = "qa,documents=1,people=1,facts=1,filler=0,max_new_tokens=2"
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter for the tiny Llama."""
+    return save_tiny_adapter(load_tiny(tiny_llama_folder), tmp_path_factory.mktemp("adapter"))
+
+
+def keep_everything(cache: "DynamicCache", index: object) -> "DynamicCache":
+    """Do what `gist.decode` must not: keep the entries of the context too."""
+    del index
+    return cache
+
+
+def plan(lm: "LanguageModel", *backends: str) -> Plan:
+    """Return a plan on one short document."""
+    return make_plan(lm, choose_suites([SUITE]), choose_backends(backends), Settings())
+
+
+def test_each_adapter_is_checked_once(tiny_llama: "LanguageModel", adapter: Path) -> None:
+    """The check covers all backends that compress with it, but none without gists or untrained."""
+    gist = f"gist,checkpoint={adapter}"
+    backends = (gist, f"{gist},ratio=4", f"shuffled({gist})", f"{gist},untrained=true")
+    others = (f"full,adapter=on,checkpoint={adapter}", "truncate")
+    (checked,) = run_checks(tiny_llama, plan(tiny_llama, *others, *backends))
+    assert checked["backends"] == list(backends[:3])
+    assert [check["passed"] for check in checked["proofs"]] == [True] * 4
+    assert run_checks(tiny_llama, plan(tiny_llama, *others, backends[3])) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["hybrid,embedder=bm25", "gist_store,embedder=bm25", "hierarchical"]
+)
+def test_backends_made_of_gists_are_checked_without_a_plain_one(
+    tiny_llama: "LanguageModel", adapter: Path, name: str
+) -> None:
+    """Passages, segments or gists of gists: each is checked as a plain gist backend is."""
+    kind, *options = name.split(",")
+    backend = ",".join([kind, f"checkpoint={adapter}", *options])
+    (checked,) = run_checks(tiny_llama, plan(tiny_llama, "full", backend))
+    assert checked["backends"] == [backend]
+    assert [check["passed"] for check in checked["proofs"]] == [True] * 4
+
+
+def test_a_check_that_cannot_run_is_reported(
+    tiny_llama: "LanguageModel", adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that runs out while checking does not stop the run, and is not called a pass."""
+    ready = plan(tiny_llama, f"gist,checkpoint={adapter}")
+
+    def fail(cache: object, index: object) -> None:
+        del cache, index
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(decode, "_select", fail)
+    (checked,) = run_checks(tiny_llama, ready)
+    assert checked["not_run"] == "no room"
+    assert "proofs" not in checked
+
+
+@pytest.mark.parametrize("faulty", [False, True])
+def test_the_tables_of_a_run_show_its_checks(
+    tiny_llama_folder: Path,
+    adapter: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    faulty: bool,
+) -> None:
+    """With a cache that keeps everything, a check fails and the backend's figures are marked."""
+    if faulty:
+        monkeypatch.setattr(decode, "_select", keep_everything)
+    words = f"--backend gist,checkpoint={adapter} --backend full --suite {SUITE}"
+    places = f"--model {tiny_llama_folder} --out {tmp_path}"
+    ran = CliRunner().invoke(command, [*words.split(), *places.split()])
+    assert ran.exit_code == 0, ran.output
+    (path,) = tmp_path.glob("*/run.json")
+    (checked,) = json.loads(path.read_text())["proofs"]
+    failed = {check["name"] for check in checked["proofs"] if not check["passed"]}
+    assert bool(failed) == faulty
+    assert ("cached tokens" in failed) == faulty
+    assert ("FAIL" in ran.stdout) == faulty
+    assert ("(INVALID)" in ran.stdout.partition("Reading the tables")[0]) == faulty
+    assert "mask blocks" in ran.stdout.partition("Answers")[0]

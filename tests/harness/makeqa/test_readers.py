@@ -1,0 +1,163 @@
+"""Reading documents: what becomes text, and what is refused or skipped with its reason."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pypdf import PdfWriter
+from pypdf.generic import (
+    DecodedStreamObject,
+    DictionaryObject,
+    NameObject,
+)
+
+from harness.makeqa.readers import Document, Skipped, Unreadable, read_document, read_documents
+
+LINES = ("The pump was replaced in March by a new one.", "It had leaked since the winter before.")
+
+
+def write_pdf(path: Path, pages: tuple[str, ...], password: str | None = None) -> Path:
+    """Write a PDF with one line of text on each page; an empty text makes a page without any."""
+    writer = PdfWriter()
+    font = writer._add_object(
+        DictionaryObject(
+            {
+                NameObject("/Type"): NameObject("/Font"),
+                NameObject("/Subtype"): NameObject("/Type1"),
+                NameObject("/BaseFont"): NameObject("/Helvetica"),
+            }
+        )
+    )
+    for text in pages:
+        page = writer.add_blank_page(width=600, height=800)
+        page[NameObject("/Resources")] = DictionaryObject(
+            {NameObject("/Font"): DictionaryObject({NameObject("/F1"): font})}
+        )
+        if text:
+            stream = DecodedStreamObject()
+            stream.set_data(f"BT /F1 12 Tf 50 700 Td ({text}) Tj ET".encode())
+            page[NameObject("/Contents")] = writer._add_object(stream)
+    if password is not None:
+        writer.encrypt(password, owner_password="owner", algorithm="RC4-128")
+    writer.write(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.py", "LICENSE", "a.rst"])
+def test_text_and_source_stay_as_they_are(tmp_path: Path, name: str) -> None:
+    """Indents, signs and blank lines are kept; line ends are those of Unix."""
+    path = tmp_path / name
+    path.write_bytes(b"# Head\r\n\r\ndef f():\r\n    return 1  \r\n")
+    assert read_document(path) == "# Head\n\ndef f():\n    return 1\n"
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1", "cp1251", "shift_jis"]
+)
+def test_letters_are_read_in_many_encodings(tmp_path: Path, encoding: str) -> None:
+    """What is not UTF-8 is recognised by its mark or by its letters."""
+    text = {
+        "cp1251": "Съешь ещё этих мягких французских булок, да выпей чаю. " * 5,
+        "shift_jis": "これは日本語の文章です。文字コードを調べるために書かれました。" * 5,
+    }.get(encoding, "Der Käufer zahlt für die Räume im März, und über Größe wird geschwiegen. " * 5)
+    path = tmp_path / "a.txt"
+    path.write_bytes(text.encode(encoding))
+    assert read_document(path).strip() == text.strip()
+
+
+def test_html_becomes_its_visible_text(tmp_path: Path) -> None:
+    """Blocks are paragraphs, inline tags leave no trace, scripts and comments are gone."""
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<!doctype html><html><head><title>No</title><style>p{}</style></head><body>"
+        "<h1>Pumps</h1><p>The <b>pump</b> was\nreplaced.<br>It leaked.</p><!-- no -->"
+        "<script>var no</script><table><tr><td>March</td><td>900</td></tr></table>"
+        "<pre>def f():\n    return 1</pre></body></html>"
+    )
+    assert read_document(path) == (
+        "Pumps\n\nThe pump was replaced.\nIt leaked.\n\nMarch 900\n\ndef f():\n    return 1\n"
+    )
+
+
+def test_html_is_read_in_the_encoding_that_it_names(tmp_path: Path) -> None:
+    """The meta tag counts."""
+    path = tmp_path / "a.htm"
+    path.write_bytes(
+        '<html><meta charset="cp1251"><p>Съешь ещё этих мягких французских булок.'.encode("cp1251")
+    )
+    assert read_document(path) == "Съешь ещё этих мягких французских булок.\n"
+
+
+def test_pdf_becomes_the_text_of_its_pages(tmp_path: Path) -> None:
+    """Pages are paragraphs, whatever the file is called."""
+    assert read_document(write_pdf(tmp_path / "scan", LINES)) == "\n\n".join(LINES) + "\n"
+
+
+def test_a_pdf_that_opens_without_a_password_is_read(tmp_path: Path) -> None:
+    """Many published PDFs forbid changes only."""
+    assert read_document(write_pdf(tmp_path / "a.pdf", LINES[:1], password="")) == f"{LINES[0]}\n"
+
+
+def test_the_licence_of_project_gutenberg_is_left_out(tmp_path: Path) -> None:
+    """What is outside of the marks is not the book."""
+    path = tmp_path / "11.txt"
+    path.write_text(
+        "Project Gutenberg's Alice\nThis is for anyone\n\n"
+        "*** START OF THIS PROJECT GUTENBERG EBOOK ALICE ***\n\n\nAlice was tired.\n\n"
+        "End of Project Gutenberg's Alice\n\n*** END OF THIS PROJECT GUTENBERG EBOOK ALICE ***\n"
+        "Tax\n"
+    )
+    assert read_document(path) == "Alice was tired.\n"
+
+
+def _damaged(path: Path) -> None:
+    write_pdf(path, LINES)
+    path.write_bytes(path.read_bytes()[:200])
+
+
+UNREADABLE: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "empty.txt": ("is empty", lambda path: path.write_bytes(b" \n")),
+    "binary.bin": ("is binary", lambda path: path.write_bytes(bytes(range(256)) * 20)),
+    "noise.dat": ("is binary", lambda path: path.write_bytes(bytes([1, 2, 3, 6, 65, 200]) * 99)),
+    "report.docx": ("is a ZIP", lambda path: path.write_bytes(b"PK\x03\x04" + bytes(50))),
+    "page.html": ("holds no text", lambda path: path.write_text("<html><script>x</script>")),
+    "locked.pdf": ("is an encrypted PDF", lambda path: write_pdf(path, LINES, password="x")),
+    "scan.pdf": ("is a PDF without text", lambda path: write_pdf(path, ("", "", "1"))),
+    "torn.pdf": ("is a damaged PDF", _damaged),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_has_no_text_is_refused_alone_and_skipped_in_a_folder(
+    tmp_path: Path, name: str
+) -> None:
+    """The reason is one line that names the file; the rest of the folder is read."""
+    reason, make = UNREADABLE[name]
+    make(tmp_path / name)
+    (tmp_path / "zz.txt").write_text(LINES[0])
+    with pytest.raises(Unreadable, match=reason) as refused:
+        list(read_documents([tmp_path / name]))
+    assert str(refused.value).startswith(f"{tmp_path / name} ")
+    assert "\n" not in str(refused.value)
+    skipped, read = read_documents([tmp_path])
+    assert isinstance(skipped, Skipped)
+    assert skipped.reason == refused.value.reason
+    assert read == Document((tmp_path / "zz.txt").as_posix(), f"{LINES[0]}\n")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """The line says that there is no such file."""
+    with pytest.raises(Unreadable, match="no such file"):
+        read_document(tmp_path / "nothing.txt")
+
+
+def test_a_folder_is_read_in_order_without_what_is_hidden(tmp_path: Path) -> None:
+    """Names decide the order; a file is read once; a second one of the same text is skipped."""
+    for name in ("b/2.txt", "a.txt", "b/1.txt", ".git/config", "__pycache__/x.py", "b/.env"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"Text of {name}.")
+    (tmp_path / "copy.txt").write_text("Text of a.txt.")
+    found = list(read_documents([tmp_path, tmp_path / "a.txt"]))
+    names = [Path(one.source).relative_to(tmp_path).as_posix() for one in found]
+    assert names == ["a.txt", "copy.txt", "b/1.txt", "b/2.txt"]
+    assert [type(one) for one in found] == [Document, Skipped, Document, Document]
