@@ -62,6 +62,7 @@ class Hallucination(DocumentSuite):
         "abstained",
         "false_refusal",
         "unsupported",
+        "contains",
     )
     slice_names: ClassVar[tuple[str, ...]] = ("answerable", "kind", "template")
 
@@ -83,7 +84,7 @@ class Hallucination(DocumentSuite):
         return asked[: self.questions]
 
     def score(self, question: Question, answer: str, context: str) -> Mapping[str, float]:
-        """Return those of `METRICS` that apply to this question."""
+        """Return those metrics that apply to this question."""
         silent = abstained(answer)
         invented = not silent and unsupported(answer, context, question.text, *question.targets)
         common = {"unsupported": float(bool(invented))}
@@ -95,7 +96,8 @@ class Hallucination(DocumentSuite):
                 **common,
             }
         right = contains(answer, question.targets)
-        return {"accuracy": right, "false_refusal": float(silent and not right), **common}
+        refused = float(silent and not right)
+        return {"accuracy": right, "contains": right, "false_refusal": refused, **common}
 
 
 def _marked(question: Question) -> Question:

@@ -71,6 +71,7 @@ class Sample:
     min_new_tokens: int = 0  # end tokens are not accepted before this many
     slices: Mapping[str, str] = field(default_factory=dict)
     contexts_held: int = 1  # how many such contexts are prepared and kept at once
+    notice: str = ""  # what a reader of the results should know; the same for many samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Metric:
     better: Literal["higher", "lower", "neither"] = "higher"
     source: str = "this project"  # of the definition
     judges: bool = False  # 1 means that the answer is right
+    compares_whole: bool = False  # a right answer in a sentence of its own scores less than 1
     kind: Literal["answer", "cost", "comparison"] = "answer"
     headings: tuple[str, ...] = ()  # what tables call it, if not by its name
     is_column: bool = True  # stored in records.csv; else derived from what is
@@ -113,6 +115,7 @@ class Generation:
     context_entries: int  # how many of them stand for the context
     new_tokens: int
     evidence: tuple[str, ...] = ()  # passages the model was shown, if it was not shown all
+    cut: bool = False  # max_new_tokens came before an end token
 
 
 class Tokenizer(Protocol):
@@ -212,7 +215,8 @@ class Backend(Protocol):
 class Suite(Protocol):
     """A source of samples and the scorer of their answers. A dataclass; its fields are options."""
 
-    metrics: ClassVar[tuple[str, ...]]  # the first is the headline; none: the suite shows costs
+    # The first is the headline (see `harness.run.headline`); none: the suite shows costs.
+    metrics: ClassVar[tuple[str, ...]]
     slice_names: ClassVar[tuple[str, ...]]  # the columns that its samples and questions fill
 
     def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:

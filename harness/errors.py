@@ -9,7 +9,8 @@
 Anything else is a fault of the program and stops the run; the same command resumes it.
 """
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 
@@ -47,3 +48,9 @@ class OutOfMemory(SampleError):
     """The sample needs more memory than there is."""
 
     code = "out_of_memory"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `Did you mean 'x'? ` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"Did you mean {near[0]!r}? " if near else ""

@@ -54,6 +54,7 @@ def answer(
             context_entries=request.context_entries,
             new_tokens=len(new),
             evidence=request.evidence,
+            cut=len(new) == max_new_tokens and new[-1] not in lm.end_ids,
         )
         for request, row, new in zip(batch, rows, answers, strict=True)
     ]

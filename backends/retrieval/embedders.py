@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from backends.retrieval.chunking import CountTokens
-from harness.errors import UserError
+from harness.errors import ContextTooLong, UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ class SentenceEmbedder:
         """Return one vector per passage: (passages, dimension).
 
         Raises:
-            UserError: a passage is longer than the embedder reads; it would cut it silently.
+            ContextTooLong: a passage is longer than the embedder reads; it would cut it silently.
         """
         return self._loaded(texts).encode_document(list(texts), show_progress_bar=False)
 
@@ -75,7 +75,7 @@ class SentenceEmbedder:
         """Return one vector per question: (questions, dimension).
 
         Raises:
-            UserError: a question is longer than the embedder reads; it would cut it silently.
+            ContextTooLong: a question is longer than the embedder reads; it would cut it silently.
         """
         # One at a time: padding changes the last bits, and a question must find the same
         # passages whatever is asked beside it.
@@ -89,7 +89,7 @@ class SentenceEmbedder:
         assert self._model is not None, "the embedder was closed"
         longest = max(self.count_tokens(texts), default=0)
         if self.max_tokens is not None and longest > self.max_tokens:
-            raise UserError(
+            raise ContextTooLong(
                 f"a text of {longest} tokens is longer than embedder {self.name!r} reads, "
                 f"{self.max_tokens} tokens. Use embedder=bm25 or one that reads more."
             )

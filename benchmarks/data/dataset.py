@@ -16,6 +16,7 @@ from benchmarks.data.formats import Entry, Format
 from harness.api import Sample, Tokenizer
 from harness.errors import UserError
 
+SPARE_TOKENS = 24  # for an answer in a whole sentence, beside a long target
 _PREFIXED = re.compile(r"([A-Za-z]\w+):(.*)", re.DOTALL)  # C:\file is a path
 
 
@@ -66,11 +67,24 @@ class Dataset:
         filler_tokens: int | None = None,
         max_new_tokens: int | None = None,
     ) -> Iterator[Sample]:
-        """Yield one sample per context, in the order of the file."""
+        """Yield one sample per context, in the order of the file.
+
+        Without `max_new_tokens`, the limit of the data set is raised where its targets need more.
+        """
         names = self.slice_names(filled=filler_tokens is not None)
         distractors = None
         if filler_tokens is not None:
             distractors = Distractors(self.entries, self.format.separator, tokenizer)
+        limit, notice = max_new_tokens, ""
+        if limit is None:
+            limit = longest = self.format.max_new_tokens
+            needed = self._target_tokens(tokenizer, over=longest)
+            if needed > longest:
+                limit = needed + SPARE_TOKENS
+                notice = (
+                    f"accepted answers have up to {needed} tokens, so max_new_tokens is {limit}, "
+                    f"not {longest}"
+                )
         for entry in self.entries:
             context, slices = self.format.separator.join(p.text for p in entry.paragraphs), {}
             if distractors is not None and filler_tokens is not None:
@@ -80,6 +94,20 @@ class Dataset:
                 entry.id,
                 context,
                 entry.questions,
-                max_new_tokens or self.format.max_new_tokens,
+                limit,
                 slices=slices,
+                notice=notice,
             )
+
+    def _target_tokens(self, tokenizer: Tokenizer, *, over: int) -> int:
+        """Return how many tokens hold a target of all but 1 in 100 questions, if over `over`.
+
+        One long answer in ten thousand is no reason to let a model ramble in all of them.
+        """
+        targets = [min(q.targets, key=len) for e in self.entries for q in e.questions if q.targets]
+        # No token is shorter than a byte: most targets need not be encoded.
+        sizes = sorted(
+            len(tokenizer.encode(target)) if len(target.encode()) > over else 0
+            for target in targets
+        )
+        return sizes[len(sizes) * 99 // 100] if sizes else 0

@@ -49,7 +49,8 @@ class DocumentSuite:
         facts: facts about each person beside club and teacher, 1 to 5.
         filler: sentences of low information in a document.
         template: keep only questions whose wordings and facts are `seen` in training, or `unseen`.
-        max_new_tokens: longest answer; none: 32, or what the data set gives to its answers.
+        max_new_tokens: longest answer; none: 32, or what the data set gives to its answers, or more
+            where an accepted answer is longer.
     """
 
     data: str | None = None

@@ -1,6 +1,6 @@
-"""Exact match and F1 as SQuAD defines them (arXiv 1606.05250, 1806.03822).
+"""Exact match and F1 as SQuAD defines them (arXiv 1606.05250, 1806.03822), and `contains`.
 
-Both take the best over the accepted answers. A question without accepted answers has none in
+All take the best over the accepted answers. A question without accepted answers has none in
 its context: only an abstention is right there. Where there is an answer, the sentinel scores 0
 whatever words it shares with the targets; other answers are scored as SQuAD does.
 """
@@ -66,6 +66,7 @@ METRICS = (
         "numbers, in any order.",
         source=_SQUAD,
         judges=True,
+        compares_whole=True,
     ),
     Metric(
         "f1",
@@ -73,12 +74,16 @@ METRICS = (
         "targets, 1 for an abstention; the sentinel scores 0 where there is a target. In HotpotQA "
         "a yes or no is right or wrong as a whole.",
         source=f"{_SQUAD}; HotpotQA, arXiv 1809.09600",
+        compares_whole=True,
     ),
     Metric(
         "contains",
-        "1 if the answer holds all words of a target in a row, whole words only; in passkey the "
-        "fraction of the numbers that it holds.",
+        "1 if the answer holds all words of a target in a row, whole words only, normalised as for "
+        "exact_match; without targets, 1 for an abstention. Long answers hold more: to be read "
+        "beside answer_words. In hallucination answerable questions only; in passkey the fraction "
+        "of the numbers that it holds.",
         source="RULER, arXiv 2404.06654, official evaluate script (string_match_all there matches "
         "parts of words too)",
+        judges=True,
     ),
 )

@@ -179,16 +179,22 @@ def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: b
         tokenizer,
         fingerprint_folder(folder),
         random_weights=False,
-        details={"revision": folders.hub_revision(folder), **_published(name)},
+        details={"revision": folders.hub_revision(folder), **_described(name, tokenizer)},
     )
 
 
-def _published(name: str) -> dict[str, str]:
-    """Return what stands beside a shipped model's name, nothing for any other model."""
+def _described(name: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, str | bool]:
+    """Return what a report should know of a model: how it answers, and what it can read."""
     model = shipped.find(name)
     if model is None:
-        return {}
-    return {"title": model.title, "licence": model.licence, "source": model.source}
+        return {"answers_in_sentences": bool(tokenizer.chat_template), "reads_any_text": True}
+    return {
+        "title": model.title,
+        "licence": model.licence,
+        "source": model.source,
+        "answers_in_sentences": model.answers_in_sentences,
+        "reads_any_text": model.reads_any_text,
+    }
 
 
 def _load_skeleton(name: str, dtype: torch.dtype, reason: str) -> _Loaded:

@@ -15,6 +15,7 @@ class Reference:
     source = "gist-bench train-reference"
     reads = "nothing but the documents that this project generates"
     reads_any_text = False
+    answers_in_sentences = False
     weights = _ROOT / "model"
     adapter = _ROOT / "adapter"
 

@@ -35,6 +35,10 @@ class ShippedModel(Protocol):
         """Whether a person's own documents are such text."""
 
     @property
+    def answers_in_sentences(self) -> bool:
+        """Whether it answers in sentences, however short an answer is asked for."""
+
+    @property
     def adapter(self) -> Path:
         """Folder of its gist adapter, which need not exist."""
 

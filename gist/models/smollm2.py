@@ -24,6 +24,7 @@ class SmolLM2:
     source = f"huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct by way of {PACKAGE} {VERSION}"
     reads = "English text"
     reads_any_text = True
+    answers_in_sentences = True
     adapter = Path(__file__).parents[1] / "smollm2" / "adapter"
 
     def missing(self) -> str:

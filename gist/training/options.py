@@ -4,13 +4,12 @@ A setting has one name: that of the field it fills, in whichever part of the con
 stands. Types and bounds are checked here, by what the fields declare.
 """
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 OPTION = "option"  # the key of a field's metadata
@@ -96,12 +95,6 @@ def read(cls: type[T], settings: Mapping[str, Any]) -> T:
     except ValueError as error:
         raise UserError(str(error)) from None
     return made
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `Did you mean 'x'? ` for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"Did you mean {near[0]!r}? " if near else ""
 
 
 def _make(cls: Any, settings: Mapping[str, Any], default: Any) -> Any:

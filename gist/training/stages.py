@@ -8,8 +8,7 @@ from typing import Any, Protocol
 from gist.models.model import LanguageModel
 from gist.models.prompt import TextTokenizer
 from gist.training.configuration import SNIPPETS, CurriculumOptions, Stage, TrainingConfiguration
-from gist.training.options import did_you_mean
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 
 Item = tuple[str, Sequence[tuple[str, str]]]
 """A context and its (question, answer) pairs, as text."""

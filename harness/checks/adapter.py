@@ -55,7 +55,11 @@ def check_adapter(
         given = {name: text for name, text in backend.options.items() if name == "checkpoint"}
         floor = Spec("closed_book", {"adapter": "on", **given})
         checks += check_shuffled(
-            lambda: _open(model, backend), lambda: _open(model, floor), asked, drawn
+            lambda: _open(model, backend),
+            lambda: _open(model, floor),
+            asked,
+            drawn,
+            in_sentences=bool(model.describe().get("answers_in_sentences")),
         )
     return checks
 

@@ -18,10 +18,15 @@ from harness.errors import UserError
 from harness.report import format as printing
 from harness.report import stats
 from harness.report.stats import Floats, Ints
+from harness.run.headline import headline_of
+from harness.text import split_thought
 
 BATCH = 8  # questions asked at once
 OWN_ABOVE_SHUFFLED = "shuffled-context control"
 SHUFFLED_AT_FLOOR = "shuffled context = no context"
+
+
+Score = Callable[[Sample, Question, str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ def check_shuffled(
     open_floor: Callable[[], Backend],
     suite: Suite,
     samples: Sequence[Sample],
+    *,
+    in_sentences: bool = False,
 ) -> list[Check]:
     """Compare each document's own state with another document's, and that with no document.
 
@@ -67,22 +74,29 @@ def check_shuffled(
         open_floor: builds the backend that reads no context, with the same weights.
         suite: scores the answers; its headline metric counts.
         samples: as `answerable` returns them.
+        in_sentences: whether the model answers in sentences, which decides the headline.
 
     Raises:
         UserError: no question has the metric.
     """
+    metric = headline_of(suite.metrics, in_sentences=in_sentences)
+
+    def score(sample: Sample, question: Question, answer: str) -> float:
+        scores = suite.score(question, split_thought(answer)[1], sample.context)
+        return float(scores.get(metric, np.nan))  # NaN where it does not apply
+
     with closing(open_backend()) as backend:
-        own, shuffled = _own_and_shuffled(backend, suite, samples)
+        own, shuffled = _own_and_shuffled(backend, score, samples)
     with closing(open_floor()) as backend:  # only now: each may change the model
-        floor = _scores_of(backend, suite, samples)
+        floor = _scores_of(backend, score, samples)
     numbers = [k for k, sample in enumerate(samples) for _ in sample.questions]
-    scores = np.stack([own, shuffled, floor, _prior(suite, samples)])  # (4, questions)
+    scores = np.stack([own, shuffled, floor, _prior(score, samples)])  # (4, questions)
     known = ~np.isnan(scores).any(axis=0)  # (questions,)
     if not known.any():
-        raise UserError(f"no question has the metric {suite.metrics[0]!r}. Give another suite.")
+        raise UserError(f"no question has the metric {metric!r}. Give another suite.")
     contexts: Ints = np.array(numbers, dtype=np.int64)[known]
     own, shuffled, floor, prior = scores[:, known]
-    return judge_shuffled(own, shuffled, floor, prior, contexts, metric=suite.metrics[0])
+    return judge_shuffled(own, shuffled, floor, prior, contexts, metric=metric)
 
 
 def judge_shuffled(
@@ -118,7 +132,7 @@ def judge_shuffled(
 
 
 def _own_and_shuffled(
-    backend: Backend, suite: Suite, samples: Sequence[Sample]
+    backend: Backend, score: Score, samples: Sequence[Sample]
 ) -> tuple[Floats, Floats]:
     """Return the scores of every question on its own state, and on another document's."""
     own: dict[int, list[float]] = {}
@@ -126,9 +140,9 @@ def _own_and_shuffled(
     others = [_other(samples, k) for k in range(len(samples))]
     for number, sample in enumerate(samples):
         with closing(backend.prepare(sample.context)) as state:
-            own[number] = _scores(state, suite, sample)
+            own[number] = _scores(state, score, sample)
             for other in (k for k, place in enumerate(others) if place == number):
-                shuffled[other] = _scores(state, suite, samples[other])
+                shuffled[other] = _scores(state, score, samples[other])
     return _in_order(own), _in_order(shuffled)
 
 
@@ -138,11 +152,11 @@ def _other(samples: Sequence[Sample], number: int) -> int:
     return next(k for k in places if samples[k].context != samples[number].context)
 
 
-def _scores_of(backend: Backend, suite: Suite, samples: Sequence[Sample]) -> Floats:
+def _scores_of(backend: Backend, score: Score, samples: Sequence[Sample]) -> Floats:
     scores: dict[int, list[float]] = {}
     for number, sample in enumerate(samples):
         with closing(backend.prepare(sample.context)) as state:
-            scores[number] = _scores(state, suite, sample)
+            scores[number] = _scores(state, score, sample)
     return _in_order(scores)
 
 
@@ -150,7 +164,7 @@ def _in_order(scores: dict[int, list[float]]) -> Floats:
     return np.array([score for number in sorted(scores) for score in scores[number]])
 
 
-def _scores(state: PreparedContext, suite: Suite, sample: Sample) -> list[float]:
+def _scores(state: PreparedContext, score: Score, sample: Sample) -> list[float]:
     found: list[float] = []
     for start in range(0, len(sample.questions), BATCH):
         batch = sample.questions[start : start + BATCH]
@@ -160,23 +174,18 @@ def _scores(state: PreparedContext, suite: Suite, sample: Sample) -> list[float]
             min_new_tokens=sample.min_new_tokens,
         )
         for question, generation in zip(batch, generations, strict=True):
-            found.append(_score(suite, sample, question, generation.text))
+            found.append(score(sample, question, generation.text))
     return found
 
 
-def _score(suite: Suite, sample: Sample, question: Question, answer: str) -> float:
-    """Return the headline metric, NaN where it does not apply."""
-    return float(suite.score(question, answer, sample.context).get(suite.metrics[0], np.nan))
-
-
-def _prior(suite: Suite, samples: Sequence[Sample]) -> Floats:
+def _prior(score: Score, samples: Sequence[Sample]) -> Floats:
     """Return the scores of a guess from the questions and answers of the other contexts.
 
     "What did Ann win?" is answered with the most frequent answer to the questions that share the
     largest part of their words with it, "What did Bob win?" among them.
     """
     found = [
-        _score(suite, sample, question, _guess(question, samples, without=sample.context))
+        score(sample, question, _guess(question, samples, without=sample.context))
         for sample in samples
         for question in sample.questions
     ]

@@ -18,8 +18,7 @@ from typing import NoReturn
 import click
 
 from harness.cli.threads import share_cores
-from harness.errors import SampleError, UserError
-from harness.run.spec import did_you_mean
+from harness.errors import SampleError, UserError, did_you_mean
 
 _COMMANDS: Mapping[str, str] = MappingProxyType(
     {

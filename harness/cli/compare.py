@@ -5,24 +5,29 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import PATH, headline_option
+
 
 @click.command(name="compare")
-@click.argument("base", metavar="BASE", type=click.Path(path_type=Path))
-@click.argument("new", metavar="NEW", type=click.Path(path_type=Path))
+@click.argument("base", metavar="BASE", type=PATH)
+@click.argument("new", metavar="NEW", type=PATH)
 @click.option(
     "--fail-on",
     metavar="GATE",
     multiple=True,
-    help="Exit 1 if a figure got worse than this for certain, as 'exact_match<-0.02' or "
-    "'held_bytes>+1%'. Give it again for more.",
+    help="Exit 1 if a metric got worse by more than this, beyond chance: 'exact_match<-0.02', "
+    "'held_bytes>+1%'; '<-0.02' is about the headline. Can be given several times.",
 )
-@click.option("--markdown", is_flag=True, help="Print Markdown, for a comment on a pull request.")
-def command(base: Path, new: Path, *, fail_on: tuple[str, ...], markdown: bool) -> None:
-    """Say what changed from run BASE to run NEW, question by question.
+@headline_option
+@click.option("--markdown", is_flag=True, help="Print Markdown, as for a pull request.")
+def command(
+    base: Path, new: Path, *, fail_on: tuple[str, ...], headline: str, markdown: bool
+) -> None:
+    """Show what changed from run BASE to run NEW, question by question.
 
-    Both are run folders or their records.csv, on the same data. A gate fails where the whole
-    interval of the paired change lies beyond its tolerance. Exit code: 0 all gates hold, 1 one
-    fails, 2 the runs do not compare or a gate could be judged nowhere.
+    Both are run folders or records.csv files on the same data. A gate fails if the whole 95 %
+    interval of the paired change lies beyond its tolerance. Exit codes: 0 if all gates hold, 1 if
+    one fails, 2 if the runs cannot be compared or a gate could not be judged.
 
     \b
     Examples:
@@ -33,7 +38,7 @@ def command(base: Path, new: Path, *, fail_on: tuple[str, ...], markdown: bool) 
     from harness.compare.comparison import WIDTH, compare
 
     width = shutil.get_terminal_size((WIDTH, 24)).columns
-    done = compare(base, new, fail_on=fail_on, markdown=markdown, width=width)
+    done = compare(base, new, fail_on=fail_on, headline=headline, markdown=markdown, width=width)
     click.echo(done.text, nl=False)
     if done.exit_code:
         raise click.exceptions.Exit(done.exit_code)

@@ -4,20 +4,21 @@ import importlib.metadata
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from harness.api import PROMPT
-from harness.cli.needs import Format, Place, as_size, compute_needs, needs_table, weights_bytes
 from harness.cli.options import device_option, dtype_option, model_option
+from harness.errors import UserError
 from harness.report.gpu import GPU, GPU_USABLE_BYTES
+from harness.run.environment import environment, version
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 PACKAGE = "gist-bench"
 NAME = re.compile(r"[\w.-]+")
@@ -51,10 +52,10 @@ class Package:
 @device_option
 @dtype_option
 def command(*, model_name: str, device: str | None, dtype: str | None) -> None:
-    """Show what is installed, which device there is, and what fits into its memory.
+    """Show what is installed, which devices there are, and what fits into their memory.
 
-    What a model needs is computed; its weights are not loaded.
-    Exits with 1 when something that is required is missing.
+    The memory that a model needs is computed; its weights are not loaded.
+    The exit code is 1 if something that is required is missing.
 
     \b
     Examples:
@@ -92,13 +93,13 @@ def requirements() -> list[str]:
 
 def find_packages(wanted: Sequence[str]) -> list[Package]:
     """Look up required packages and those of extras; what only developers need is left out."""
-    found = [_look_up(PACKAGE, extra=None)]
+    found = [Package(PACKAGE, version(PACKAGE), extra=None)]
     for requirement in wanted:
         name = NAME.match(requirement)
         assert name, requirement
         extra = EXTRA.search(requirement)
         if extra is None or extra[1] not in FOR_DEVELOPERS:
-            found.append(_look_up(name[0], extra=extra[1] if extra else None))
+            found.append(Package(name[0], version(name[0]), extra[1] if extra else None))
     return found
 
 
@@ -108,24 +109,23 @@ def machine_lines() -> list[str]:
     import torch
 
     from gist.models import memory
-    from harness.run.environment import environment
+    from harness.report.format import size
 
     about = environment("cpu")
     limit = memory.cgroup_limit_bytes()
-    limits = "" if limit is None else f", limited to {as_size(limit)} by the cgroup"
+    limits = "" if limit is None else f", limited to {size(limit)} by the cgroup"
     lines = [
         f"python        {about['python']}",
         f"processor     {about['processor']}, {os.cpu_count()} cores",
-        f"memory        {as_size(psutil.virtual_memory().total)}, "
-        f"{as_size(memory.free_bytes('cpu'))} free{limits}",
+        f"memory        {size(psutil.virtual_memory().total)}, "
+        f"{size(memory.free_bytes('cpu'))} free{limits}",
     ]
     for number in range(torch.cuda.device_count()):
         name = f"cuda:{number}"
         total = torch.cuda.get_device_properties(number).total_memory
         free = memory.free_bytes(name)
         lines.append(
-            f"{name:<14}{torch.cuda.get_device_name(number)}, {as_size(total)}, "
-            f"{as_size(free)} free"
+            f"{name:<14}{torch.cuda.get_device_name(number)}, {size(total)}, {size(free)} free"
         )
     return lines if torch.cuda.is_available() else [*lines, _why_no_gpu()]
 
@@ -139,18 +139,14 @@ def _why_no_gpu() -> str:
     )
 
 
-def _look_up(name: str, *, extra: str | None) -> Package:
-    try:
-        return Package(name, importlib.metadata.version(name), extra)
-    except importlib.metadata.PackageNotFoundError:
-        return Package(name, None, extra)
-
-
 def _show_model(name: str, device: str | None, dtype: str | None) -> list[str]:
     """Print what a model needs and where it fits; return what keeps it from being used."""
+    import torch
+
+    from gist.models import fit
     from gist.models.loading import choose_device, choose_dtype, read_facts
     from gist.models.memory import usable_bytes
-    from harness.errors import UserError
+    from harness.report.format import size
 
     try:
         target = choose_device(device)
@@ -158,31 +154,62 @@ def _show_model(name: str, device: str | None, dtype: str | None) -> list[str]:
     except UserError as problem:
         click.echo(f"  {problem}")
         return [str(problem)]
-    places = [
-        Place(f"here ({target})", usable_bytes(target)),
-        Place(GPU, GPU_USABLE_BYTES),
-    ]
+    places = {f"here ({target})": usable_bytes(target), GPU: GPU_USABLE_BYTES}
     prompt_tokens = _tokens_in_front(tokenizer)
-    positions = int(config.get_text_config().max_position_embeddings)
+    positions = config.get_text_config().max_position_embeddings
     click.echo(f"  {config.model_type}, {positions} positions. Computed, not measured:")
-    for weights in _formats(choose_dtype(dtype, target, load_in_4bit=False)):
-        needs = list(
-            compute_needs(config, weights, prompt_tokens=prompt_tokens, max_positions=positions)
-        )
-        click.echo(f"\n{weights.name}: weights {as_size(weights_bytes(config, weights))}")
-        click.echo(needs_table(needs, places))
-    usable = ", ".join(f"{place.name} {as_size(place.usable_bytes)}" for place in places)
+    # The chosen type of weights, what a GPU would be given, and 4 bits.
+    chosen = choose_dtype(dtype, target, load_in_4bit=False)
+    formats = {str(each).removeprefix("torch."): (each, False) for each in (chosen, torch.bfloat16)}
+    formats["NF4 (--load-in-4bit)"] = torch.bfloat16, True
+    for title, (weights, in_4bit) in formats.items():
+        loaded_bytes = fit.weights_bytes(config, weights, in_4bit)
+        click.echo(f"\n{title}: weights {size(loaded_bytes)}")
+        click.echo(_needs_table(config, weights, loaded_bytes, prompt_tokens, places))
+    usable = ", ".join(f"{place} {size(room)}" for place, room in places.items())
     click.echo(f"\n{READING}\nUsable memory: {usable}.")
     return []
 
 
-def _formats(chosen: "torch.dtype") -> list[Format]:
-    """Return the chosen type of weights, what a GPU would be given, and 4 bits."""
-    import torch
+def _needs_table(
+    config: "PretrainedConfig",
+    dtype: "torch.dtype",
+    loaded_bytes: int,
+    prompt_tokens: int,
+    places: Mapping[str, int],
+) -> str:
+    """Return a table with one line per backend, and the largest context that fits each place."""
+    from tabulate import tabulate
 
-    dtypes = dict.fromkeys([chosen, torch.bfloat16])
-    plain = [Format(str(each).removeprefix("torch."), each, in_4bit=False) for each in dtypes]
-    return [*plain, Format("NF4 (--load-in-4bit)", torch.bfloat16, in_4bit=True)]
+    from gist.models.needs import BACKENDS, CONTEXT_TOKENS, compute_needs, largest_fit
+    from harness.report.format import UNKNOWN, size
+
+    sizes = [f"{tokens // 1024}k" for tokens in CONTEXT_TOKENS]
+    kinds = [f"{kind} at {tokens}" for kind in ("KV", "all") for tokens in sizes]
+    rows = []
+    for backend in BACKENDS:
+        needs = list(
+            compute_needs(
+                backend, config, dtype, loaded_bytes=loaded_bytes, prompt_tokens=prompt_tokens
+            )
+        )
+        too_long = [UNKNOWN] * (len(CONTEXT_TOKENS) - len(needs))
+        fits = [largest_fit(needs, room) for room in places.values()]
+        rows.append(
+            [
+                backend,
+                *(size(need.cached_bytes) for need in needs),
+                *too_long,
+                *(size(need.total_bytes) for need in needs),
+                *too_long,
+                *(
+                    f"to {tokens // 1024}k" if tokens else "no" if needs else UNKNOWN
+                    for tokens in fits
+                ),
+            ]
+        )
+    header = ["backend", *kinds, *places]
+    return tabulate(rows, header, tablefmt="simple", disable_numparse=True)
 
 
 def _tokens_in_front(tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -196,9 +223,9 @@ def _tokens_in_front(tokenizer: "PreTrainedTokenizerBase") -> int:
 def _finish(problems: Sequence[str]) -> NoReturn:
     """Print what is to be done and exit: 0 usable, 1 something required is missing."""
     if problems:
-        click.echo("\nTo be done")
+        click.echo("\nTo do")
         for problem in problems:
             click.echo(f"  {problem}")
         raise click.exceptions.Exit(1)
-    click.echo("\nAll that is required is there.")
+    click.echo("\nEverything that is required is installed.")
     raise click.exceptions.Exit(0)

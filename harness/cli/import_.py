@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.options import PATH
+
 if TYPE_CHECKING:
     from harness.imports.imported import Imported, Names
 
@@ -17,17 +19,17 @@ def _names(command: Callable[..., None]) -> Callable[..., None]:
     """Add the argument and the options that every tool's command has."""
     for option in reversed(
         (
-            click.argument("path", metavar="FILE", type=click.Path(path_type=Path)),
+            click.argument("path", metavar="FILE", type=PATH),
             click.option(
                 "-o",
                 "--output",
                 metavar="RUNDIR",
-                type=click.Path(path_type=Path),
-                help="A new run folder. Default: results/runs/imported-HASH.",
+                type=PATH,
+                help="The new run folder. Default: results/runs/imported-HASH.",
             ),
-            click.option("--suite", default="", help="What tables call the questions."),
-            click.option("--backend", default="", help="What tables call the backend, e.g. full."),
-            click.option("--model", default="", help="The model's name, if no file has it."),
+            click.option("--suite", default="", help="Name of the suite in the tables."),
+            click.option("--backend", default="", help="Name of the backend in the tables: full."),
+            click.option("--model", default="", help="Name of the model, if no file gives it."),
         )
     ):
         command = option(command)
@@ -38,7 +40,7 @@ def _names(command: Callable[..., None]) -> Callable[..., None]:
 def command() -> None:
     """Turn predictions of another tool into a run folder for gist-bench report.
 
-    What the other tool did not write down stays empty: tokens, times, memory.
+    Columns that the other tool does not record (tokens, times, memory) stay empty.
 
     \b
     Examples:
@@ -52,8 +54,8 @@ def command() -> None:
 def kvpress(*, path: Path, output: Path | None, **names: str) -> None:
     """Import FILE, a predictions.csv of kvpress, or its folder.
 
-    Its config.yaml names data set, press and model. Answers are scored here: those of RULER's tasks
-    by RULER's string match, all others by SQuAD's F1 and exact match.
+    Its config.yaml names the data set, the press and the model. The answers are scored anew: RULER
+    tasks by RULER's string match, all others by SQuAD's F1 and exact match.
 
     \b
     Examples:
@@ -67,13 +69,13 @@ def kvpress(*, path: Path, output: Path | None, **names: str) -> None:
 
 
 @command.command(name="lm-eval")
-@click.option("--filter", "only", metavar="NAME", help="The filter whose scores count.")
+@click.option("--filter", "only", metavar="NAME", help="The filter whose scores are used.")
 @_names
 def lm_eval(*, path: Path, output: Path | None, only: str | None, **names: str) -> None:
     """Import FILE, a samples_TASK_DATE.jsonl of lm-eval --log_samples.
 
-    results_DATE.json beside it names the model. Scores are those of lm-eval; scores that are
-    not between 0 and 1 are left out.
+    The model's name is read from results_DATE.json in the same folder. The scores are those of
+    lm-eval; scores that are not between 0 and 1 are left out.
 
     \b
     Examples:

@@ -7,34 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import documents_model_option
+from harness.cli.options import PATH, device_option, documents_model_option
 
 if TYPE_CHECKING:
     from harness.makeqa.pipeline import Totals
 
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
 @click.command(name="make-qa")
-@click.argument(
-    "paths", metavar="DOCS...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("paths", metavar="DOCS...", nargs=-1, required=True, type=PATH)
 @click.option(
     "--teacher",
     metavar="T",
     required=True,
-    help="Who writes the questions: rules (no model), hf:NAME, a folder or http://host:port/v1#model.",
+    help="What writes the questions: rules (no model), hf:NAME, a model's folder, or "
+    "http://host:port/v1#model.",
 )
 @click.option(
     "--out",
     metavar="FILE.jsonl",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The data; a log of what was dropped is written beside it.",
+    type=_FILE,
+    help="The questions. A log of dropped questions is written beside it.",
 )
 @click.option(
     "--test-out",
     metavar="FILE.jsonl",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Hold some documents out, and write their data here.",
+    type=_FILE,
+    help="Hold out some documents as test data, and write their questions here.",
 )
 @click.option(
     "--test-share",
@@ -42,20 +44,20 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.2,
     show_default=True,
-    help="Share of the documents that go to --test-out; no document is divided.",
+    help="Fraction of the documents that is held out for --test-out. Documents are kept whole.",
 )
 @documents_model_option
 @click.option(
     "--min-tokens",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Default: 2048, or half of --max-tokens.",
+    help="Shortest context. Default: 2048, at most half of --max-tokens.",
 )
 @click.option(
     "--max-tokens",
     metavar="N",
     type=click.IntRange(min=2),
-    help="Of a context. Default: 8192, or as many as the model has positions for.",
+    help="Longest context. Default: 8192, or less if the model has fewer positions.",
 )
 @click.option(
     "--questions",
@@ -68,12 +70,12 @@ if TYPE_CHECKING:
 @click.option(
     "--no-closed-book-filter",
     is_flag=True,
-    help="Keep the questions that the model answers without the document.",
+    help="Keep questions that the model answers without the document.",
 )
 @click.option(
     "--key-env",
     metavar="NAME",
-    help="Environment variable with the key of a server. Default: OPENAI_API_KEY, if it is set.",
+    help="Environment variable that holds the server's API key. Default: OPENAI_API_KEY.",
 )
 @click.option(
     "--parallel",
@@ -81,18 +83,20 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Requests that a server gets at the same time.",
+    help="Concurrent requests to a server.",
 )
-@click.option("--device", metavar="D", help="cpu, cuda or mps. Default: cuda if there is one.")
+@device_option
 @click.option("--load-in-4bit", is_flag=True, help="NF4 weights, of the model and a local teacher.")
-@click.option("--seed", metavar="S", type=int, default=0, show_default=True, help="Decides draws.")
-@click.option("--restart", is_flag=True, help="Drop what an earlier run has left in the files.")
+@click.option(
+    "--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of random choices."
+)
+@click.option("--restart", is_flag=True, help="Delete what an earlier run wrote, and start over.")
 def command(*, paths: tuple[Path, ...], **given: Any) -> None:
-    """Make questions with answers from your own documents.
+    """Make questions and answers from your own documents.
 
-    Documents are cut into contexts, and a teacher writes questions about each. A question is
-    dropped if its supporting sentences are not in the text, or if the model answers it without
-    the document. The same command continues where an earlier one was stopped.
+    Documents are cut into contexts, and a teacher writes questions about each context. A question
+    is dropped if its supporting sentences are not in the text, or if the model answers it without
+    the document. Give the same command again to resume a run that was stopped.
 
     \b
     Examples:
@@ -105,7 +109,7 @@ def command(*, paths: tuple[Path, ...], **given: Any) -> None:
     try:
         made = make_qa(paths, Options(**given), notify=_print_notice, progress=_progress)
     except KeyboardInterrupt:
-        click.echo("\nWhat is done is kept: the same command goes on from there.", err=True)
+        click.echo("\nFinished contexts are kept: give the same command again to resume.", err=True)
         raise
     click.echo(summary(made))
     if made.totals.silent or not made.totals.questions:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+PATH = click.Path(path_type=Path)
 DEFAULT_MODEL = "reference"
 
 
@@ -67,6 +68,14 @@ dtype_option = click.option(
 )
 four_bit_option = click.option(
     "--load-in-4bit", is_flag=True, help="NF4 weights with double quantisation."
+)
+
+headline_option = click.option(
+    "--headline",
+    metavar="METRIC",
+    default="",
+    help="The metric to compare backends by. Default: the suite's first; contains for a model that "
+    "answers in sentences.",
 )
 
 

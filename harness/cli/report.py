@@ -5,34 +5,36 @@ from pathlib import Path
 
 import click
 
+from harness.cli.options import PATH, headline_option
 from harness.errors import UserError
 
 
 @click.command(name="report")
-@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="PATH...", type=PATH)
 @click.option("--markdown", is_flag=True, help="Print Markdown pipe tables.")
-@click.option("--brief", is_flag=True, help="Print answers and costs only.")
+@click.option("--brief", is_flag=True, help="Print only the tables of answers and costs.")
 @click.option(
     "--update",
     "readme",
     metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Make the tables between the markers of a Markdown file anew.",
+    type=PATH,
+    help="Rewrite the tables between the markers of a Markdown file.",
 )
 @click.option("--check", is_flag=True, help="With --update: write nothing, exit 1 if stale.")
 @click.option(
     "--html",
     "page",
     metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write one page: summary, pictures, tables, samples.",
+    type=PATH,
+    help="Write one HTML page with everything.",
 )
 @click.option(
     "--plots",
     metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Write the pictures of that page into a folder, as PNG and SVG.",
+    type=PATH,
+    help="Write the pictures of that page: PNG and SVG.",
 )
+@headline_option
 def command(
     paths: tuple[Path, ...],
     *,
@@ -42,10 +44,11 @@ def command(
     check: bool,
     page: Path | None,
     plots: Path | None,
+    headline: str,
 ) -> None:
-    """Print tables for run folders, folders of them, or records.csv files.
+    """Print the tables of runs: run folders, folders of run folders, or records.csv files.
 
-    With --html or --plots, tables are printed only where --markdown or --brief asks for them.
+    With --html or --plots, tables are printed only if --markdown or --brief is given too.
 
     \b
     Examples:
@@ -57,22 +60,25 @@ def command(
     if (readme is None) == (not paths):
         raise click.UsageError("Give PATH... to report, or --update FILE, not both.")
     if readme is not None:
-        if page or plots:
-            raise click.UsageError("--html and --plots go with PATH..., not with --update.")
+        if page or plots or headline:
+            raise click.UsageError(
+                "--html, --plots and --headline go with PATH..., not with --update."
+            )
         _update(readme, check=check)
         return
     if check:
         raise click.UsageError("--check goes with --update FILE.")
     if page or plots:
-        _draw(paths, page, plots)
+        _draw(paths, page, plots, headline=headline)
     if markdown or brief or not (page or plots):
         from harness.report.render import render
 
         width = shutil.get_terminal_size((110, 24)).columns
-        click.echo(render(paths, markdown=markdown, brief=brief, width=width), nl=False)
+        options = {"markdown": markdown, "brief": brief}
+        click.echo(render(paths, **options, headline=headline, width=width), nl=False)
 
 
-def _draw(paths: tuple[Path, ...], page: Path | None, plots: Path | None) -> None:
+def _draw(paths: tuple[Path, ...], page: Path | None, plots: Path | None, *, headline: str) -> None:
     """Write the page, the pictures or both."""
     if page is not None and page.is_dir():
         raise UserError(f"--html {page} is a folder. Give a file, such as {page / 'report.html'}.")
@@ -80,7 +86,7 @@ def _draw(paths: tuple[Path, ...], page: Path | None, plots: Path | None) -> Non
         raise UserError(f"--plots {plots} is a file. Give a folder.")
     from harness.run.rows import read_rows
 
-    rows = read_rows(paths)
+    rows = read_rows(paths, answers=page is not None, headline=headline)
     if page is not None:
         from harness.report.html.page import make_page
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import load, suites_model_options
+from harness.cli.options import headline_option, load, suites_model_options
 
 
 def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
@@ -66,6 +66,7 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     show_default=True,
     help="Where the folders of runs are.",
 )
+@headline_option
 @click.option("--restart", is_flag=True, help="Drop the rows of an earlier run of this command.")
 def command(
     *,
@@ -81,6 +82,7 @@ def command(
     batch_size: int,
     seed: int,
     out: Path,
+    headline: str,
     restart: bool,
 ) -> None:
     """Run suites with backends and print the tables.
@@ -99,11 +101,13 @@ def command(
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.checks.run import run_checks
     from harness.run.choose import choose_backends, choose_suites, make_plan
+    from harness.run.headline import refuse_unknown
     from harness.run.plan import Settings
     from harness.run.runner import run
 
     # Before the model: a typing mistake should not wait for it.
     chosen_suites = choose_suites(suites)
+    refuse_unknown(headline, (name for _, suite in chosen_suites for name in suite.metrics))
     chosen_backends = choose_backends(backends, controls=controls, budgets=budgets)
     model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit)
     settings = Settings(seed=seed, limit=limit, batch_size=batch_size)
@@ -115,6 +119,7 @@ def command(
             model,
             out=out,
             command=typed,
+            headline=headline,
             restart=restart,
             run_checks=lambda: run_checks(model, plan),
         )

@@ -2,7 +2,7 @@
 
 Answers are paired question by question, costs sample by sample, decode rates by context size. The
 interval of a change resamples contexts; what is exact (bytes held, say) has an interval of width 0.
-The held-out slice, which the report's headline does not count, has figures of its own here too.
+The held-out slice has figures of its own here too, where the report's headline leaves it out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,6 +52,7 @@ class Change:
     contexts: stats.Ints  # (n,)
     is_answer: bool  # else a cost
     bounded: bool  # between 0 and 1
+    is_headline: bool = False  # of its suite
 
     @property
     def same(self) -> bool:
@@ -125,7 +126,7 @@ def all_changes(pairs: Pairs) -> Iterator[Change]:
     for name in backends.unique():
         suite, _, backend = name.partition("\0")
         first, second = (side.iloc[places[name]].reset_index(drop=True) for side in (base, new))
-        for change in _of_backend((suite, backend), first, second, pairs.metrics):
+        for change in _of_backend((suite, backend), first, second, pairs.headlines[suite].metrics):
             if pairs.same_machine or not change.is_time:
                 yield change
 
@@ -134,7 +135,7 @@ def flipped_answers(pairs: Pairs) -> Iterator[FlippedAnswers]:
     """Yield, for each backend of a suite that scores answers, which answers changed."""
     for (suite, backend), base in pairs.base.groupby(["suite", "backend"], sort=False):
         new = pairs.new.loc[base.index]
-        metric = _judge(base, pairs.metrics)
+        metric = _judge(base, pairs.headlines[str(suite)].metrics)
         if metric is not None:
             yield _flipped(str(suite), str(backend), metric, base, new)
 
@@ -146,7 +147,7 @@ def _numbered(rows: pd.DataFrame, pairs: Pairs) -> pd.DataFrame:
     return rows[[*MEASURED, *pairs.metrics, RECALL]].assign(
         **words,
         failed=(rows["error"] != "").astype(float),
-        held_out=rows[column] == value if column in pairs.slices else False,
+        held_out=(rows[column] == value) & pairs.holds_out if column in pairs.slices else False,
     )
 
 
@@ -169,14 +170,10 @@ def _of_answers(
 ) -> Iterator[Change]:
     contexts = base["sample_id"].to_numpy()
     for metric in (*metrics, RECALL):
-        before, now = _floats(base[metric]), _floats(new[metric])
-        both = ~np.isnan(before) & ~np.isnan(now)
-        if both.any():
-            before, now = before[both], now[both]
-            bounded = bool(min(before.min(), now.min()) >= 0 and max(before.max(), now.max()) <= 1)
-            yield Change(*key, metric, before, now, contexts[both], is_answer=True, bounded=bounded)
-    failed = _floats(base["failed"]), _floats(new["failed"])
-    yield Change(*key, ERRORS, *failed, contexts, is_answer=True, bounded=True)
+        yield from _where_known(
+            key, metric, base[metric], new[metric], contexts, is_headline=metric in metrics[:1]
+        )
+    yield from _where_known(key, ERRORS, base["failed"], new["failed"], contexts)
 
 
 def _of_costs(key: tuple[str, str], base: pd.DataFrame, new: pd.DataFrame) -> Iterator[Change]:
@@ -189,23 +186,31 @@ def _of_costs(key: tuple[str, str], base: pd.DataFrame, new: pd.DataFrame) -> It
         return
     before, now = costs.of_samples(base), costs.of_samples(new)
     for metric in before.columns:
-        yield from _of_column(key, metric, before[metric], now[metric])
+        yield from _where_known(key, metric, before[metric], now[metric])
     rates = [costs.decode_rates(rows[rows["generate_s"].notna()]) for rows in (base, new)]
     sizes = rates[0].index.intersection(rates[1].index)
     if len(sizes):
-        yield from _of_column(key, RATE, rates[0].loc[sizes], rates[1].loc[sizes])
+        yield from _where_known(key, RATE, rates[0].loc[sizes], rates[1].loc[sizes])
 
 
-def _of_column(
-    key: tuple[str, str], metric: str, before: "pd.Series[float]", now: "pd.Series[float]"
+def _where_known(
+    key: tuple[str, str],
+    metric: str,
+    before: "pd.Series[float]",
+    now: "pd.Series[float]",
+    contexts: stats.Ints | None = None,
+    *,
+    is_headline: bool = False,
 ) -> Iterator[Change]:
-    """Yield the change of a cost, each line as a context of its own."""
-    first, second = _floats(before), _floats(now)
-    both = ~np.isnan(first) & ~np.isnan(second)
-    if both.any():
-        number = np.arange(both.sum())
-        sides = first[both], second[both]
-        yield Change(*key, metric, *sides, number, is_answer=False, bounded=False)
+    """Yield the change of a figure that both runs have; each line of a cost is its own context."""
+    sides = np.array([before, now], dtype=np.float64)  # (2, n)
+    known = ~np.isnan(sides).any(axis=0)
+    if known.any():
+        first, second = sides[:, known]
+        is_answer = contexts is not None
+        numbers = np.arange(known.sum()) if contexts is None else contexts[known]
+        bounded = is_answer and bool((sides[:, known] >= 0).all() and (sides[:, known] <= 1).all())
+        yield Change(*key, metric, first, second, numbers, is_answer, bounded, is_headline)
 
 
 def _whole(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -219,7 +224,7 @@ def _judge(rows: pd.DataFrame, metrics: Sequence[str]) -> str | None:
     filled = [name for name in metrics if rows[name].notna().any()]
     judging = [name for name in filled if definition(name).judges]
     rising = [n for n in filled if n not in all_metrics() or definition(n).better == "higher"]
-    zero_one = [name for name in rising if stats.is_zero_one(_floats(rows[name].dropna()))]
+    zero_one = [name for name in rising if stats.is_zero_one(rows[name].dropna().to_numpy())]
     return next(iter((*judging, *zero_one, *rising)), None)
 
 
@@ -241,7 +246,3 @@ def _flipped(
 
     lost, won = answers(was & ~now), answers(~was & now)
     return FlippedAnswers(suite, backend, metric, lost, won, int(reworded.sum()), len(base))
-
-
-def _floats(column: "pd.Series[float] | pd.Series[bool]") -> stats.Floats:
-    return np.asarray(column, dtype=np.float64)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from harness.compare import page as compare_page
 from harness.compare.changes import Change, all_changes, definition, flipped_answers
-from harness.compare.gates import HOLDS, REGRESSED, UNKNOWN, Gate, judged, state_of
+from harness.compare.gates import HEADLINE, HOLDS, REGRESSED, UNKNOWN, Gate, judged, state_of
 from harness.compare.pairing import Pairs, read_pairs
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.report.format import Page
-from harness.run.spec import did_you_mean
 
 WIDTH = 100  # columns of a terminal
 
@@ -28,6 +27,7 @@ def compare(
     new: Path,
     *,
     fail_on: Sequence[str] = (),
+    headline: str = "",
     markdown: bool = False,
     width: int = WIDTH,
 ) -> Comparison:
@@ -37,6 +37,7 @@ def compare(
         base: a run folder or its records.csv.
         new: another one, on the same data.
         fail_on: gates, see `harness.compare.gates`.
+        headline: the metric of answers, where it is not what the runs declare.
         markdown: pipe tables instead of aligned text.
         width: columns of the terminal.
 
@@ -45,11 +46,11 @@ def compare(
             no run, or the runs are on different data.
     """
     gates = list(dict.fromkeys(map(Gate.parse, fail_on)))
-    pairs = read_pairs(base, new)
+    pairs = read_pairs(base, new, headline=headline)
     changes = list(all_changes(pairs))
     _refuse_unknown(gates, changes, pairs)
     verdicts = {
-        gate: [judged(gate, change) for change in changes if change.metric == gate.metric]
+        gate: [judged(gate, change) for change in changes if gate.is_about(change)]
         for gate in gates
     }
     page = Page(markdown=markdown, width=width)
@@ -67,6 +68,8 @@ def compare(
 def _refuse_unknown(gates: Iterable[Gate], changes: Iterable[Change], pairs: Pairs) -> None:
     """Refuse a gate on what no suite has; a gate on a time that was left out is not judged."""
     found = sorted({change.metric for change in changes})
+    if any(change.is_headline for change in changes):
+        found.append(HEADLINE)
     for gate in gates:
         left_out = definition(gate.metric).is_time and not pairs.same_machine
         if gate.metric not in found and not left_out:

@@ -1,8 +1,9 @@
 """Gates of `gist-bench compare`: `exact_match<-0.02` fails where that much is certainly lost.
 
 A gate names a figure, the direction of a regression, and its tolerance: absolute, or with % as a
-fraction of the base. It is judged by the interval of the paired change, so a change that chance
-could explain does not fail. A gate that could not be judged anywhere is not passed.
+fraction of the base. Without a figure, `<-0.02`, it is about the headline metric. It is judged by
+the interval of the paired change, so a change that chance could explain does not fail. A gate that
+could not be judged anywhere is not passed.
 """
 
 import re
@@ -18,9 +19,10 @@ State = Literal["holds", "REGRESSED", "not judged"]
 HOLDS: State = "holds"
 REGRESSED: State = "REGRESSED"
 UNKNOWN: State = "not judged"
+HEADLINE = "headline"
 EXAMPLES = "'exact_match<-0.02', 'decode_tokens_per_s<-10%' or 'held_bytes>+1%'"
 _GATE = re.compile(
-    r"\s*(?P<metric>[A-Za-z_]\w*)\s*(?P<side>[<>])\s*"
+    r"\s*(?P<metric>[A-Za-z_]\w*|)\s*(?P<side>[<>])\s*"
     r"(?P<tolerance>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<percent>%?)\s*"
 )
 
@@ -45,15 +47,16 @@ class Gate:
         found = _GATE.fullmatch(text)
         if found is None:
             raise UserError(
-                f"--fail-on {text!r} is no gate. Write METRIC<-TOLERANCE or METRIC>+TOLERANCE, "
+                f"--fail-on {text!r} is not a gate. Write METRIC<-TOLERANCE or METRIC>+TOLERANCE, "
                 f"for example {EXAMPLES}."
             )
-        metric, falls, tolerance = found["metric"], found["side"] == "<", float(found["tolerance"])
+        metric, falls = found["metric"] or HEADLINE, found["side"] == "<"
+        tolerance = float(found["tolerance"])
         if tolerance > 0 if falls else tolerance < 0:
             amount = found["tolerance"].lstrip("+-") + found["percent"]
             right = f"{metric}{'<-' if falls else '>+'}{amount}"
             raise UserError(
-                f"--fail-on {text!r} fails on too small a change, not on too large a one. "
+                f"--fail-on {text!r} would fail on small changes, not on large ones. "
                 f"Write {right!r}."
             )
         better = definition(metric).better
@@ -63,8 +66,12 @@ class Gate:
                 f" Turn {found['side']} around, as in {EXAMPLES}."
             )
         relative = bool(found["percent"])
-        shown = "".join(text.split())
+        shown = ("" if found["metric"] else HEADLINE) + "".join(text.split())
         return cls(shown, metric, falls, tolerance / 100 if relative else tolerance, relative)
+
+    def is_about(self, change: Change) -> bool:
+        """Return whether a change is one of its figure."""
+        return change.is_headline if self.metric == HEADLINE else change.metric == self.metric
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.compare.changes import COSTS, Change, FlippedAnswer, FlippedAnswers, definition
-from harness.compare.gates import HOLDS, REGRESSED, UNKNOWN, Gate, Verdict, state_of
+from harness.compare.gates import HEADLINE, HOLDS, REGRESSED, UNKNOWN, Gate, Verdict, state_of
 from harness.compare.pairing import Pairs
 from harness.report import format as printing
 from harness.report.format import Page, Table
@@ -18,10 +18,10 @@ MAX_FLIPPED = 10  # answers shown, of each suite and direction
 SAME = "="
 MAX_LETTERS = 120  # of a text
 LEGEND = (
-    "change: NEW - BASE over what both runs have, costs in percent of BASE; in brackets 95 % "
-    "intervals that resample contexts. =: not changed at all. -: not known, or left out.",
-    "A gate fails where the whole interval lies beyond its tolerance. Times also depend on what "
-    "else the machine does: repeat both runs before you call a time a regression.",
+    "change: NEW - BASE over the questions of both runs, for costs in percent of BASE; in "
+    "brackets: 95 % intervals from resampling contexts. =: unchanged. -: not known, or left out.",
+    "A gate fails if the whole interval lies beyond its tolerance. Times also depend on what else "
+    "the machine does: repeat both runs before you call a slower time a regression.",
 )
 
 
@@ -100,7 +100,8 @@ def _place(verdict: Verdict) -> str:
     shown = _percent(estimate) if relative else _absolute(change.metric, estimate)
     unit = "contexts" if change.is_answer else "samples"
     n = f"{estimate.contexts:,} {unit}"
-    return f"{change.suite}, {change.backend}: {sides[0]} -> {sides[1]}, {shown}, {n}"
+    metric = f" {change.metric}" if verdict.gate.metric == HEADLINE else ""
+    return f"{change.suite}, {change.backend}:{metric} {sides[0]} -> {sides[1]}, {shown}, {n}"
 
 
 def _answers_table(changes: Sequence[Change]) -> Iterator[Table]:
@@ -125,12 +126,12 @@ def _answers_table(changes: Sequence[Change]) -> Iterator[Table]:
     for change in scored:
         if change.same:
             same.setdefault(change.backend, []).append(change.metric)
-    if scored and len(scored) == sum(map(len, same.values())) and not rows:
-        yield Table("Answers", (), (), ("Every score is the same.",))
-    elif rows:
+    if rows:
         header = ("backend", "metric", "BASE", "NEW", "change", "", "n", "contexts")
         named = "; ".join(f"{backend} ({', '.join(names)})" for backend, names in same.items())
         yield Table("Answers", header, rows, (f"Same scores: {named}",) if same else (), keys=2)
+    elif scored:
+        yield Table("Answers", (), (), ("Every score is the same.",))
 
 
 def _word(change: Change) -> str:

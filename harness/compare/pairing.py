@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
+from harness.report.sections import holds_out
+from harness.run.headline import Headline, declared
 from harness.run.metadata import RUN
 from harness.run.rows import Rows, read_rows
 
@@ -29,20 +31,28 @@ class Pairs:
     base: pd.DataFrame  # rows of `Rows.frame`, in the order of the base
     new: pd.DataFrame  # as many; row k is the same question
     metrics: tuple[str, ...]  # columns that both have
+    headlines: Mapping[str, Headline]  # of each suite
+    holds_out: bool  # whether the held-out slice has figures of its own
     slices: tuple[str, ...]
     notes: tuple[str, ...]  # settings that differ
     warnings: tuple[str, ...]  # what limits the comparison
     same_machine: bool  # and known to be: times can be compared
 
 
-def read_pairs(base: Path, new: Path) -> Pairs:
+def read_pairs(base: Path, new: Path, *, headline: str = "") -> Pairs:
     """Read two runs and pair their rows.
+
+    Args:
+        base: a run folder or its records.csv.
+        new: another one.
+        headline: the metric of answers, where it is not what the runs declare.
 
     Raises:
         UserError: a path holds no run, or the runs have different data or nothing in common.
     """
-    sides = {name: read_rows([path], answers=True) for name, path in (("BASE", base), ("NEW", new))}
+    sides = {}
     for name, path in (("BASE", base), ("NEW", new)):
+        sides[name] = read_rows([path], answers=True, headline=headline)
         _refuse_several(name, path, sides[name])
     old, now = sides["BASE"], sides["NEW"]
     _refuse_other_files(old, now)
@@ -57,6 +67,13 @@ def read_pairs(base: Path, new: Path) -> Pairs:
     known = all(len(names) == 1 and "" not in names for names in machines)
     same = known and machines[0] == machines[1]
     metrics = tuple(name for name in old.metrics if name in now.metrics)
+    runs = (*old.metadata, *now.metadata)
+    headlines = {
+        str(suite): declared(
+            str(suite), [name for name in metrics if rows[name].notna().any()], runs, headline
+        )
+        for suite, rows in first.groupby("suite", sort=False)
+    }
     warnings = [*_unpaired(old.frame, now.frame), *_of_machines(machines, same=same)]
     if (first["memory_kind"] != second["memory_kind"]).any():
         warnings.append("Memory was counted in different ways, so peaks are left out there.")
@@ -66,8 +83,13 @@ def read_pairs(base: Path, new: Path) -> Pairs:
         first,
         second,
         metrics,
+        headlines,
+        holds_out(runs),
         tuple(name for name in old.slices if name in now.slices),
-        tuple(_differing_settings(old, now)),
+        (
+            *dict.fromkeys(filter(None, (h.note for h in headlines.values()))),
+            *_differing_settings(old, now),
+        ),
         (*_of_status(sides), *warnings),
         same,
     )
@@ -191,7 +213,7 @@ def _differing_settings(base: Rows, new: Rows) -> Iterator[str]:
     if differing:
         more = len(differing) - MAX_DIFFERING
         yield (
-            "Differs: "
+            "Different settings: "
             + "; ".join(differing[:MAX_DIFFERING])
             + (f"; {more} more" if more > 0 else "")
         )
@@ -201,12 +223,5 @@ def _settings(run: Mapping[str, Any]) -> dict[str, str]:
     """Return the leaves of a run's configuration and packages, by their path."""
     environment = run.get("environment") or {}
     parts = {**(run.get("configuration") or {}), **(environment.get("packages") or {})}
-    return dict(_leaves({**parts, "python": environment.get("python")}))
-
-
-def _leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", str(value)
+    flat = pd.json_normalize({**parts, "python": environment.get("python")}).to_dict("records")[0]
+    return {str(path): str(value) for path, value in flat.items()}

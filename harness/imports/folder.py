@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.imports.imported import Imported
 from harness.imports.kvpress import PREDICTIONS
+from harness.run.environment import file_hash
 from harness.run.metadata import RECORDS, RUN
 from harness.run.records import Records, columns
 
@@ -52,7 +53,7 @@ def write(imported: Imported, path: Path, folder: Path | None, *, command: str) 
             "imported": {
                 "tool": imported.tool,
                 "file": source.name,
-                "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+                "sha256": file_hash(source),
             },
         },
         "environment": {},

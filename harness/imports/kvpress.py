@@ -88,7 +88,7 @@ def _table(file: Path) -> Iterator[dict[str, str]]:
         if not found:
             raise UserError(f"{file} has no rows below its header.")
     except csv.Error as error:
-        raise UserError(f"{file} line {reader.line_num}: no CSV: {error}.") from error
+        raise UserError(f"{file} line {reader.line_num}: not CSV: {error}.") from error
     finally:
         csv.field_size_limit(limit)
 
@@ -103,9 +103,11 @@ def _configured(folder: Path) -> Names:
     try:
         config = yaml.safe_load(read_text(file))
     except yaml.YAMLError as error:
-        raise UserError(f"{file} is no YAML. Restore it, or remove it and give --model.") from error
+        raise UserError(
+            f"{file} is not YAML. Restore it, or remove it and give --model."
+        ) from error
     if not isinstance(config, dict):
-        raise UserError(f"{file} holds no options. Restore it, or remove it and give --model.")
+        raise UserError(f"{file} does not hold options. Restore it, or delete it and give --model.")
     press, suite = config.get("press_name"), config.get("dataset")
     asked = {"data_dir": config.get("data_dir"), "fraction": config.get("fraction")}
     asked = {name: value for name, value in asked.items() if value != 1.0}

@@ -126,7 +126,8 @@ def _names_from(path: Path) -> Names:
         model = results_json.get("model_name") or results_json["config"]["model_args"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{results} is no results file of lm-eval. Restore it, or remove it and give --model."
+            f"{results} is not a results file of lm-eval. Restore it, or delete it and give "
+            "--model."
         ) from error
     return Names(suite, spec("lm-eval", {"model": results_json.get("model_source")}), str(model))
 

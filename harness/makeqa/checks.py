@@ -17,10 +17,10 @@ ANSWER_WORDS = 12
 QUESTION_WORDS = 60
 
 REASONS: Mapping[str, str] = {
-    "malformed": "parts of a reply that are no question with kind, answer and evidence",
+    "malformed": "parts of a reply that are not a question with kind, answer and evidence",
     "surplus": "more questions of a kind than asked for",
-    "long": f"an answer of more than {ANSWER_WORDS} words, or a question of {QUESTION_WORDS}",
-    "proof_not_in_text": "its supporting sentences do not stand in the text",
+    "long": f"an answer over {ANSWER_WORDS} words, or a question over {QUESTION_WORDS}",
+    "proof_not_in_text": "its supporting sentences cannot be found in the text",
     "answer_not_in_proof": "a lookup whose supporting sentences do not hold the answer",
     "answer_in_question": "a lookup or reasoning question that holds its own answer",
     "duplicate": "the context has this question already",

@@ -87,8 +87,8 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
         limits = _limits(options, positions)
         contexts = _cut(documents, tokenizer, limits, notify)
         settings = _settings(options, documents, limits)
-        journal = stack.enter_context(Journal(options.outputs, settings))
-        finished = journal.open(restart=options.restart)
+        journal = Journal(options.outputs, settings)
+        finished = stack.enter_context(journal.open(restart=options.restart))
         totals = make(
             contexts,
             journal,
@@ -110,7 +110,7 @@ def _check_outputs(options: Options) -> None:
         raise UserError(f"--out and --test-out are both {options.out}. Give two files.")
     for path in options.outputs.values():
         if not path.parent.is_dir():
-            raise UserError(f"there is no folder {path.parent}. Make it, or give another file.")
+            raise UserError(f"there is no folder {path.parent}. Create it, or give another file.")
 
 
 def _read(paths: Sequence[Path], notify: Notify) -> list[Document]:
@@ -121,7 +121,7 @@ def _read(paths: Sequence[Path], notify: Notify) -> list[Document]:
         else:
             documents.append(one)
     if not documents:
-        raise UserError(f"there is no document that can be read in {', '.join(map(str, paths))}.")
+        raise UserError(f"no document can be read in {', '.join(map(str, paths))}.")
     return documents
 
 

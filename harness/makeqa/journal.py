@@ -12,16 +12,16 @@ moment: what is not in both is dropped, and asked for again.
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from harness.errors import UserError
 from harness.files import append, locked, open_to_append, write_atomically
 
 Row = Mapping[str, Any]
+LOG = "log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +35,20 @@ class Finished:
 
 
 class Journal:
-    """The files of one output, locked and open for more while the context is open."""
+    """The files of one output."""
 
     def __init__(self, parts: Mapping[str, Path], settings: Mapping[str, Any]) -> None:
         self._parts = dict(parts)
         self._settings = json.loads(json.dumps(settings))
-        out = next(iter(self._parts.values()))
-        self.path = out.with_name(f"{out.name}.log")
-        self._out = out
-        self._files: dict[str, int] = {}
-        self._log: int | None = None
-        self._open = ExitStack()
+        self._out = next(iter(self._parts.values()))
+        self.path = self._out.with_name(f"{self._out.name}.log")
+        self._files: dict[str, int] = {}  # of each part, and the log, while they are open
 
-    def open(self, *, restart: bool = False) -> dict[str, Finished]:
-        """Mend what an earlier process left, and return the contexts that are finished.
+    @contextmanager
+    def open(self, *, restart: bool = False) -> Iterator[dict[str, Finished]]:
+        """Recover what an earlier process left, and yield the contexts that are finished.
+
+        While the context is open the files are locked, and `add` writes to them.
 
         Raises:
             UserError: the files are of another making, or another process writes to them.
@@ -56,39 +56,26 @@ class Journal:
         if not restart:
             self._check_ours()
         lock = self._out.with_name(f"{self._out.name}.lock")
-        self._open.enter_context(locked(lock, protected=self._out))
-        finished: dict[str, Finished] = {}
-        if restart:
-            for path in self._parts.values():
-                path.unlink(missing_ok=True)
-        else:
-            finished = self._read()
-            self._mend_parts(finished)
-        self._rewrite_log(finished.values())
-        self._log = self._open_to_append(self.path)
-        self._files = {part: self._open_to_append(path) for part, path in self._parts.items()}
-        return finished
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        self._open.close()
+        with ExitStack() as stack:
+            stack.enter_context(locked(lock, protected=self._out))
+            if restart:
+                for path in self._parts.values():
+                    path.unlink(missing_ok=True)
+            finished = {} if restart else self._read()
+            self._recover_parts(finished)
+            self._rewrite_log(finished.values())
+            for part, path in {LOG: self.path, **self._parts}.items():
+                self._files[part] = open_to_append(path)
+                stack.callback(os.close, self._files[part])
+            yield finished
 
     def add(self, finished: Finished, row: Row | None) -> None:
         """Write what became of a context; it is on the disk when this returns."""
-        assert self._log is not None, "open the journal first"
+        assert self._files, "open the journal first"
         assert (row is None) == (not sum(finished.kept.values())), finished
         if row is not None:
             append(self._files[finished.part], _encode([row]))
-        append(self._log, _encode([asdict(finished)]))
-
-    def _open_to_append(self, path: Path) -> int:
-        file = open_to_append(path)
-        self._open.callback(os.close, file)
-        return file
+        append(self._files[LOG], _encode([asdict(finished)]))
 
     def _check_ours(self) -> None:
         """Refuse files that this command has not begun."""
@@ -98,7 +85,7 @@ class Journal:
         for path in self._parts.values():
             if path.exists() and path.stat().st_size:
                 raise UserError(
-                    f"{path} exists and was not begun by this command. Give another name, "
+                    f"{path} exists and was not written by this command. Give another name, "
                     "or start over with --restart."
                 )
 
@@ -111,8 +98,8 @@ class Journal:
             if before != now:
                 values = "" if isinstance(before, dict | list) else f" ({before}, now {now})"
                 raise UserError(
-                    f"{self.path.with_suffix('')} was begun with another {name}{values}. "
-                    "Give what it was begun with, another --out, or --restart to drop it."
+                    f"{self.path.with_suffix('')} was written with another {name}{values}. "
+                    "Give the same as then, another --out, or --restart to delete it."
                 )
 
     def _read(self) -> dict[str, Finished]:
@@ -128,7 +115,7 @@ class Journal:
                 finished[one.id] = one
         return finished
 
-    def _mend_parts(self, finished: Mapping[str, Finished]) -> None:
+    def _recover_parts(self, finished: Mapping[str, Finished]) -> None:
         """Drop torn lines and the row of a context that is not finished."""
         for part, path in self._parts.items():
             if not path.exists():

@@ -96,6 +96,11 @@ class AnnotatedText:
         )
 
     @cached_property
+    def gap_sentences(self) -> tuple[Sentence, ...]:
+        """The sentences that are neither too short nor too long to leave something out."""
+        return tuple(one for one in self.sentences if len(one.text.split()) in GAP_WORDS)
+
+    @cached_property
     def names(self) -> Counter[str]:
         """The names in the prose, each with how often the text has it."""
         names = {name.text for sentence in self.sentences for name in sentence.names}

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from harness.makeqa.checks import holds
 from harness.makeqa.mentions import (
-    GAP_WORDS,
     TITLES,
     AnnotatedText,
     Mention,
@@ -54,8 +53,7 @@ def swapped(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """Yield sentences of the text with a gap and another name: nothing in it fills the gap."""
     found = [
         (sentence, gap, name)
-        for sentence in annotated.sentences
-        if len(sentence.text.split()) in GAP_WORDS
+        for sentence in annotated.gap_sentences
         for gap in (*sentence.names, *sentence.values)
         for name in sentence.names
         if not (gap.start < name.end and name.start < gap.end)

@@ -107,7 +107,7 @@ def make(
             if silent == SILENT_IN_A_ROW:
                 raise UserError(
                     f"the teacher had no reply to {silent} contexts in a row: {proposals}. "
-                    "The same command asks again."
+                    "Give the same command again to ask again."
                 )
             continue
         silent = 0

@@ -236,9 +236,11 @@ def _read_pdf(path: Path, data: bytes) -> str:
         TypeError,
         AttributeError,
         RecursionError,
+        NotImplementedError,
+        AssertionError,
+        OSError,
+        zlib.error,
     ) as error:
-        raise Unreadable(path, f"is a damaged PDF: {error}.") from error
-    except (zlib.error, OSError, NotImplementedError, AssertionError) as error:
         raise Unreadable(path, f"is a damaged PDF: {error}.") from error
     letters = sum(char.isalnum() for page in pages for char in page)
     if letters < LETTERS_PER_PAGE * max(1, len(pages)):

@@ -26,7 +26,6 @@ from harness.makeqa.checks import holds
 from harness.makeqa.cutting import Context
 from harness.makeqa.global_rules import count_of, global_questions
 from harness.makeqa.mentions import (
-    GAP_WORDS,
     AnnotatedText,
     Mention,
     Sentence,
@@ -92,8 +91,7 @@ def _value_gaps(annotated: AnnotatedText, rng: random.Random) -> Iterator[Propos
     """The number or date that is missing in a sentence."""
     found = [
         (sentence, value)
-        for sentence in annotated.sentences
-        if len(sentence.text.split()) in GAP_WORDS
+        for sentence in annotated.gap_sentences
         for value in sentence.values
         if Counter(one.text for one in sentence.values)[value.text] == 1
     ]
@@ -171,12 +169,7 @@ def _counted(annotated: AnnotatedText, name: str, asked: str, evidence: str) -> 
 
 def _gaps(annotated: AnnotatedText, rng: random.Random) -> list[tuple[Sentence, Mention]]:
     """Return sentences with a name to leave out, in any order."""
-    found = [
-        (sentence, name)
-        for sentence, name in one_of_each(annotated.sentences)
-        if len(sentence.text.split()) in GAP_WORDS
-    ]
-    return _shuffled(found, rng)
+    return _shuffled(one_of_each(annotated.gap_sentences), rng)
 
 
 def _others(annotated: AnnotatedText, sentence: Sentence, name: Mention) -> list[Sentence]:

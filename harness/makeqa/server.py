@@ -75,7 +75,7 @@ class Server:
                 )
         if not host or not self._model:
             raise UserError(
-                f"teacher {self.address!r} is no address with a model. "
+                f"teacher {self.address!r} is not an address with a model. "
                 "Write http://host:port/v1#model."
             )
         self._url = f"{base.rstrip('/').removesuffix('/chat/completions')}/chat/completions"
@@ -103,7 +103,7 @@ class Server:
                         raise NoReply(str(fault)) from fault
                     raise UserError(
                         f"the teacher at {self._url} failed {ATTEMPTS} times: {fault}. "
-                        "The same command goes on when it works again."
+                        "Give the same command again when it works."
                     ) from fault
                 self._wait(fault, attempt)
                 continue
@@ -122,7 +122,7 @@ class Server:
             pause_s = FIRST_PAUSE_S * 2 ** (attempt - 1)
         if pause_s > LONGEST_PAUSE_S:
             raise UserError(
-                f"the teacher at {self._url} wants a pause of {pause_s:.0f} s. "
+                f"the teacher at {self._url} asks for a pause of {pause_s:.0f} s. "
                 "Give the same command again after it."
             ) from fault
         _log.warning("the teacher: %s. Asking again in %.0f s", fault, pause_s)
@@ -147,13 +147,13 @@ class Server:
             raise _Transient(f"status {response.status_code}", pause_s=pause_s)
         if response.status_code != 200:
             raise UserError(
-                f"the teacher at {self._url} refuses with status {response.status_code}: "
+                f"the teacher at {self._url} refused with status {response.status_code}: "
                 f"{self._hide(response.text)[:300] or 'no reason given'}"
             )
         try:
             reply = response.json()
         except ValueError as error:
-            raise _Transient("its reply is no JSON") from error
+            raise _Transient("its reply is not JSON") from error
         return _text(reply)
 
     def _hide(self, text: str) -> str:
@@ -166,7 +166,7 @@ def _text(reply: Any) -> tuple[str, bool]:
         choice = reply["choices"][0]
         text, reason = choice["message"]["content"], choice.get("finish_reason")
     except (LookupError, TypeError, AttributeError) as error:
-        raise _Transient("its reply has no choice", reached=True) from error
+        raise _Transient("its reply has no choices", reached=True) from error
     if not isinstance(text, str) or not text.strip():
         raise _Transient("its reply has no text", reached=True)
     return text, reason == "length"

@@ -21,11 +21,11 @@ def summary(made: Made) -> str:
         if totals.dropped[reason]
     ]
     if totals.bare:
-        lines.append(f"left out: contexts without a question, {totals.bare}")
+        lines.append(f"contexts left out because no question was kept: {totals.bare}")
     if totals.silent:
         lines.append(
-            f"not done: contexts that the teacher had no reply to, {totals.silent}. "
-            "The same command asks again"
+            f"contexts that got no reply from the teacher: {totals.silent}. "
+            "Give the same command again to ask again"
         )
     lines.append(f"{totals.done} contexts; {made.documents} documents read")
     return "\n".join(lines)

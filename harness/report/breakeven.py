@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +27,8 @@ FEW_DRAWS = 200  # where there are many contexts: the interval is narrow, and dr
 HEADING = "break-even questions"
 LEGEND = (
     "Break-even questions: the smallest number of questions about one context at which the backend "
-    "has taken less time than the other, reading included; 95 % interval from resampling contexts."
+    "has taken less time than the other, including the time to read it; 95 % interval from "
+    "resampling contexts."
 )
 METRICS = (
     Metric(
@@ -81,16 +81,6 @@ class BreakEven:
         return f"{shown} [{self.interval}]" if self.interval else shown
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """The times of a backend on each context, (contexts,) each."""
-
-    contexts: Ints  # their numbers, rising
-    read_s: Floats
-    answers_s: Floats  # of all questions about the context
-    questions: Floats  # how many
-
-
 def break_evens(section: Section) -> Iterator[BreakEven]:
     """Yield each backend against full context, and gist backends against the others.
 
@@ -117,12 +107,14 @@ def break_evens(section: Section) -> Iterator[BreakEven]:
             yield replace(point, size=size)
 
 
-def break_even(backend: str, times: Times, other: str, other_times: Times) -> BreakEven | None:
-    """Compare the times of two backends on the contexts of both; None if they share none."""
-    both = np.intersect1d(times.contexts, other_times.contexts)
-    if not len(both):
+def break_even(
+    backend: str, times: pd.DataFrame, other: str, other_times: pd.DataFrame
+) -> BreakEven | None:
+    """Compare the `times_of` two backends on the contexts of both; None if they share none."""
+    both = times.index.intersection(other_times.index)
+    if both.empty:
         return None
-    sides = [_on(side, both) for side in (times, other_times)]
+    sides = [side.loc[both].to_numpy(np.float64).T for side in (times, other_times)]
     everything = np.arange(len(both))[None, :]  # (1, contexts): no drawing
     more_s, saved_s = _compared(sides, everything)
     questions = float(_questions(more_s, saved_s)[0])
@@ -143,24 +135,18 @@ def break_even_table(points: Sequence[BreakEven], names: Sequence[str]) -> Table
     return Table("Break-even in time", header, rows, legend=(LEGEND,), keys=2 + len(names))
 
 
-def times_of(rows: pd.DataFrame) -> Times:
-    """Return the times of the rows of one backend (and size)."""
+def times_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the times of the rows of one backend (and size), by context.
+
+    The columns are the seconds to read it, those for all answers, and the number of questions.
+    """
     asked = costs.answered_longest(rows)
-    of_read = rows.drop_duplicates(costs.SAMPLE).groupby("context")["prepare_s"].median().dropna()
-    spent = asked.drop_duplicates(costs.BATCH).groupby("context")["generate_s"].sum()
-    counts = asked.groupby("context").size()
-    contexts = np.intersect1d(of_read.index, counts.index)
-
-    def column(series: "pd.Series[Any]") -> Floats:
-        return np.asarray(series.reindex(contexts), np.float64)
-
-    return Times(contexts, column(of_read), column(spent), column(counts))
-
-
-def _on(times: Times, contexts: Ints) -> Times:
-    """Return the times on some of the contexts."""
-    kept = np.isin(times.contexts, contexts)
-    return Times(contexts, times.read_s[kept], times.answers_s[kept], times.questions[kept])
+    times = {
+        "read_s": rows.drop_duplicates(costs.SAMPLE).groupby("context")["prepare_s"].median(),
+        "answers_s": asked.drop_duplicates(costs.BATCH).groupby("context")["generate_s"].sum(),
+        "questions": asked.groupby("context").size(),
+    }
+    return pd.DataFrame(times).dropna()
 
 
 def _questions(more_s: Floats, saved_s: Floats) -> Floats:
@@ -170,9 +156,9 @@ def _questions(more_s: Floats, saved_s: Floats) -> Floats:
     return np.where(saved_s > 0, reached, NEVER)
 
 
-def _interval(sides: Sequence[Times]) -> tuple[float | None, float | None]:
+def _interval(sides: Sequence[Floats]) -> tuple[float | None, float | None]:
     """Return the interval of the break-even of a backend and another on the same contexts."""
-    contexts = len(sides[0].contexts)
+    contexts = sides[0].shape[1]
     if contexts < stats.MIN_CONTEXTS:
         return None, None
     rng = np.random.default_rng(stats.SEED)
@@ -188,18 +174,17 @@ def _interval(sides: Sequence[Times]) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
-def _compared(sides: Sequence[Times], drawn: Ints) -> tuple[Floats, Floats]:
+def _compared(sides: Sequence[Floats], drawn: Ints) -> tuple[Floats, Floats]:
     """Return how much longer the backend reads and what it saves per question, (draws,) each, in s.
 
     Args:
-        sides: the backend and the other.
+        sides: `times_of` the backend and of the other, (3, contexts) each.
         drawn: (draws, contexts) places of the contexts that are taken.
     """
     read_s, question_s = [], []
-    for side in sides:
-        read_s.append(np.median(side.read_s[drawn], axis=1))
-        answers_s = side.answers_s[drawn].sum(axis=1)
-        question_s.append(answers_s / side.questions[drawn].sum(axis=1))
+    for read, answers_s, questions in sides:
+        read_s.append(np.median(read[drawn], axis=1))
+        question_s.append(answers_s[drawn].sum(axis=1) / questions[drawn].sum(axis=1))
     return read_s[0] - read_s[1], question_s[1] - question_s[0]
 
 

@@ -19,10 +19,10 @@ from harness.report.sections import Section
 
 TOLERANCE = 0.25  # of the bytes held: above it the two ways disagree
 LEGEND = (
-    f"Documents on a {GPU} ({printing.size(GPU_USABLE_BYTES)} usable): after the peak with one "
-    "document, weights and activations included, each further one takes the bytes it holds or the "
-    "growth of the peak, whichever is more. What rag keeps outside the GPU counts too; on a CPU "
-    "the peak is that of the whole process."
+    f"Documents on a {GPU} ({printing.size(GPU_USABLE_BYTES)} usable): the peak with one document "
+    "includes weights and activations; each further document takes the bytes that it holds or the "
+    "growth of the peak, whichever is more. Memory that rag uses outside the GPU counts too. On a "
+    "CPU the peak is that of the whole process."
 )
 
 
@@ -83,10 +83,11 @@ def capacity_tables(section: Section) -> Iterator[Table]:
     if not found:
         return
     names = [name for name in cost_groups(section)[0] if name != HELD]
+    header = ("backend", *names, "documents", "peak with one", "held per document",
+              "peak growth per document", "measured with")  # fmt: skip
     yield Table(
         f"Documents held at once on a {GPU}",
-        ("backend", *names, "documents", "peak with one", "held for each", "peak grew for each",
-         "measured with"),
+        header,
         tuple(
             (
                 each.backend,
@@ -102,7 +103,7 @@ def capacity_tables(section: Section) -> Iterator[Table]:
         tuple(_notes(found)),
         (LEGEND,),
         keys=1 + len(names),
-    )  # fmt: skip
+    )
 
 
 def _notes(found: Sequence[Capacity]) -> Iterator[str]:
@@ -110,6 +111,6 @@ def _notes(found: Sequence[Capacity]) -> Iterator[str]:
     if unexplained:
         yield (
             f"{'; '.join(unexplained)}: the peak grew by more than the bytes held. With few "
-            "documents it may be chance (hold more: vram,contexts=1+64); else it is what a library "
-            "keeps beside them, as ChromaDB does for every collection."
+            "documents this may be chance (hold more: vram,contexts=1+64). Otherwise a library "
+            "keeps more in memory, as ChromaDB does for every collection."
         )

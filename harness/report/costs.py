@@ -8,6 +8,7 @@ which is the highest. A sweep over context sizes gets a row per size.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
@@ -26,59 +27,50 @@ SIZE = ["context_tokens", HELD, "batch_size"]
 PER_SAMPLE = ["prepare_s", "held_bytes"]  # the same in all rows of a sample
 PER_QUESTION = ["context_entries", "prompt_tokens", "new_tokens"]
 NAN = math.nan
+_derived = partial(Metric, kind="cost", is_column=False)
 HEADINGS = {n: f"per question, {n} asked" for n in QUESTIONS}
 LEGEND = (
-    "Costs: medians over contexts; peak: the highest, weights included. First token: the time to "
-    "it once the context is read; tokens/s: the tokens after it; overall: new tokens per second, "
-    "prepare included.",
-    "Per question, N asked: the time per question if N questions are asked about a context, "
-    "prepare included.",
+    "Costs are medians over contexts; the peak is the highest one and includes the weights. First "
+    "token: time to the first token after the context was read. tokens/s: speed after the first "
+    "token. overall: new tokens per second, prepare included.",
+    "per question, N asked: time per question if N questions are asked about one context, prepare "
+    "included.",
 )
 METRICS = (
-    Metric(
+    _derived(
         "first_token_s",
-        "Time to first token: of a request for one token about a context that was read.",
+        "Time to first token: of a request for one token, after the context was read.",
         "s",
         "lower",
-        kind="cost",
         headings=("first token",),
-        is_column=False,
     ),
-    Metric(
+    _derived(
         "decode_tokens_per_s",
-        "New tokens after the first over the seconds that they take: the long request about a "
-        "context minus the request for one token. Of one sequence.",
+        "Speed of one sequence after its first token: the tokens and seconds of the long request "
+        "about a context minus those of the request for one token.",
         "tokens/s",
-        kind="cost",
         headings=("tokens/s",),
-        is_column=False,
     ),
-    Metric(
+    _derived(
         "overall_tokens_per_s",
         "New tokens over the seconds of reading the context and answering once.",
         "tokens/s",
-        kind="cost",
         headings=("overall",),
-        is_column=False,
     ),
-    Metric(
+    _derived(
         "question_s",
         "generate_s per question. Tables add the question's share of prepare_s, for 1, 10 or 100 "
         "questions about a context.",
         "s",
         "lower",
-        kind="cost",
         headings=tuple(HEADINGS.values()),
-        is_column=False,
     ),
-    Metric(
+    _derived(
         "peak_bytes",
         "The higher of prepare_peak_bytes and generate_peak_bytes.",
         "bytes",
         "lower",
-        kind="cost",
         headings=("peak",),
-        is_column=False,
     ),
 )
 

@@ -26,7 +26,12 @@ LEGEND = "A dash: not known."
 
 
 def render(
-    paths: Sequence[Path], *, markdown: bool = False, brief: bool = False, width: int = WIDTH
+    paths: Sequence[Path],
+    *,
+    markdown: bool = False,
+    brief: bool = False,
+    headline: str = "",
+    width: int = WIDTH,
 ) -> str:
     """Return the tables of the runs in `paths`.
 
@@ -34,12 +39,13 @@ def render(
         paths: run folders, folders of run folders, records.csv files.
         markdown: pipe tables under headings, instead of aligned text.
         brief: only answers and costs, without what explains them.
+        headline: the metric to compare backends by, where it is not what the runs declare.
         width: columns of the terminal; wider tables continue in a further block.
 
     Raises:
         UserError: a path is missing or holds no records of this tool.
     """
-    rows = read_rows(paths)
+    rows = read_rows(paths, headline=headline)
     setups = rows.frame["setup"].unique()
     page = Page(markdown=markdown, width=width)
     page.add_notes([*([f"Model: {setups[0]}"] if len(setups) == 1 else []), *rows.notes])

@@ -5,14 +5,14 @@ module of the report decides anything by a backend's name.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from harness.run import plugins
 from harness.run.controls import CONTROLS
-from harness.run.metadata import Budget
+from harness.run.headline import declared
+from harness.run.metadata import Budget, RunMetadata
 from harness.run.rows import Rows
 
 CEILING = "full"  # gap recovered reaches 1 here
@@ -20,7 +20,8 @@ FLOOR = "closed_book"  # and 0 here
 COMPARED = "gist"  # differences are between this backend and every other one
 UNTRAINED = ("gist,untrained=true", "gist,embeddings=random")
 INVALID = " (INVALID)"  # behind the name of a backend whose checks failed
-HELD_OUT_SLICE = ("template", "unseen")  # rows that the headline leaves out
+HELD_OUT_SLICE = ("template", "unseen")  # rows that the headline of a model leaves out that
+# was trained on the other templates
 
 RANKS = {CEILING: 0, "oracle": 0, FLOOR: 2, "truncate": 2, "mean_pool": 2, "shuffled": 2}
 """The order of backends in a table; untrained gists: 2, all others: 1."""
@@ -35,6 +36,8 @@ class Section:
     metrics: tuple[str, ...]  # those that it fills, the headline first; none: costs only
     budgets: Mapping[str, Budget] = field(default_factory=dict)  # of the backends that have one
     name: str = ""  # the suite, and the setup if a report has several
+    headline_note: str = ""  # why the headline is not the suite's own
+    holds_out: bool = True  # whether the headline leaves the held-out slice out
 
     @property
     def backends(self) -> list[str]:
@@ -59,9 +62,9 @@ class Section:
 
     @property
     def counted(self) -> pd.DataFrame:
-        """The rows that the headline metric counts: all but the held-out slice."""
+        """The rows that the headline metric counts."""
         column, value = HELD_OUT_SLICE
-        if column not in self.slices:
+        if not self.holds_out or column not in self.slices:
             return self.frame
         kept = self.frame[self.frame[column] != value]
         return self.frame if kept.empty else kept
@@ -88,20 +91,29 @@ def sections_of(rows: Rows) -> list[Section]:
         ["setup", "suite"], sort=False
     ):
         filled = [name for name in rows.metrics if frame[name].notna().any()]
+        runs = [rows.metadata[run] for run in frame["run"].unique()]
+        headline = declared(str(suite), filled, runs, rows.headline)
         sections.append(
             Section(
                 frame,
                 slices=tuple(name for name in rows.slices if (frame[name] != "").any()),
-                metrics=tuple(_headline_first(str(suite), filled)),
+                metrics=headline.metrics,
                 budgets={
                     backend: budgets[backend]
                     for backend in frame["backend"].unique()
                     if backend in budgets
                 },
                 name=f"{suite} ({setup})" if several else str(suite),
+                headline_note=headline.note,
+                holds_out=holds_out(runs),
             )
         )
     return sections
+
+
+def holds_out(runs: Sequence[RunMetadata]) -> bool:
+    """Return whether the held-out slice differs from the others for a run's model."""
+    return not all(run.reads_any_text for run in runs)
 
 
 def scored(sections: Sequence[Section]) -> list[Section]:
@@ -129,10 +141,3 @@ def matches(backend: str, pattern: str) -> bool:
 
 def _is_untrained(backend: str) -> bool:
     return any(matches(backend, pattern) for pattern in UNTRAINED)
-
-
-def _headline_first(suite: str, filled: Sequence[str]) -> Iterator[str]:
-    """Yield metrics in the order of an installed suite; a CSV has them by the alphabet."""
-    declared = plugins.metrics_of(suite.partition(",")[0]) if len(filled) > 1 else ()
-    yield from (metric for metric in declared if metric in filled)
-    yield from (metric for metric in filled if metric not in declared)

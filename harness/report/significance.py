@@ -41,13 +41,7 @@ class Contrast:
 
 
 def contrast(first: Floats, second: Floats, contexts: Ints) -> Contrast:
-    """Compare two backends on paired questions.
-
-    Args:
-        first: (n,) the metric of one backend, between 0 and 1; n >= 1, no NaN.
-        second: (n,) the metric of the other backend for the same questions.
-        contexts: (n,) the number of each question's context.
-    """
+    """Compare a metric between 0 and 1 of two backends; arrays as in stats.py."""
     sums, counts = per_context(first - second, contexts)
     alone = len(sums) == len(first)
     if alone and is_zero_one(first) and is_zero_one(second):
@@ -60,13 +54,11 @@ def contrast(first: Floats, second: Floats, contexts: Ints) -> Contrast:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for their number by Holm's method, in the same order."""
-    order = sorted(range(len(p_values)), key=lambda at: p_values[at])
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, at in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * p_values[at]))
-        adjusted[at] = highest
-    return adjusted
+    order = np.argsort(p_values)
+    rising = np.sort(p_values) * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(rising))
+    return [float(p) for p in adjusted]
 
 
 def _mcnemar(differences: Floats) -> float:

@@ -14,6 +14,9 @@ Questions about one context are not independent, so a context is the unit that i
 Metrics are taken to lie between 0 and 1; costs (`bounded=False`) may be anything, and where all
 contexts agree on a cost there is nothing unseen to allow for. p-values are in significance.py.
 Nothing here knows about tables or files.
+
+Arrays are (n,): a metric of a backend on n >= 1 questions without NaN, the same questions in the
+same order for all backends, and the number of each question's context.
 """
 
 import math
@@ -72,104 +75,47 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def mean_estimate(values: Floats, contexts: Ints) -> Estimate:
-    """Return the mean of a metric over questions.
-
-    Args:
-        values: (n,) the metric of each question; n >= 1, no NaN.
-        contexts: (n,) the number of each question's context, any integers.
-    """
-    tops, bottoms = per_context(values, contexts)
+    """Return the mean of a metric over questions."""
+    sums, counts = per_context(values, contexts)
     mean = float(values.mean())
-    bounds: tuple[float | None, float | None]
-    if is_zero_one(values) and len(tops) == len(values):
-        bounds = wilson(mean, len(values))
-    elif _alike(tops, bottoms):
-        share = _unseen_share(len(tops))
-        bounded = 0 <= mean <= 1
-        bounds = (mean - share * mean, mean + share * (1 - mean)) if bounded else (None, None)
-    else:
-        bounds = _ratio_interval(tops, bottoms)
-    return Estimate(mean, *bounds, len(values), len(tops))
+    if is_zero_one(values) and len(sums) == len(values):
+        return Estimate(mean, *wilson(mean, len(values)), len(values), len(sums))
+    if _alike(sums, counts) and not 0 <= mean <= 1:
+        return Estimate(mean, None, None, len(values), len(sums))
+    return _estimate(mean, sums, counts, len(values), unseen=(mean, 1 - mean))
 
 
 def difference_estimate(
     first: Floats, second: Floats, contexts: Ints, *, bounded: bool = True
 ) -> Estimate:
-    """Return the mean of `first - second` over paired questions.
-
-    Args:
-        first: (n,) the metric of one backend; n >= 1, no NaN.
-        second: (n,) the metric of the other backend for the same questions.
-        contexts: (n,) the number of each question's context.
-        bounded: whether the metric lies between 0 and 1.
-    """
-    tops, bottoms = per_context(first - second, contexts)
+    """Return the mean of `first - second`; `bounded`: a metric between 0 and 1."""
     mean = float((first - second).mean())
-    bounds: tuple[float | None, float | None]
-    if _alike(tops, bottoms):
-        share = _unseen_share(len(tops)) if bounded else 0.0
-        bounds = mean - share * (1 + mean), mean + share * (1 - mean)
-    else:
-        bounds = _ratio_interval(tops, bottoms)
-    return Estimate(mean, *bounds, len(first), len(tops))
+    unseen = (1 + mean, 1 - mean) if bounded else (0.0, 0.0)
+    return _estimate(mean, *per_context(first - second, contexts), len(first), unseen=unseen)
 
 
 def relative_estimate(
     first: Floats, second: Floats, contexts: Ints, *, bounded: bool = True
 ) -> Estimate | None:
-    """Return mean(first) / mean(second) - 1 over paired questions: -0.1 is 10 % less.
+    """Return mean(first) / mean(second) - 1: -0.1 is 10 % less.
 
-    Args:
-        first: (n,) the metric of one backend; n >= 1, no NaN.
-        second: (n,) the metric of the other backend for the same questions.
-        contexts: (n,) the number of each question's context.
-        bounded: whether the metric lies between 0 and 1.
-
-    Returns:
-        None where the mean of `second` is not above 0: nothing can be a share of it.
+    None where the mean of `second` is not above 0: nothing can be a fraction of it.
     """
     if second.mean() <= 0:
         return None
-    tops, _ = per_context(first - second, contexts)
-    bottoms, _ = per_context(second, contexts)
-    ratio = float(tops.sum() / bottoms.sum())
-    bounds: tuple[float | None, float | None]
-    if _alike(tops, bottoms):
-        half = _unseen_share(len(tops)) / float(second.mean()) if bounded else 0.0
-        bounds = ratio - half, ratio + half
-    else:
-        bounds = _ratio_interval(tops, bottoms)
-    return Estimate(ratio, *bounds, len(first), len(tops))
+    return _ratio_estimate(first - second, second, contexts, bounded=bounded)
 
 
 def gap_recovered(
     backend: Floats, floor: Floats, ceiling: Floats, contexts: Ints
 ) -> Estimate | None:
-    """Return (backend - floor) / (ceiling - floor), a ratio of means over paired questions.
+    """Return the ratio of means (backend - floor) / (ceiling - floor).
 
-    Args:
-        backend: (n,) the metric of the backend; n >= 1, no NaN.
-        floor: (n,) of closed book, for the same questions.
-        ceiling: (n,) of full context, for the same questions.
-        contexts: (n,) the number of each question's context.
-
-    Returns:
-        None where the interval of ceiling - floor does not lie above 0: there is no gap to
-        recover.
+    None where the interval of ceiling - floor does not lie above 0: there is no gap to recover.
     """
-    gap = difference_estimate(ceiling, floor, contexts)
-    if gap.low is None or gap.low <= 0:
+    if not difference_estimate(ceiling, floor, contexts).is_above(0):
         return None
-    tops, _ = per_context(backend - floor, contexts)
-    bottoms, _ = per_context(ceiling - floor, contexts)
-    ratio = float(tops.sum() / bottoms.sum())
-    bounds: tuple[float | None, float | None]
-    if _alike(tops, bottoms):
-        half = _unseen_share(len(tops)) / gap.mean
-        bounds = ratio - half, ratio + half
-    else:
-        bounds = _ratio_interval(tops, bottoms)
-    return Estimate(ratio, *bounds, len(backend), len(tops))
+    return _ratio_estimate(backend - floor, ceiling - floor, contexts, bounded=True)
 
 
 def per_context(values: Floats, contexts: Ints) -> tuple[Floats, Floats]:
@@ -184,15 +130,40 @@ def is_zero_one(values: Floats) -> bool:
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
+def _ratio_estimate(tops: Floats, bottoms: Floats, contexts: Ints, *, bounded: bool) -> Estimate:
+    """Return mean(tops) / mean(bottoms), (n,) each."""
+    sums, _ = per_context(tops, contexts)
+    of_bottoms, _ = per_context(bottoms, contexts)
+    half = 1 / float(bottoms.mean()) if bounded else 0.0
+    ratio = float(sums.sum() / of_bottoms.sum())
+    return _estimate(ratio, sums, of_bottoms, len(tops), unseen=(half, half))
+
+
+def _estimate(
+    value: float, tops: Floats, bottoms: Floats, n: int, *, unseen: tuple[float, float]
+) -> Estimate:
+    """Return a value with the interval of sum(tops) / sum(bottoms) over contexts.
+
+    Args:
+        value: the estimate.
+        tops: (contexts,).
+        bottoms: (contexts,).
+        n: questions.
+        unseen: how far below and above a context that was not seen can be, if all are alike.
+    """
+    bounds: tuple[float | None, float | None]
+    if _alike(tops, bottoms):
+        share = wilson(0.0, len(tops))[1]  # of contexts that may differ though none of these did
+        bounds = value - share * unseen[0], value + share * unseen[1]
+    else:
+        bounds = _ratio_interval(tops, bottoms)
+    return Estimate(value, *bounds, n, len(tops))
+
+
 def _alike(tops: Floats, bottoms: Floats) -> bool:
     """Say whether every context has the same ratio, so that there is no spread to resample."""
     residuals = tops - tops.sum() / bottoms.sum() * bottoms
     return bool(np.abs(residuals).max() < 1e-9)
-
-
-def _unseen_share(contexts: int) -> float:
-    """Return the largest share of contexts that may differ though none of so many did."""
-    return wilson(0.0, contexts)[1]
 
 
 def _ratio_interval(tops: Floats, bottoms: Floats) -> tuple[float | None, float | None]:

@@ -37,6 +37,7 @@ BUDGETS = (
     "kept, the mean; smaller where the context has fewer tokens or a passage ends before the "
     "budget does."
 )
+WORDS = "answer_words"
 METRICS = (
     Metric(
         "compression",
@@ -70,6 +71,7 @@ def headline_table(section: Section) -> Table:
     by_backend = dict(iter(section.counted.groupby("backend", sort=False)))
     scores = estimates(section.counted, main)
     besides = [estimates(section.counted, metric) for metric in others]
+    words = _answer_words(section.counted)
     errors = errors_by_backend(section.frame)
     rows = []
     for backend in section.backends:
@@ -82,16 +84,18 @@ def headline_table(section: Section) -> Table:
             (
                 backend,
                 printing.interval(score),
+                *(with_n(metric.get(backend), n) for metric in besides),
+                *([printing.rate(words.get(backend, np.nan))] if len(words) else []),
                 printing.count(n),
                 printing.count(contexts),
                 compression,
                 *([errors.get(backend, "")] if errors else []),
-                *(with_n(metric.get(backend), n) for metric in besides),
             )
         )
-    header = ("backend", main, "n", "contexts", "compression", *(["errors"] if errors else []))
+    answers = (main, *others, *([WORDS] if len(words) else []))
+    header = ("backend", *answers, "n", "contexts", "compression")
     notes = (*_notes(section, scores.values()), *notices(section.frame))
-    return Table("Answers", (*header, *others), tuple(rows), notes, LEGEND)
+    return Table("Answers", (*header, *(["errors"] if errors else [])), tuple(rows), notes, LEGEND)
 
 
 def budget_tables(section: Section) -> Iterator[Table]:
@@ -174,6 +178,9 @@ def notices(frame: pd.DataFrame) -> list[str]:
 
 
 def _notes(section: Section, scores: Iterable[stats.Estimate]) -> Iterator[str]:
+    if section.headline_note:
+        yield section.headline_note
+    yield from _cut_and_thought(section.frame)
     column, value = HELD_OUT_SLICE
     left_out = len(section.frame) - len(section.counted)
     if left_out:
@@ -194,6 +201,32 @@ def _notes(section: Section, scores: Iterable[stats.Estimate]) -> Iterator[str]:
             "The backends answered different numbers of questions: compare them by the paired "
             "differences."
         )
+
+
+def _answer_words(frame: pd.DataFrame) -> "pd.Series[float]":
+    """Return the mean of each backend's answers; runs of older versions do not know it."""
+    known = frame[frame[WORDS].notna()] if WORDS in frame else frame[:0].assign(**{WORDS: 0.0})
+    return known.groupby("backend")[WORDS].mean()
+
+
+def _cut_and_thought(frame: pd.DataFrame) -> Iterator[str]:
+    """Yield how many answers were cut at their limit, and in how many the model thought first.
+
+    Runs of older versions do not know.
+    """
+    for column, said in (
+        ("cut", "were cut at {} tokens, before they had ended"),
+        ("thought_words", "began with a thought, which is not scored"),
+    ):
+        found = frame[frame[column] > 0] if column in frame else frame[:0]
+        if found.empty:
+            continue
+        limits = sorted({int(limit) for limit in found["max_new_tokens"].dropna()})
+        counts = found.groupby("backend", sort=False).size()
+        shown = " to ".join(map(printing.count, dict.fromkeys((limits[0], limits[-1]))))
+        answers = int((frame["error"] == "").sum())
+        of_backends = ", ".join(f"{backend} {n:,}" for backend, n in counts.items())
+        yield f"{len(found):,} of {answers:,} answers {said.format(shown)}: {of_backends}."
 
 
 def _compression(rows: pd.DataFrame) -> str:

@@ -6,15 +6,18 @@ asked at once, how many contexts are held, how a failure becomes a row. Backends
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
+
+from tqdm import tqdm
 
 from harness.api import Backend, Generation, Model, PreparedContext, Question, Sample, Suite
-from harness.errors import OutOfMemory, SampleError
+from harness.errors import ContextTooLong, OutOfMemory, SampleError
 from harness.run.controls import ContextAssignment
 from harness.run.measure import Measurement, Meter, memory_errors
 from harness.run.plan import Cell, Job
-from harness.run.progress import Progress
 from harness.run.records import Cell as Value
 from harness.run.records import Records, Row, evidence_recall
+from harness.text import split_thought
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Bench:
     model: Model
     meter: Meter
     records: Records
-    progress: Progress
+    progress: "tqdm[NoReturn]"  # of questions
     batch_size: int
     count_tokens: Callable[[str], int]
 
@@ -47,7 +50,7 @@ class CellRun:
                 self.bench.records.append(rows)
                 if ends_sweep(self.cell.job, rows[0].get("error")):
                     stopped.add(sample.contexts_held)
-            self.bench.progress.advance(controlled.questions)
+            self.bench.progress.update(controlled.questions)
 
     def _rows(self, sample: Sample, assignment: ContextAssignment) -> list[Row]:
         """Return the rows of an assignment: a failure keeps the measurements before it."""
@@ -69,8 +72,7 @@ class CellRun:
                 shared |= self._prepare(sample, assignment.context, held)
                 answers = self._ask_all(sample, assignment, held[-1])
         except SampleError as failed:
-            shared["error"] = failed.code
-            shared["notice"] = "; ".join(filter(None, (configuration.notice, str(failed))))
+            shared |= self._error_cells(failed)
             answers = [_question_cells(sample, question) for question in assignment.questions]
         finally:
             for state in held:
@@ -95,28 +97,46 @@ class CellRun:
         self, sample: Sample, assignment: ContextAssignment, state: PreparedContext
     ) -> list[dict[str, Value]]:
         # A suite that shows costs asks one question at a time: a batch would hide its time.
-        suite = self.cell.job.suite
-        size = self.bench.batch_size if suite.metrics else 1
+        size = self.bench.batch_size if self.cell.job.suite.metrics else 1
         rows: list[dict[str, Value]] = []
         for start in range(0, len(assignment.questions), size):
             batch = assignment.questions[start : start + size]
-            generations, costs = self._ask(sample, state, batch)
             batch_id = f"{sample.id}#{assignment.label}{start // size}"
-            costs |= {"batch_id": batch_id, "batch_size": len(batch)}
-            for question, generation in zip(batch, generations, strict=True):
-                rows.append(_answer_cells(suite, sample, question, generation) | costs)
+            rows += self._ask(sample, state, batch, batch_id)
         return rows
 
     def _ask(
-        self, sample: Sample, state: PreparedContext, batch: Sequence[Question]
-    ) -> tuple[list[Generation], dict[str, Value]]:
+        self, sample: Sample, state: PreparedContext, batch: Sequence[Question], batch_id: str
+    ) -> list[dict[str, Value]]:
+        """Return the answers of a batch; a question that is too long fails alone."""
         texts = [question.text for question in batch]
-        generations, measured = self.bench.meter.measure(
-            lambda: state.generate(
-                texts, max_new_tokens=sample.max_new_tokens, min_new_tokens=sample.min_new_tokens
+        try:
+            generations, measured = self.bench.meter.measure(
+                lambda: state.generate(
+                    texts,
+                    max_new_tokens=sample.max_new_tokens,
+                    min_new_tokens=sample.min_new_tokens,
+                )
             )
-        )
-        return generations, _cost_cells("generate", measured)
+        except ContextTooLong as failed:
+            if len(batch) == 1:
+                return [_question_cells(sample, batch[0]) | self._error_cells(failed)]
+            return [
+                row
+                for number, question in enumerate(batch)
+                for row in self._ask(sample, state, [question], f"{batch_id}.{number}")
+            ]
+        costs = _cost_cells("generate", measured)
+        costs |= {"batch_id": batch_id, "batch_size": len(batch)}
+        suite = self.cell.job.suite
+        return [
+            _answer_cells(suite, sample, question, generation) | costs
+            for question, generation in zip(batch, generations, strict=True)
+        ]
+
+    def _error_cells(self, failed: SampleError) -> dict[str, Value]:
+        notice = "; ".join(filter(None, (self.cell.configuration.notice, str(failed))))
+        return {"error": failed.code, "notice": notice}
 
 
 def ends_sweep(job: Job, error: Value) -> bool:
@@ -127,12 +147,16 @@ def ends_sweep(job: Job, error: Value) -> bool:
 def _answer_cells(
     suite: Suite, sample: Sample, question: Question, generation: Generation
 ) -> dict[str, Value]:
-    metrics = suite.score(question, generation.text, sample.context) if suite.metrics else {}
+    thought, answer = split_thought(generation.text)
+    metrics = suite.score(question, answer, sample.context) if suite.metrics else {}
     return {
         **_question_cells(sample, question),
         "context_entries": generation.context_entries,
         "prompt_tokens": generation.prompt_tokens,
         "new_tokens": generation.new_tokens,
+        "cut": float(generation.cut) if suite.metrics else None,
+        "answer_words": len(answer.split()) if suite.metrics else None,
+        "thought_words": len(thought.split()) or None,
         **{name: float(value) for name, value in metrics.items()},
         "evidence_recall": evidence_recall(question, generation.evidence),
         "answer": generation.text,

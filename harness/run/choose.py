@@ -167,6 +167,9 @@ def make_plan(
         for configuration in configurations
         if configuration.notice
     ]
+    for job in jobs:
+        of_samples = dict.fromkeys(sample.notice for sample in job.samples if sample.notice)
+        notices += [f"{job.name}: {notice}." for notice in of_samples]
     plan = Plan(jobs, configurations, settings, ())
     for job, configuration in product(jobs, configurations):
         controlled = plan.controlled(job, configuration)

@@ -42,7 +42,7 @@ def environment(device: str) -> dict[str, Any]:
         "processor": _gpu_name(device) or _cpu_name(),
         "threads": _threads(),
         "openmp": {name: os.environ[name] for name in OPENMP if name in os.environ},
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: version(name) for name in _PACKAGES},
         "commit": _commit(),
     }
 
@@ -77,7 +77,8 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _version(name: str) -> str | None:
+def version(name: str) -> str | None:
+    """Return the version of an installed package; None if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from harness.errors import OutOfMemory
 
@@ -34,30 +34,101 @@ class Measurement:
     reserved_bytes: int | None  # the most that CUDA's caching allocator held; None on CPU
 
 
-class Memory(Protocol):
-    """A peak counter."""
+class _Memory:
+    """What is known of a device without a peak counter: nothing. Others override what they know."""
 
-    kind: str  # what is counted, as written to the column `memory_kind`
+    kind = ""  # what is counted, as written to the column `memory_kind`
+
+    def __init__(self, device: str) -> None:
+        self._device = device
 
     def reset(self) -> None:
         """Return freed memory to the system and reset the peak."""
-        ...
 
     def used_bytes(self) -> int | None:
         """Return what is in use now."""
-        ...
+        return None
 
     def peak_bytes(self) -> int | None:
         """Return the most that was in use since `reset`."""
-        ...
+        return None
 
     def reserved_bytes(self) -> int | None:
         """Return the most that the allocator held since `reset`."""
-        ...
+        return None
 
     def synchronize(self) -> None:
         """Wait until the device has finished its work."""
-        ...
+        if self._device.startswith("mps"):
+            from torch import mps
+
+            mps.synchronize()
+
+
+class _CudaMemory(_Memory):
+    kind = "cuda_allocated"
+
+    def __init__(self, device: str) -> None:
+        from torch import cuda
+
+        super().__init__(device)
+        self._cuda = cuda
+
+    def reset(self) -> None:
+        self._cuda.empty_cache()
+        self._cuda.reset_peak_memory_stats(self._device)
+
+    def used_bytes(self) -> int | None:
+        return self._cuda.memory_allocated(self._device)
+
+    def peak_bytes(self) -> int | None:
+        return self._cuda.max_memory_allocated(self._device)
+
+    def reserved_bytes(self) -> int | None:
+        return self._cuda.max_memory_reserved(self._device)
+
+    def synchronize(self) -> None:
+        self._cuda.synchronize(self._device)
+
+
+class _ResidentMemory(_Memory):
+    kind = "cpu_rss"
+
+    def __init__(self, device: str) -> None:
+        super().__init__(device)
+        # glibc only: without it, freed memory stays in the heap and hides part of the next peak.
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)
+
+    def reset(self) -> None:
+        self._trim(0)
+        _CLEAR_REFS.write_text(_RESET_PEAK)
+
+    def used_bytes(self) -> int | None:
+        return _status_bytes("VmRSS:")
+
+    def peak_bytes(self) -> int | None:
+        return _status_bytes("VmHWM:")
+
+
+def _memory_of(device: str) -> _Memory:
+    if device.startswith("cuda"):
+        return _CudaMemory(device)
+    if device == "cpu" and _can_reset_peak():
+        return _ResidentMemory(device)
+    return _Memory(device)
+
+
+def _can_reset_peak() -> bool:
+    try:
+        _CLEAR_REFS.write_text(_RESET_PEAK)
+    except OSError:  # another system, or a sandbox that hides it
+        return False
+    return True
+
+
+def _status_bytes(key: str) -> int:
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(key))
+    return int(line.split()[1]) * 1024
 
 
 class Meter:
@@ -108,100 +179,3 @@ def memory_errors() -> Iterator[None]:
         if "OutOfMemoryError" in names or "can't allocate memory" in str(full):
             raise OutOfMemory(str(full).partition("\n")[0]) from full
         raise
-
-
-def _memory_of(device: str) -> Memory:
-    if device.startswith("cuda"):
-        return _CudaMemory(device)
-    if device == "cpu" and _can_reset_peak():
-        return _ResidentMemory()
-    return _UnknownMemory(device)
-
-
-def _can_reset_peak() -> bool:
-    try:
-        _CLEAR_REFS.write_text(_RESET_PEAK)
-    except OSError:  # another system, or a sandbox that hides it
-        return False
-    return True
-
-
-class _CudaMemory:
-    kind = "cuda_allocated"
-
-    def __init__(self, device: str) -> None:
-        from torch import cuda
-
-        self._cuda, self._device = cuda, device
-
-    def reset(self) -> None:
-        self._cuda.empty_cache()
-        self._cuda.reset_peak_memory_stats(self._device)
-
-    def used_bytes(self) -> int | None:
-        return self._cuda.memory_allocated(self._device)
-
-    def peak_bytes(self) -> int | None:
-        return self._cuda.max_memory_allocated(self._device)
-
-    def reserved_bytes(self) -> int | None:
-        return self._cuda.max_memory_reserved(self._device)
-
-    def synchronize(self) -> None:
-        self._cuda.synchronize(self._device)
-
-
-class _ResidentMemory:
-    kind = "cpu_rss"
-
-    def __init__(self) -> None:
-        # glibc only: without it, freed memory stays in the heap and hides part of the next peak.
-        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)
-
-    def reset(self) -> None:
-        self._trim(0)
-        _CLEAR_REFS.write_text(_RESET_PEAK)
-
-    def used_bytes(self) -> int | None:
-        return _status_bytes("VmRSS:")
-
-    def peak_bytes(self) -> int | None:
-        return _status_bytes("VmHWM:")
-
-    def reserved_bytes(self) -> int | None:
-        return None
-
-    def synchronize(self) -> None:
-        pass
-
-
-class _UnknownMemory:
-    kind = ""
-
-    def __init__(self, device: str) -> None:
-        self._device = device
-
-    def reset(self) -> None:
-        pass
-
-    def used_bytes(self) -> int | None:
-        return None
-
-    def peak_bytes(self) -> int | None:
-        return None
-
-    def reserved_bytes(self) -> int | None:
-        return None
-
-    def synchronize(self) -> None:
-        if self._device.startswith("mps"):
-            from torch import mps
-
-            mps.synchronize()
-
-
-def _status_bytes(key: str) -> int:
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) * 1024
-    raise LookupError(f"{_STATUS} has no {key}")

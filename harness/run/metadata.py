@@ -45,10 +45,15 @@ class RunMetadata:
 
     name: str = ""  # of its folder
     everything: Mapping[str, Any] = field(default_factory=dict)  # as run.json has it
+    model: str = ""  # its name
+    answers_in_sentences: bool = False  # the model; False: no, or an old run that does not say
+    reads_any_text: bool = False  # the model: the templates of our generator are new to it
+    headline: str = ""  # what --headline named
     settings: str = ""  # device, dtype, quantisation: shown beside the model
     fingerprint: str = ""  # of the model
     seed: str = ""
     suites: Mapping[str, str] = field(default_factory=dict)  # spec -> options, data hashes included
+    metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of suites, in order
     machine: str = ""
     notes: tuple[str, ...] = ()
     is_finished: bool = True
@@ -91,10 +96,15 @@ def read_metadata(folder: Path) -> RunMetadata:
     """
     run = read_run(folder)
     configuration = _part(run, "configuration")
+    model = _part(configuration, "model_description")
     status = run.get("status", "finished")
     return RunMetadata(
         name=folder.name,
         everything=run,
+        model=str(configuration.get("model", "")),
+        answers_in_sentences=model.get("answers_in_sentences") is True,
+        reads_any_text=model.get("reads_any_text") is True,
+        headline=str(run.get("headline") or ""),
         settings=", ".join(_settings(configuration)),
         fingerprint=str(configuration.get("fingerprint", "")),
         seed=str(configuration.get("seed", "")),
@@ -102,11 +112,15 @@ def read_metadata(folder: Path) -> RunMetadata:
             name: json.dumps(options, sort_keys=True)
             for name, options in _part(configuration, "suites").items()
         },
+        metrics={
+            name: tuple(map(str, metrics))
+            for name, metrics in _part(configuration, "metrics").items()
+        },
         machine=_machine(_part(run, "environment")),
         notes=(
             *([] if status == "finished" else [f"Run {folder.name} is incomplete: {status}."]),
             *map(str, run.get("notices") or ()),
-            *_published(_part(configuration, "model_description")),
+            *_published(model),
         ),
         is_finished=status == "finished",
         adapters=tuple(map(_checked_adapter, run.get("proofs") or ())),

@@ -102,4 +102,25 @@ METRICS = (
         is_exact=True,
     ),
     Metric("new_tokens", "Tokens of the answer.", "tokens", "neither", kind="cost"),
+    Metric(
+        "cut",
+        "1 if the answer had max_new_tokens tokens and had not ended; the notes under a table give "
+        "the number.",
+        better="lower",
+    ),
+    Metric(
+        "answer_words",
+        "Words of the answer as it was scored: long answers hold a target more easily.",
+        "words",
+        "neither",
+        kind="cost",
+    ),
+    Metric(
+        "thought_words",
+        "Words between <think> and </think> in front of the answer. They are not scored, and the "
+        "answer is stored with them.",
+        "words",
+        "neither",
+        kind="cost",
+    ),
 )

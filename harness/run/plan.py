@@ -106,6 +106,7 @@ class Plan:
             "device": model.device.partition(":")[0],
             "model_description": dict(model.describe()),
             "suites": {job.name: _with_files(settings_of(job.suite)) for job in self.jobs},
+            "metrics": {job.name: list(job.suite.metrics) for job in self.jobs},
             "backends": {
                 configuration.name: {
                     **_with_files(configuration.settings),

@@ -9,8 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from harness.api import Metric, Suite
-from harness.errors import UserError
-from harness.run.spec import did_you_mean
+from harness.errors import UserError, did_you_mean
 
 BACKENDS = "gist_bench.backends"
 SUITES = "gist_bench.suites"

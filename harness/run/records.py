@@ -28,6 +28,9 @@ _COSTS = (
     "context_entries",  # KV entries that stand for the context when the question is answered
     "prompt_tokens",
     "new_tokens",
+    "cut",  # 1: max_new_tokens came before an end token
+    "answer_words",  # of the text that was scored
+    "thought_words",  # in front of the answer, not scored; the cell `answer` has them
     "max_new_tokens",
     "contexts_held",
     "batch_id",

@@ -17,6 +17,7 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.run.controls import present_name
+from harness.run.headline import refuse_unknown
 from harness.run.metadata import RECORDS, RunMetadata, read_metadata
 
 IDENTITY = ("suite", "backend", "model", "sample_id", "question_id")  # slices follow
@@ -57,13 +58,15 @@ class Rows:
     notes: tuple[str, ...]  # about the runs, for the reader of a report
     folders: tuple[Path, ...] = ()  # of the files that were read
     metadata: tuple[RunMetadata, ...] = ()  # of each file's run
+    headline: str = ""  # that the reader wants, whatever the runs declare
 
 
-def read_rows(paths: Sequence[Path], *, answers: bool = False) -> Rows:
+def read_rows(paths: Sequence[Path], *, answers: bool = False, headline: str = "") -> Rows:
     """Read run folders, folders of them, and records.csv files.
 
     Args:
         paths: what to read.
+        headline: the metric to compare backends by, where it is not what the runs declare.
         answers: whether to read answers and targets too, as they stand in the file.
 
     Raises:
@@ -83,6 +86,7 @@ def read_rows(paths: Sequence[Path], *, answers: bool = False) -> Rows:
     frame = pd.concat(frames, ignore_index=True)
     texts = [*TEXTS, *slices]
     frame[texts] = frame[texts].fillna("")  # a slice that another run does not have
+    refuse_unknown(headline, metrics)
     frame, notes = _without_repeats(_numbered(frame, metadata))
     return Rows(
         frame,
@@ -91,6 +95,7 @@ def read_rows(paths: Sequence[Path], *, answers: bool = False) -> Rows:
         (*_notes_on(metadata), *notes),
         tuple(file.parent for file in files),
         tuple(metadata),
+        headline,
     )
 
 

@@ -33,11 +33,14 @@ def folder_name(configuration: Mapping[str, Any]) -> str:
 class RunFolder:
     """One run's folder, locked while the context is open. No file is made before that."""
 
-    def __init__(self, out: Path, *, configuration: Mapping[str, Any], command: str) -> None:
+    def __init__(
+        self, out: Path, *, configuration: Mapping[str, Any], command: str, headline: str = ""
+    ) -> None:
         self.path = out / folder_name(configuration)
         self.records = self.path / "records.csv"
         self._configuration = configuration
         self._command = command
+        self._headline = headline  # for the tables: decides no row
         self._run: dict[str, Any] = {}
         self._started = False
         self._lock = ExitStack()
@@ -100,12 +103,18 @@ class RunFolder:
         self._write(
             status="running",
             command=self._command,
+            headline=self._headline,
             finished=None,
             notices=list(notices),
             proofs=list(checks),  # the key of earlier versions
             configuration=self._configuration,
             environment=environment,
         )
+
+    def declare_headline(self) -> None:
+        """Write the headline of this command to the `run.json` of a run that is finished."""
+        if self._run.get("headline", "") != self._headline:
+            self._write(headline=self._headline)
 
     def _end(self, failure: type[BaseException] | None) -> None:
         status = "finished"

@@ -8,13 +8,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from harness.api import Backend, Model
 from harness.errors import SampleError
 from harness.run.cell import Bench, CellRun, ends_sweep
 from harness.run.environment import environment
 from harness.run.measure import Meter, memory_errors
 from harness.run.plan import Cell, Plan
-from harness.run.progress import Progress
 from harness.run.records import Key, Records
 from harness.run.runfolder import RunFolder
 from harness.run.spec import Spec, build
@@ -28,6 +29,7 @@ def run(
     *,
     out: Path,
     command: str,
+    headline: str = "",
     restart: bool = False,
     run_checks: Callable[[], Sequence[Mapping[str, Any]]] = list,
 ) -> Path:
@@ -38,6 +40,7 @@ def run(
         model: the loaded model; is left as it was found.
         out: the folder that holds the folders of runs.
         command: what the user typed, for `run.json`.
+        headline: the metric of the tables, where it is not the default; for `run.json`.
         restart: drop the rows of earlier processes.
         run_checks: makes the validity checks, once for a run and before its first row; their
             results are kept in `run.json`.
@@ -47,7 +50,8 @@ def run(
     """
     questions = plan.questions()
     header = plan.header()
-    with RunFolder(out, configuration=plan.identity(model), command=command) as folder:
+    identity = plan.identity(model)
+    with RunFolder(out, configuration=identity, command=command, headline=headline) as folder:
         now = environment(model.device)
         finished = folder.resume(now, header=header, questions=questions, restart=restart)
         cells = list(_unfinished(plan, finished))
@@ -56,14 +60,20 @@ def run(
             folder.start(now, notices=plan.notices, checks=checks)
             left = sum(each.questions for cell in cells for each in cell.samples)
             total = sum(questions.values())
+            # disable=None: no bar in a file or a pipe.
+            bar = tqdm(
+                total=total, initial=total - left, unit=" questions", disable=None, smoothing=0.1
+            )
             with (
-                Progress(total=total, done=total - left) as progress,
+                bar as progress,
                 closing(Records(folder.records, header)) as records,
             ):
                 count_tokens = cache(lambda text: len(model.tokenizer.encode(text)))
                 size = plan.settings.batch_size
                 bench = Bench(model, Meter(model.device), records, progress, size, count_tokens)
                 _run_cells(bench, cells)
+        else:
+            folder.declare_headline()
     return folder.path
 
 
@@ -102,7 +112,8 @@ def _run_with_one_backend(bench: Bench, cells: Sequence[Cell]) -> None:
         bench.meter.freeze_gc()
         try:
             for cell in cells:
-                bench.progress.label(f"{cell.job.name} {cell.configuration.name}")
+                running = f"{cell.job.name} {cell.configuration.name}"
+                bench.progress.set_description(running, refresh=False)
                 CellRun(bench, cell, backend).run()
         finally:
             bench.meter.unfreeze_gc()

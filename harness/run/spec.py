@@ -5,7 +5,6 @@ annotation of a field says how the text is read. There is no other list of optio
 """
 
 import dataclasses
-import difflib
 import math
 import re
 import sys
@@ -16,7 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from harness.api import FORMER_NAMES
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 
 # Backslashes count only in front of a comma: an odd number of them makes it part of the value.
 _COMMA = re.compile(r"(\\*),")
@@ -46,7 +45,9 @@ class Spec:
             key, equals, value = pair.partition("=")
             key = key.strip()
             if not (key and equals):
-                raise UserError(f"{pair!r} in {text!r} is no option. Write name,option=value,...")
+                raise UserError(
+                    f"{pair!r} in {text!r} is not an option. Write name,option=value,..."
+                )
             if key in options:
                 raise UserError(f"option {key!r} is given twice in {text!r}. Give it once.")
             options[key] = value
@@ -140,12 +141,6 @@ def build(cls: type[T], spec: Spec, *given: Any) -> T:
         return cls(*given, **values)
     except ValueError as refused:
         raise UserError(f"{spec}: {' '.join(str(refused).split())}") from refused
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `Did you mean 'x'? ` for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"Did you mean {near[0]!r}? " if near else ""
 
 
 def convert(text: str, kind: Any) -> Any:

@@ -110,10 +110,11 @@ def test_qa_asks_only_what_can_be_answered() -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        ("Rome", {"f1": 1, "exact_match": 1}),
-        ("The city of Rome.", {"f1": 1, "exact_match": 1}),
-        ("Rome, Italy", {"f1": pytest.approx(2 / 3), "exact_match": 0}),
-        (ABSTENTION, {"f1": 0, "exact_match": 0}),
+        ("Rome", {"f1": 1, "exact_match": 1, "contains": 1}),
+        ("The city of Rome.", {"f1": 1, "exact_match": 1, "contains": 1}),
+        ("Rome, Italy", {"f1": pytest.approx(2 / 3), "exact_match": 0, "contains": 1}),
+        ("Romes", {"f1": 0, "exact_match": 0, "contains": 0}),
+        (ABSTENTION, {"f1": 0, "exact_match": 0, "contains": 0}),
     ],
 )
 def test_qa_scores_as_squad_does(answer: str, expected: dict[str, float]) -> None:
@@ -124,10 +125,14 @@ def test_qa_scores_as_squad_does(answer: str, expected: dict[str, float]) -> Non
 @pytest.mark.parametrize(
     ("question", "answer", "expected"),
     [
-        (LIVES, "Rome", {"accuracy": 1, "false_refusal": 0, "unsupported": 0}),
-        (LIVES, "Ada lives in Rome.", {"accuracy": 1, "false_refusal": 0, "unsupported": 0}),
-        (LIVES, "Paris", {"accuracy": 0, "false_refusal": 0, "unsupported": 1}),
-        (LIVES, ABSTENTION, {"accuracy": 0, "false_refusal": 1, "unsupported": 0}),
+        (LIVES, "Rome", {"accuracy": 1, "contains": 1, "false_refusal": 0, "unsupported": 0}),
+        (
+            LIVES,
+            "Ada lives in Rome.",
+            {"accuracy": 1, "contains": 1, "false_refusal": 0, "unsupported": 0},
+        ),
+        (LIVES, "Paris", {"accuracy": 0, "contains": 0, "false_refusal": 0, "unsupported": 1}),
+        (LIVES, ABSTENTION, {"accuracy": 0, "contains": 0, "false_refusal": 1, "unsupported": 0}),
         (
             ABSENT,
             "Cleo lives in Rome.",
@@ -152,7 +157,7 @@ def test_right_answer_that_reads_like_a_refusal_is_none() -> None:
     """Where `unknown` is the accepted answer, it is right and refuses nothing."""
     question = Question("q0", "Who built it?", ("unknown",))
     scores = Hallucination().score(question, "Unknown.", CONTEXT)
-    assert scores == {"accuracy": 1, "false_refusal": 0, "unsupported": 0}
+    assert scores == {"accuracy": 1, "contains": 1, "false_refusal": 0, "unsupported": 0}
 
 
 def test_right_count_is_no_invention() -> None:

@@ -50,13 +50,13 @@ class Chapter:
 
 
 def make_page(rows: Rows) -> str:
-    """Return the report on `rows` as an HTML page."""
+    """Return the report on `rows`, read with answers, as an HTML page."""
     sections = sections_of(rows)
     backends = backends_of(sections)
     tables = {section.name: list(section_tables(section, brief=False)) for section in sections}
     checks = list(check_tables(rows, sections))
     script = _text("page.js")
-    shown = samples(rows, sections, backends)
+    shown = samples(sections, backends)
     return _template().render(
         setups=list(rows.frame["setup"].unique()),
         notes=rows.notes,

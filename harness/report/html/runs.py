@@ -1,8 +1,7 @@
 """How the runs of a report were made: what run.json says, in the order in which a reader asks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from harness.run.metadata import RunMetadata
 
@@ -46,13 +45,10 @@ def describe(metadata: RunMetadata) -> Run:
 
 def _leaves(tree: object, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield every value of a tree with the names that lead to it."""
-    parts: Mapping[Any, object] = {}
+    if isinstance(tree, list):
+        tree = dict(enumerate(tree))
     if isinstance(tree, dict):
-        parts = tree
-    elif isinstance(tree, list):
-        parts = dict(enumerate(tree))
-    if parts:
-        for name, part in parts.items():
+        for name, part in tree.items():
             yield from _leaves(part, f"{path}.{name}" if path else str(name))
-    elif tree not in (None, "", {}, []):
+    elif tree not in (None, ""):
         yield path, str(tree)

@@ -5,27 +5,21 @@ is filled with the questions on which the backends disagree, then with others. T
 many it shows.
 """
 
-import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.report.sections import INVALID, Section, scored
-from harness.run.metadata import RECORDS
-from harness.run.rows import Rows
+from harness.report.sections import Section, scored
 
 MAX_QUESTIONS = 2000  # on a page
 MAX_LETTERS = 1500  # of one answer; a longer one is cut
 _ESCAPE = re.compile(r"\\(.)")  # as in records.py
 _BREAKS = {"n": "\n", "r": "\r", "t": "\t", "0": ""}
-
-Key = tuple[int, str, str, str, str]  # run, suite, backend, sample_id, question_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,52 +32,23 @@ class Samples:
     counts: tuple[str, ...]  # how many questions of each suite are shown, in words
 
 
-@dataclass(slots=True)
-class _Item:
-    """A question; page.js has the names of the fields."""
-
-    suite: int
-    name: str
-    slices: str
-    metric: str
-    disagree: bool
-    targets: list[str] = field(default_factory=list)
-    answers: list[tuple[int, float | None, str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the answer of a row goes."""
-
-    item: _Item
-    backend: int
-    score: float | None
-
-
-def samples(rows: Rows, sections: Sequence[Section], backends: Sequence[str]) -> Samples:
-    """Choose questions of the suites with scores, and read the answers of all backends to them.
+def samples(sections: Sequence[Section], backends: Sequence[str]) -> Samples:
+    """Choose questions of the suites with scores, each with the answers of all backends.
 
     Args:
-        rows: all rows of the report.
-        sections: all sections of the report.
+        sections: all sections of the report, their rows read with answers.
         backends: all backends of the report.
     """
     with_scores = scored(sections)
-    items: list[_Item] = []
+    items: list[Mapping[str, Any]] = []
     counts: list[str] = []
-    places: dict[Key, _Place] = {}
     for number, section in enumerate(with_scores):
         room = (MAX_QUESTIONS - len(items)) // (len(with_scores) - number)
         chosen, count = _choose(section, room)
         counts.append(f"{section.name}: {count}")
-        items += _items(section, number, chosen, backends, places)
-    for run, folder in enumerate(rows.folders):
-        _read_answers(folder / RECORDS, run, places)
-    shown = tuple(
-        {name: getattr(item, name) for name in _Item.__slots__} for item in items if item.answers
-    )
+        items += _items(section, number, chosen, backends)
     names = tuple(section.name for section in with_scores)
-    return Samples(tuple(backends), names, shown, tuple(counts))
+    return Samples(tuple(backends), names, tuple(items), tuple(counts))
 
 
 def script_text(shown: Samples) -> str:
@@ -96,7 +61,7 @@ def script_text(shown: Samples) -> str:
     return text
 
 
-def _choose(section: Section, room: int) -> tuple[pd.DataFrame, str]:
+def _choose(section: Section, room: int) -> tuple["pd.Series[bool]", str]:
     """Return the questions to show, whether the backends disagree on each, and their count."""
     scores = section.frame.groupby("question", sort=False)[section.metrics[0]]
     spread = (scores.max() - scores.min()) > 1e-9
@@ -111,56 +76,39 @@ def _choose(section: Section, room: int) -> tuple[pd.DataFrame, str]:
             f": {int(shown.sum()):,} of the {len(disagreeing):,} on which the backends disagree "
             f"and {int((~shown).sum()):,} of the {len(alike):,} others; the rest is in records.csv"
         )
-    return shown.rename("disagree").to_frame(), count
+    return shown, count
 
 
 def _items(
-    section: Section,
-    number: int,
-    chosen: pd.DataFrame,
-    backends: Sequence[str],
-    places: dict[Key, _Place],
-) -> Iterator[_Item]:
-    """Yield the chosen questions of a section, and note where their answers go."""
-    main, at = section.metrics[0], {backend: place for place, backend in enumerate(backends)}
+    section: Section, number: int, chosen: "pd.Series[bool]", backends: Sequence[str]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the chosen questions of a section as page.js reads them."""
+    main, place = section.metrics[0], {backend: at for at, backend in enumerate(backends)}
     rows = section.frame[section.frame["question"].isin(chosen.index)]
-    made: dict[int, _Item] = {}
-    columns = ["question", "run", "suite", "backend", "sample_id", "question_id", main]
-    slices = rows[list(section.slices)].to_dict("records")
-    for row, values in zip(rows[columns].itertuples(index=False), slices, strict=True):
-        question, run, suite, backend, sample_id, question_id, score = row
-        item = made.get(question)
-        if item is None:
-            shown = ", ".join(f"{name}={value}" for name, value in values.items() if value != "")
-            name = f"{sample_id} / {question_id}"
-            disagree = bool(chosen.loc[question, "disagree"])
-            item = made[question] = _Item(number, name, shown, main, disagree)
-        known = None if np.isnan(score) else float(score)
-        key = (run, suite, backend.removesuffix(INVALID), sample_id, question_id)
-        places[key] = _Place(item, at[backend], known)
-    yield from made.values()
+    items: dict[int, dict[str, Any]] = {}
+    for row in rows.to_dict("records"):
+        slices = (f"{name}={row[name]}" for name in section.slices if row[name] != "")
+        item = items.setdefault(
+            row["question"],
+            {
+                "suite": number,
+                "name": f"{row['sample_id']} / {row['question_id']}",
+                "slices": ", ".join(slices),
+                "metric": main,
+                "disagree": bool(chosen[row["question"]]),
+                "targets": [],
+                "answers": [],
+            },
+        )
+        score = None if np.isnan(row[main]) else row[main]
+        failed = ": ".join(filter(None, (row["error"], row["notice"])))
+        answer = _cut(_unescaped(row["answer"]))
+        item["answers"].append((place[row["backend"]], score, answer, failed))
+        item["targets"] = item["targets"] or _targets(row["targets"])
+    yield from items.values()
 
 
-def _read_answers(file: Path, run: int, places: Mapping[Key, _Place]) -> None:
-    """Fill in answers and targets from a file, line by line: evidence alone may be gigabytes."""
-    limit = csv.field_size_limit(2**31 - 1)
-    try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines):
-                place = places.get(
-                    (run, row["suite"], row["backend"], row["sample_id"], row["question_id"])
-                )
-                if place is None:
-                    continue
-                failed = ": ".join(filter(None, (row["error"], row["notice"])))
-                answer = _cut(_unescaped(row["answer"] or ""))
-                place.item.answers.append((place.backend, place.score, answer, failed))
-                place.item.targets = place.item.targets or _targets(row["targets"])
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _targets(cell: str | None) -> list[str]:
+def _targets(cell: str) -> list[str]:
     try:
         found = json.loads(cell or "[]")
     except ValueError:

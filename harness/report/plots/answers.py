@@ -83,7 +83,10 @@ def retrieval(section: Section) -> Iterator[Chart]:
         points = tuple(
             (
                 backend,
-                tuple(_point(backend, 0, of.get(backend), name) for name, of in columns.items()),
+                tuple(
+                    _point(backend, 0, of[backend], name) if backend in of else None
+                    for name, of in columns.items()
+                ),
             )
             for backend, *_ in table.rows
         )
@@ -142,16 +145,14 @@ def _trade(
         for backend in section.backends
         if backend in found
     )
-    present = [point for point in points if point is not None]
-    families = dict(_families(section, [point.label for point in present]))
+    families = dict(_families(section, list(placed)))
     description = (
         "Points are means with 95 % intervals. "
         + ("Joined by a line: one backend at several budgets. " * bool(families))
         + ("Horizontal lines: backends that keep nothing. " * bool(floored))
         + ("Circled: the Pareto front, by the means. " * front)
     )
-    crossing = tuple(point for point in floors if point is not None)
-    drawing = Points(what, main, tuple(present), show, families, crossing)
+    drawing = Points(what, main, points, show, families, floors)
     return Chart(name, title, description.strip(), drawing, Table(title, tuple(header), rows))
 
 
@@ -225,11 +226,7 @@ def _shares(
     )
 
 
-def _point(
-    backend: str, x: float, one: Estimate | None, what: str, *, marked: bool = False
-) -> Point | None:
-    if one is None:
-        return None
+def _point(backend: str, x: float, one: Estimate, what: str, *, marked: bool = False) -> Point:
     tip = f"{backend}: {what} {printing.interval(one)}, n={one.n}"
     return Point(backend, x, one.mean, one.low, one.high, tip, marked)
 

@@ -5,7 +5,7 @@ The tooltip of a part is tied to it by its gid: `Canvas.tip`.
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.report.plots import look
 from harness.report.plots.look import COLOURS, GREY, INK, MARKERS, WIDTH, Canvas, short
@@ -131,22 +131,23 @@ def _floor(canvas: Canvas, point: Point, name: str) -> None:
 
 def _point(canvas: Canvas, point: Point, alike: str, name: str) -> None:
     """Draw a point with its interval in the look of the backend `alike`; `_` is in no legend."""
-    axes = canvas.axes
-    if point.low is not None and point.high is not None:
-        axes.plot([point.x, point.x], [point.low, point.high], color=INK, lw=1, zorder=2)
-    axes.plot(
-        [point.x],
-        [point.y],
-        ls="",
-        color=canvas.colour(alike),
-        marker=canvas.marker(alike),
-        ms=7,
-        mec=INK,
-        mew=0.8,
-        label=short(name),
-        gid=canvas.tip(point.tip),
-        zorder=3,
-    )
+    ends = [(point.x, end) for end in (point.low, point.high)]
+    look_of = {"color": canvas.colour(alike), "marker": canvas.marker(alike), "label": short(name)}
+    _mark(canvas, point, (point.x, point.y), ends, **look_of)
+
+
+def _mark(
+    canvas: Canvas,
+    point: Point,
+    place: tuple[float, float],
+    ends: Sequence[tuple[float | None, float | None]],
+    **look_of: Any,
+) -> None:
+    """Draw a figure at its place, with a line between the ends of its interval if it has one."""
+    if point.low is not None:
+        canvas.axes.plot(*zip(*ends, strict=True), color=INK, lw=1, zorder=2)
+    tip = canvas.tip(point.tip)
+    canvas.axes.plot(*place, ls="", ms=7, mec=INK, mew=0.8, gid=tip, zorder=3, **look_of)
 
 
 def _limits(drawing: Points) -> tuple[float, float]:
@@ -157,6 +158,8 @@ def _limits(drawing: Points) -> tuple[float, float]:
 
 
 def _stacks(canvas: Canvas, drawing: Stacks) -> None:
+    from matplotlib.patches import Patch
+
     axes, longest = canvas.axes, 0.0
     for number, bar in enumerate(drawing.bars):
         left, label = 0.0, short(bar.label, 44)
@@ -174,7 +177,8 @@ def _stacks(canvas: Canvas, drawing: Stacks) -> None:
     ticks = look.few_ticks(longest, base=look.base_of(drawing.show))
     axes.set_xticks(ticks, ["0", *map(drawing.show, ticks[1:])])
     axes.set_xlim(0, max(longest, ticks[-1]) or 1)
-    look.key_of_parts(canvas, drawing.names)
+    keys = [Patch(label=name, **look.fill(part)) for part, name in enumerate(drawing.names)]
+    look.key_below(canvas, keys, drawing.names)
 
 
 def _ranges(canvas: Canvas, drawing: Ranges) -> None:
@@ -187,19 +191,8 @@ def _ranges(canvas: Canvas, drawing: Ranges) -> None:
             if point is None:
                 continue
             y = number - 0.18 + place * step
-            if point.low is not None and point.high is not None:
-                axes.plot([point.low, point.high], [y, y], color=INK, lw=1, zorder=2)
-            axes.plot(
-                [point.y],
-                [y],
-                ls="",
-                color=COLOURS[place],
-                marker=MARKERS[place],
-                ms=7,
-                mec=INK,
-                gid=canvas.tip(point.tip),
-                zorder=3,
-            )
+            look_of = {"color": COLOURS[place], "marker": MARKERS[place]}
+            _mark(canvas, point, (point.y, y), [(point.low, y), (point.high, y)], **look_of)
     look.bands(axes, len(drawing.points))
     axes.set(xlim=(-0.02, 1.02), xlabel=drawing.x_label)
     axes.grid(axis="x")
@@ -207,8 +200,7 @@ def _ranges(canvas: Canvas, drawing: Ranges) -> None:
         Line2D([], [], ls="", color=COLOURS[at], marker=MARKERS[at], mec=INK, label=name)
         for at, name in enumerate(drawing.names)
     ]
-    columns = len(keys) if sum(map(len, drawing.names)) < 40 else 1
-    canvas.figure.legend(handles=keys, loc="outside lower left", ncols=columns)
+    look.key_below(canvas, keys, drawing.names)
 
 
 def _lines(canvas: Canvas, drawing: Lines) -> None:

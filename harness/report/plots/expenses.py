@@ -31,8 +31,8 @@ def times(section: Section) -> Iterator[Chart]:
     }
     if any(not math.isnan(part) for of_backend in parts.values() for part in of_backend):
         description = (
-            "Time of one question about a context, reading included. Medians over contexts; the "
-            "answer is the mean over questions, which were asked in batches."
+            "Time of one question about a context, including reading it. Medians over contexts; "
+            "the answer is the mean over questions, which were asked in batches."
         )
         yield _stacked("time", f"Time{at}", description, names, parts, printing.seconds)
 
@@ -44,9 +44,9 @@ def memory(section: Section) -> Iterator[Chart]:
     if any(not math.isnan(of_backend[-1]) for of_backend in parts.values()):
         kinds = ", ".join(kind for kind in section.frame["memory_kind"].unique() if kind)
         description = (
-            f"The highest peak ({kinds or 'kind not known'}): what was in use before (weights; on "
-            "a CPU the whole process), what is held for the contexts, and what is temporary "
-            "(activations, workspace)."
+            f"The highest peak ({kinds or 'kind not known'}): what was in use before the context "
+            "was read (weights; on a CPU the whole process), what is held for the contexts, and "
+            "what is temporary (activations, workspace)."
         )
         names = ("before: weights, process", "held: cache or index", "rest: activations")
         yield _stacked("peak-memory", f"Peak memory{at}", description, names, parts, printing.size)
@@ -68,8 +68,8 @@ def break_even(section: Section) -> Iterator[Chart]:
         yield Chart(
             "break-even",
             f"Time by number of questions{at}",
-            "Reading the context included. The break-even is where two lines cross; the table has "
-            "it with 95 % intervals.",
+            "Times include reading the context. The break-even is where two lines cross; the table "
+            "has it with 95 % intervals.",
             Lines("questions about one context", "total time", lines, printing.seconds),
             table,
         )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -154,12 +155,8 @@ def bands(axes: "Axes", count: int) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def key_of_parts(canvas: Canvas, names: Sequence[str]) -> None:
-    """Say below the picture which part of a bar is which."""
-    from matplotlib.patches import Patch
-
-    keys = [Patch(label=name, **fill(part)) for part, name in enumerate(names)]
-    # As wide as the picture: long names go below each other.
+def key_below(canvas: Canvas, keys: "Sequence[Artist]", names: Sequence[str]) -> None:
+    """Say below the picture what is what, in one line or, for long names, below each other."""
     columns = len(names) if sum(map(len, names)) < 40 else 1
     canvas.figure.legend(handles=keys, loc="outside lower left", ncols=columns)
 

@@ -44,7 +44,7 @@ TOPICS = (
         "break-even",
         "Break-even questions",
         expenses.break_even,
-        "There are no two backends that read the same contexts, with full among them.",
+        "Full context and another backend must have read the same contexts.",
     ),
     Topic(
         "abstention",

@@ -11,7 +11,7 @@ import pytest
 
 from backends.retrieval import embedders
 from backends.retrieval.embedders import SentenceEmbedder, find_embedder, minilm_folder
-from harness.errors import UserError
+from harness.errors import ContextTooLong, UserError
 from tests.support.tiny_embedder import save_tiny_embedder
 
 
@@ -45,7 +45,7 @@ def test_a_text_beyond_the_limit_is_an_error_and_not_cut(tiny: SentenceEmbedder)
     assert whole.shape == (2, 16)
     assert not np.allclose(whole[0], whole[1])
     for embed in (tiny.embed_passages, tiny.embed_questions):
-        with pytest.raises(UserError, match=r"15 tokens .*'tiny' reads, 14 tokens"):
+        with pytest.raises(ContextTooLong, match=r"15 tokens .*'tiny' reads, 14 tokens"):
             embed(["cup", "the " * 15])
 
 

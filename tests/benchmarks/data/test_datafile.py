@@ -177,3 +177,29 @@ def test_squad_paragraphs_show_hallucinations(tmp_path: Path) -> None:
     assert (marks.count("yes"), marks.count("no")) == (34, 15)
     assert (sums["hallucinated"], sums["abstained"], sums["false_refusal"]) == (4, 11, 6)
     assert sums["unsupported"] == 0  # a system that copies spans cannot invent a name
+
+
+def asked(*targets: str) -> dict[str, Any]:
+    """Return a context with a question for each target."""
+    questions = [
+        {"id": str(number), "question": "Which?", "answers": [target, f"{target} and more"]}
+        for number, target in enumerate(targets)
+    ]
+    return {**GOOD, "questions": questions}
+
+
+def test_targets_that_are_longer_than_the_limit_raise_it(tmp_path: Path) -> None:
+    """A limit that right answers cannot keep is raised, and that is said; a given one stays."""
+    dataset = Dataset.open(str(written(tmp_path, asked("word " * 36, "Rome"))))
+    (sample,) = dataset.samples(WordTokenizer(), 0)
+    assert sample.max_new_tokens == 36 + 24
+    assert sample.notice == "accepted answers have up to 36 tokens, so max_new_tokens is 60, not 32"
+    (sample,) = dataset.samples(WordTokenizer(), 0, max_new_tokens=8)
+    assert (sample.max_new_tokens, sample.notice) == (8, "")
+
+
+def test_one_long_target_among_many_raises_no_limit(tmp_path: Path) -> None:
+    """Less than 1 in 100 is no reason to let a model ramble."""
+    data = written(tmp_path, asked("word " * 36, *["Rome"] * 200))
+    (sample,) = Dataset.open(str(data)).samples(WordTokenizer(), 0)
+    assert (sample.max_new_tokens, sample.notice) == (32, "")

@@ -10,8 +10,9 @@ import torch
 from click.testing import CliRunner, Result
 
 from backends.rag import Rag
-from gist.models import fit, memory, reference, smollm2
-from harness.cli import doctor, needs
+from gist.models import fit, memory, needs, reference, smollm2
+from harness.cli import doctor
+from harness.report.format import size
 from tests.support.tiny_models import tiny_config
 
 
@@ -50,8 +51,8 @@ def test_figures_are_those_of_the_arithmetic(tiny_llama_folder: Path) -> None:
     """Weights, cached KV entries and what the device lacks positions for stand in the table."""
     output = run("--model", f"shape:{tiny_llama_folder / 'config.json'}").output
     config = tiny_config("llama")
-    assert f"weights {needs.as_size(fit.weights_bytes(config, torch.float32, False))}" in output
-    assert f"weights {needs.as_size(fit.weights_bytes(config, torch.bfloat16, True))}" in output
+    assert f"weights {size(fit.weights_bytes(config, torch.float32, False))}" in output
+    assert f"weights {size(fit.weights_bytes(config, torch.bfloat16, True))}" in output
     full = line_of(output, "float32:", "full")
     gist = line_of(output, "float32:", "gist")
     closed_book = line_of(output, "float32:", "closed_book")
@@ -95,7 +96,7 @@ def test_a_model_that_is_missing_is_to_be_mended(tmp_path: Path) -> None:
     """The reason stands at the end, and the exit code is 1."""
     result = run("--model", str(tmp_path / "nothing"))
     assert result.exit_code == 1
-    assert "To be done" in result.output
+    assert "To do" in result.output
     assert f"no folder {tmp_path / 'nothing'}" in result.output.splitlines()[-1]
 
 
@@ -142,15 +143,6 @@ def test_passages_are_as_many_as_rag_shows_by_default() -> None:
     """The computed column must follow the backend's defaults."""
     defaults = {field.name: field.default for field in dataclasses.fields(Rag)}
     assert defaults["chunk_tokens"] * defaults["top_k"] == needs.PASSAGE_TOKENS
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(None, "-"), (2**30, "1.00 GiB"), (50 * 2**20, "50.00 MiB"), (512, "0.50 KiB")],
-)
-def test_sizes_are_written_in_a_unit_that_suits_them(number: int | None, text: str) -> None:
-    """The largest unit of which there is a tenth."""
-    assert needs.as_size(number) == text
 
 
 def test_shipped_models_are_named_and_none_is_required(

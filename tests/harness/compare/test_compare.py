@@ -259,7 +259,7 @@ def test_settings_that_differ_are_named(base: Path, tmp_path: Path) -> None:
     """What may explain a change stands above it."""
     environment = {**ENVIRONMENT, "packages": {"x": "2"}}
     new = run_of(tmp_path / "new", scored(some_scores()), environment=environment)
-    assert "Differs: x: 1 -> 2" in compared(base, new).text
+    assert "Different settings: x: 1 -> 2" in compared(base, new).text
 
 
 def test_missing_rows_are_counted(base: Path, tmp_path: Path) -> None:
@@ -302,6 +302,19 @@ def test_a_torn_file_is_read_up_to_the_tear(base: Path, tmp_path: Path) -> None:
     done = compared(base, new, "exact_match<-0.02")
     assert done.exit_code == 0
     assert "Only in BASE: 1 rows of qa, gist." in done.text
+
+
+def test_a_gate_without_a_metric_is_about_the_headline(base: Path, tmp_path: Path) -> None:
+    """`<-0.02` judges the metric that backends are compared by, whichever that is."""
+    new = run_of(tmp_path / "new", scored(some_scores() / 2))
+    done = compared(base, new, "<-0.02")
+    assert "REGRESSED: headline<-0.02: qa, gist: f1 0." in done.text
+    assert done.exit_code == 1
+    chosen = compare(base, new, fail_on=["<-0.02"], headline="exact_match")
+    assert "Headline: exact_match, as --headline says." in chosen.text
+    assert "headline<-0.02: qa, gist: exact_match 0." in chosen.text
+    with pytest.raises(UserError, match="--headline 'f2': no suite has such a score"):
+        compare(base, new, headline="f2")
 
 
 def test_a_gate_holds_where_the_metric_is(base: Path, tmp_path: Path) -> None:
@@ -371,9 +384,9 @@ def test_a_metric_of_a_plugin_has_no_limits(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("exact_match-0.02", "METRIC<-TOLERANCE or METRIC>+TOLERANCE, for example"),
-        ("", "is no gate"),
-        ("f1<-nan", "is no gate"),
-        ("f1<=-0.02", "is no gate"),
+        ("", "is not a gate"),
+        ("f1<-nan", "is not a gate"),
+        ("f1<=-0.02", "is not a gate"),
         ("exact_match<0.02", "Write 'exact_match<-0.02'"),
         ("held_bytes>-1%", "Write 'held_bytes>+1%'"),
         ("exact_match>+0.02", "higher is better in exact_match"),

@@ -244,7 +244,7 @@ def test_other_questions_are_other_data(gist_bench: GistBench, tmp_path: Path) -
         (b"", "is empty"),
         (b"question,answer\na,b\n", "line 1: no column 'predicted_answer'"),
         (b"question,answer,predicted_answer\n", "has no rows below its header"),
-        (b'question,answer,predicted_answer\na,b,"c\nd', "line 3: no CSV: unexpected end of data"),
+        (b'question,answer,predicted_answer\na,b,"c\nd', "line 3: not CSV: unexpected end of data"),
         (
             b"question,answer,predicted_answer\na,b,c\na,b\n",
             "line 3: 2 cells, and the header has 3",

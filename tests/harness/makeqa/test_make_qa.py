@@ -195,7 +195,7 @@ def test_what_is_dropped_is_counted_by_reason(tmp_path: Path) -> None:
     """By the checks and the filter alike; a context that nothing is left of has no row."""
     contexts = [replace(as_context(text), id=f"a#{n}") for n, text in enumerate((TEXT, STORY))]
     journal = Journal({"train": tmp_path / "qa.jsonl"}, {})
-    with journal:
+    with journal.open() as finished:
         totals = make(
             contexts,
             journal,
@@ -203,7 +203,7 @@ def test_what_is_dropped_is_counted_by_reason(tmp_path: Path) -> None:
             closed_book=Knows("It was 1911."),
             parts={"a": "train"},
             wanted=EACH,
-            finished=journal.open(),
+            finished=finished,
         )
     assert totals.dropped == {"malformed": 4, "known_without_document": 1, "proof_not_in_text": 2}
     assert (totals.done, totals.bare, totals.questions) == (2, 1, 1)

@@ -3,22 +3,27 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from harness.report.breakeven import NEVER, BreakEven, Times, break_even, break_evens, times_of
+from harness.report.breakeven import NEVER, BreakEven, break_even, break_evens, times_of
 from harness.report.costs import measured
 from tests.support.made_run import made_run
 from tests.support.rows import sections
 
 
-def times(read_s: float, question_s: float, *, contexts: int = 20, spread: float = 0.0) -> Times:
+def times(
+    read_s: float, question_s: float, *, contexts: int = 20, spread: float = 0.0
+) -> pd.DataFrame:
     """Return the times of a backend on contexts of five questions each."""
     noise = 1 + spread * np.random.default_rng(contexts).standard_normal(contexts)
     counts = np.full(contexts, 5.0)
-    return Times(np.arange(contexts), read_s * noise, question_s * counts * noise, counts)
+    answers_s = question_s * counts * noise
+    columns = {"read_s": read_s * noise, "answers_s": answers_s, "questions": counts}
+    return pd.DataFrame(columns)
 
 
-def found(first: Times, second: Times) -> BreakEven:
+def found(first: pd.DataFrame, second: pd.DataFrame) -> BreakEven:
     """Return the break-even of two backends that have contexts in common."""
     point = break_even("a", first, "b", second)
     assert point is not None
@@ -68,10 +73,10 @@ def test_few_contexts_give_no_interval() -> None:
 def test_backends_are_compared_on_the_contexts_of_both() -> None:
     """A context that only one backend has read decides nothing."""
     first, second = times(2.0, 0.5, contexts=20), times(1.0, 1.0, contexts=10)
-    first.read_s[10:] = 1000.0
+    first.loc[10:, "read_s"] = 1000.0
     point = found(first, second)
     assert (point.questions, point.contexts) == (3, 10)
-    assert break_even("a", first, "b", Times(np.arange(30, 40), *3 * [np.ones(10)])) is None
+    assert break_even("a", first, "b", second.set_index(np.arange(30, 40))) is None
 
 
 def test_the_figures_are_those_of_the_table_of_costs(tmp_path: Path) -> None:

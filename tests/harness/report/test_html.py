@@ -98,7 +98,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def text(run: Path) -> str:
     """The page of that run."""
-    return make_page(read_rows([run]))
+    return make_page(read_rows([run], answers=True))
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +133,9 @@ def test_the_figures_are_those_of_the_csv(run: Path, page: Page) -> None:
     with (run / "records.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["suite"] == "qa"]
     header, *cells = page.tables["Answers"]
-    assert header[:3] == ["backend", "f1", "n"] or header[:3] == ["backend", "exact_match", "n"]
-    for backend, shown, n, *_ in cells:
+    assert header[:2] in (["backend", "f1"], ["backend", "exact_match"])
+    for backend, shown, *others in cells:
+        n = others[header.index("n") - 2]
         scores = [float(row[header[1]]) for row in rows if row["backend"] == backend]
         assert shown.startswith(f"{fmean(scores):.2f} [")
         assert int(n) == len(scores) == 24
@@ -194,7 +195,7 @@ def test_pictures_and_tables_can_be_read_without_eyes_or_mouse(text: str, page: 
 
 def test_hostile_texts_stay_texts(hostile: Path) -> None:
     """Nothing of them becomes an element, and the samples have them letter by letter."""
-    text = make_page(read_rows([hostile]))
+    text = make_page(read_rows([hostile], answers=True))
     page = Page(text)
     assert len(page.scripts) == 2
     assert not list(page.named("img"))
@@ -213,7 +214,7 @@ def test_a_hostile_name_of_a_backend_stays_a_name(tmp_path: Path) -> None:
     file = folder / "records.csv"
     evil = "<img src=x onerror=alert(1)></script>"
     file.write_text(file.read_text(encoding="utf-8").replace(",rag,", f",{evil},"), "utf-8")
-    page = Page(make_page(read_rows([folder])))
+    page = Page(make_page(read_rows([folder], answers=True)))
     assert evil in data_of(page)["backends"]
     assert not list(page.named("img"))
     assert evil in [row[0] for row in page.tables["Answers"]]
@@ -222,7 +223,7 @@ def test_a_hostile_name_of_a_backend_stays_a_name(tmp_path: Path) -> None:
 def test_what_cannot_be_shown_says_why(tmp_path: Path) -> None:
     """A run of costs has no maps, no samples and no abstentions, and says what to run."""
     folder = made_run(tmp_path / "run", suites=("qa",), changes=COSTS_ONLY, run=None)
-    text = make_page(read_rows([folder]))
+    text = make_page(read_rows([folder], answers=True))
     assert text.count("<p>Not shown.") == 6
     assert "run --suite passkey" in text
     assert "the folder has no run.json" in text
@@ -240,13 +241,13 @@ def test_disagreements_come_first_and_the_page_says_how_many(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With room for few questions, it is those on which backends differ, and the page says so."""
-    rows = read_rows([run])
+    rows = read_rows([run], answers=True)
     found = sections_of(rows)
-    everything = samples.samples(rows, found, list(BACKENDS))
+    everything = samples.samples(found, list(BACKENDS))
     assert len(everything.items) == 2 * 24
     assert everything.counts[0] == "qa: 24 of 24 questions"
     monkeypatch.setattr(samples, "MAX_QUESTIONS", 12)
-    few = samples.samples(rows, found, list(BACKENDS))
+    few = samples.samples(found, list(BACKENDS))
     assert len(few.items) == 12
     assert all(item["disagree"] for item in few.items)
     assert "6 of the" in few.counts[0]
@@ -257,8 +258,10 @@ def test_a_sample_has_the_answers_scores_and_errors_of_all_backends(tmp_path: Pa
     """As the backends gave them; long ones say how much is missing."""
     long = "x" * 5000
     changes = {"answer": long, "error": "out_of_memory", "notice": "needs 3 GiB", "f1": 0.5}
-    rows = read_rows([made_run(tmp_path / "run", suites=("qa",), contexts=2, changes=changes)])
-    found = samples.samples(rows, sections_of(rows), list(BACKENDS))
+    rows = read_rows(
+        [made_run(tmp_path / "run", suites=("qa",), contexts=2, changes=changes)], answers=True
+    )
+    found = samples.samples(sections_of(rows), list(BACKENDS))
     first = found.items[0]
     assert first["name"] == "qa-0 / q0"
     assert first["slices"] == "kind=count"
@@ -386,7 +389,7 @@ def test_hostile_answers_are_shown_as_they_are(
 ) -> None:
     """Letter by letter, in their own direction, with nothing run and nothing loaded."""
     file = tmp_path / "hostile.html"
-    file.write_text(make_page(read_rows([hostile])), encoding="utf-8")
+    file.write_text(make_page(read_rows([hostile], answers=True)), encoding="utf-8")
     chromium.open(file)
     shown = chromium.run("document.querySelector('.item dd[dir=auto]').textContent")
     assert shown == HOSTILE
