@@ -32,7 +32,11 @@ class Gist(GistOptions):
         check_segment_tokens("window_tokens", self.window_tokens)
         super().__post_init__()
         if self.embeddings == "random":
-            redraw_gists(self.model)
+            try:
+                redraw_gists(self.model, self._adapter.plan)
+            except BaseException:
+                self.close()
+                raise
 
     def prepare(self, context: str) -> CachedContext:
         """Compress the context."""

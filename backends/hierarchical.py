@@ -9,6 +9,7 @@ from backends.kv.adapter import GistOptions
 from backends.kv.cached import CachedContext
 from backends.kv.segments import check_segment_tokens, compress_spans, cut_segments
 from backends.kv.size import entries_for
+from harness.errors import NotReady
 
 
 @dataclass
@@ -38,6 +39,9 @@ class Hierarchical(GistOptions):
         if self.first_ratio < 1:
             raise ValueError(f"first_ratio={self.first_ratio:g} must be at least 1")
         super().__post_init__()
+        if not self._adapter.plan.rows:
+            self.close()
+            raise NotReady("hierarchical has gist tokens read gists, and this adapter pools")
 
     def prepare(self, context: str) -> CachedContext:
         """Compress the windows, then their gists."""

@@ -16,11 +16,11 @@ from peft import (
     set_peft_model_state_dict,
 )
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from gist.checkpoint import CONFIG, WEIGHTS, AdapterCard, check_base, read_card
-from gist.embedding import add_gist_embeddings, remove_gist_embeddings
+from gist.embedding import GistEmbedding, add_gist_embeddings, remove_gist_embeddings
 from gist.layout import GistPlan
 from gist.lora import Embeddings, LoraOptions
 from gist.models.model import LanguageModel
@@ -53,11 +53,17 @@ def added(
         lora_alpha=lora.alpha,
         lora_dropout=0.0,
         target_modules=list(lora.targets),
-        modules_to_save=["gist_rows"] if embeddings == "rows" else ["embed_tokens", "lm_head"],
+        modules_to_save=_embeddings_saved(plan, embeddings),
         task_type="CAUSAL_LM",
     )
     with _wrapped(model, config, plan, seed=seed) as adapted:
         yield adapted
+
+
+def _embeddings_saved(plan: GistPlan, embeddings: Embeddings) -> list[str] | None:
+    if embeddings == "full":
+        return ["embed_tokens", "lm_head"]
+    return ["gist_rows"] if plan.rows else None
 
 
 @contextmanager
@@ -89,24 +95,36 @@ def attached(lm: LanguageModel, folder: Path) -> Iterator[AdapterCard]:
         yield card
 
 
+def store_as(folder: Path, dtype: str) -> None:
+    """Store the weights of an adapter that was saved in another precision."""
+    tensors = load_file(folder / WEIGHTS)
+    kind = getattr(torch, dtype)
+    save_file({name: each.to(kind) for name, each in tensors.items()}, folder / WEIGHTS)
+
+
 @contextmanager
 def _wrapped(
     model: PreTrainedModel, config: LoraConfig, plan: GistPlan, *, seed: int
 ) -> Iterator[PeftModel]:
-    """Wrap a model into PEFT's with gist embeddings beside its own; unwrap it afterwards."""
-    embedding = add_gist_embeddings(model, plan.rows, seed=seed)
+    """Wrap a model into PEFT's, with the plan's gist embeddings; unwrap it afterwards."""
+    embedding = add_gist_embeddings(model, plan.rows, seed=seed) if plan.rows else None
     try:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             adapted = get_peft_model(model, config)
     except ValueError as error:
-        remove_gist_embeddings(model, embedding)
+        _remove(model, embedding)
         targets = ", ".join(sorted(config.target_modules or ()))
         raise UserError(f"LoRA cannot be added to {targets}: {error}") from None
     try:
         yield adapted
     finally:
         adapted.unload()
+        _remove(model, embedding)
+
+
+def _remove(model: PreTrainedModel, embedding: GistEmbedding | None) -> None:
+    if embedding is not None:
         remove_gist_embeddings(model, embedding)
 
 

@@ -1,4 +1,7 @@
-"""Pack examples into one training batch: `before | context with gists | q1 a1 | q2 a2 | ...`."""
+"""Pack examples into one training batch: `before | context with gists | q1 a1 | q2 a2 | ...`.
+
+Or only their questions, `q1 a1 | q2 a2 | ...`, to be asked behind what was kept of the contexts.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -45,30 +48,37 @@ class PackedCollator:
         All examples must agree in whether they use gists. `answers` numbers the answers of the
         batch; it is IGNORED elsewhere, and on snippets.
         """
-        with_gists = {example.gists > 0 for example in examples}
-        assert len(with_gists) == 1, "a batch is either compressed or not"
-        compressed = with_gists.pop()
+        compressed = are_compressed(examples)
+        assert not (compressed and self.plan.pools), "means of KV entries take two passes"
         rows = [self._row(example) for example in examples]
-        width = max(len(row.ids) for row in rows)
-        segments = _padded([row.segments for row in rows], width, PADDING)
-        targets = _padded([row.targets for row in rows], width, IGNORED)
-        keep = (targets != IGNORED).any(dim=0).nonzero()[:, 0]  # (kept,)
-        answers = _padded([row.answers for row in rows], width, IGNORED)
-        offsets = torch.arange(len(rows))[:, None] * 1000
-        answers = torch.where(answers == IGNORED, IGNORED, answers + offsets)
+        segments = _padded([row.segments for row in rows], PADDING)
         mask = packed_mask(
             segments,
             see_context=not compressed,
             see_before=not compressed or self.plan.keep_prefix,
         )
-        return {
-            "input_ids": _padded([row.ids for row in rows], width, 0),
-            "position_ids": _padded([row.positions for row in rows], width, 0),
-            "attention_mask": mask,
-            "logits_to_keep": keep,
-            "shift_labels": targets[:, keep],
-            "answers": answers[:, keep],
-        }
+        return {"attention_mask": mask, **_tensors(rows)}
+
+    def behind(
+        self, examples: Sequence[Example], starts: Sequence[int], counts: Sequence[int]
+    ) -> dict[str, torch.Tensor]:
+        """Return the tensors of the questions alone, behind KV entries kept of the contexts.
+
+        Args:
+            examples: one for each row of the entries.
+            starts: the position that follows each context.
+            counts: entries of each row; the others, up to the largest count, are padding.
+
+        Returns:
+            As for one pass; `attention_mask` is (batch, 1, tokens, entries + tokens).
+        """
+        rows = [_Row([], [], [], [], []) for _ in examples]
+        for row, example, start in zip(rows, examples, starts, strict=True):
+            self._ask(row, example, start)
+        own = packed_mask(_padded([row.segments for row in rows], PADDING), see_context=False)
+        there = torch.arange(max(counts)) < torch.tensor(counts)[:, None]  # (batch, entries)
+        kept = there[:, None, None].expand(-1, -1, own.shape[2], -1)
+        return {"attention_mask": torch.cat([kept, own], dim=3), **_tensors(rows)}
 
     def layout(self, example: Example) -> Layout:
         """Lay out what stands before an example's questions."""
@@ -89,19 +99,30 @@ class PackedCollator:
             targets=[IGNORED] * len(layout.ids),
             answers=[IGNORED] * len(layout.ids),
         )
+        self._ask(row, example, layout.next_position)
+        return row
+
+    def _ask(self, row: "_Row", example: Example, start: int) -> None:
+        """Append the questions and snippets of an example, each at the position `start`."""
         for m, (question, answer) in enumerate(example.questions):
             asked = list(question)
             if not example.bare:
                 asked = [*self.prompt.between, *question, *self.prompt.after]
-            row.add(asked, answer, segment=QUESTION + m, start=layout.next_position, number=m)
+            row.add(asked, answer, segment=QUESTION + m, start=start, number=m)
         for m, (cue, piece) in enumerate(example.snippets, start=len(example.questions)):
-            row.add(cue, piece, segment=QUESTION + m, start=layout.next_position, number=IGNORED)
-        return row
+            row.add(cue, piece, segment=QUESTION + m, start=start, number=IGNORED)
 
 
 def uncompressed(example: Example) -> Example:
     """Return the example for the full-context model: without gists and snippets."""
     return replace(example, gists=0, snippets=())
+
+
+def are_compressed(examples: Sequence[Example]) -> bool:
+    """Whether the examples of a batch have gists: all or none."""
+    with_gists = {example.gists > 0 for example in examples}
+    assert len(with_gists) == 1, "a batch is either compressed or not"
+    return with_gists.pop()
 
 
 @dataclass(slots=True)
@@ -125,5 +146,22 @@ class _Row:
         self.answers += [*silent, *([number] * len(answer))]
 
 
-def _padded(rows: Sequence[Sequence[int]], width: int, value: int) -> torch.Tensor:
+def _tensors(rows: Sequence[_Row]) -> dict[str, torch.Tensor]:
+    """Return what one pass is given beside its mask, labels and numbers of answers included."""
+    targets = _padded([row.targets for row in rows], IGNORED)
+    keep = (targets != IGNORED).any(dim=0).nonzero()[:, 0]  # (kept,)
+    answers = _padded([row.answers for row in rows], IGNORED)
+    offsets = torch.arange(len(rows))[:, None] * 1000
+    answers = torch.where(answers == IGNORED, IGNORED, answers + offsets)
+    return {
+        "input_ids": _padded([row.ids for row in rows], 0),
+        "position_ids": _padded([row.positions for row in rows], 0),
+        "logits_to_keep": keep,
+        "shift_labels": targets[:, keep],
+        "answers": answers[:, keep],
+    }
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    width = max(map(len, rows))
     return torch.tensor([[*row, *([value] * (width - len(row)))] for row in rows])

@@ -2,11 +2,16 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from gist.decode import KVState, read
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from gist.decode import KVState, entries_of, read_rows, select
 from gist.embedding import first_gist_id
-from gist.layout import BEFORE, GIST, GistPlan, Layout, lay_out
+from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Layout, lay_out
 from gist.models.model import LanguageModel
+from gist.pool import pooled
 from harness.errors import UserError
 
 DEFAULT_RATIO = 16.0
@@ -26,6 +31,7 @@ def layout_for(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: G
     return lay_out(lm.prompt.before, context, gists=gists, first_gist_id=first_id, plan=plan)
 
 
+@torch.inference_mode()
 def compress(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan) -> KVState:
     """Return the KV entries of the gists, and of `before` if the plan keeps it.
 
@@ -44,12 +50,56 @@ def compress(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: Gis
         layout = layout_for(lm, context, gists=gists, plan=plan)
     except ValueError as error:
         raise UserError(f"{error}. Give fewer tokens, or a larger ratio.") from None
-    kept = {BEFORE, GIST} if plan.keep_prefix else {GIST}
-    keep = [index for index, kind in enumerate(layout.kinds) if kind in kept]
-    return read(
-        lm,
-        layout.ids,
-        positions=layout.positions,
-        next_position=layout.next_position,
-        keep=keep,
-    )
+    tokens = len(layout.ids)
+    lm.reserve(layout.next_position, entries=tokens, new_tokens=tokens, batch=1)
+    return KVState(keep_gists(lm.model, lm.model, [layout], plan), layout.next_position)
+
+
+def keep_gists(
+    model: Any, base: PreTrainedModel, layouts: Sequence[Layout], plan: GistPlan
+) -> DynamicCache:
+    """Read contexts and return what is kept of each; gradients flow where they are enabled.
+
+    Args:
+        model: `base`, or what wraps it in training; the adapter must be loaded.
+        base: whose keys they are.
+        layouts: of contexts behind the same ids.
+        plan: of the adapter.
+
+    Returns:
+        KV entries of a row for each context; rows that keep fewer than others end in padding.
+    """
+    cache = _read(model, base.device, layouts)
+    if plan.pools:
+        return pooled(
+            base,
+            cache,
+            start=layouts[0].kinds.count(BEFORE),
+            sizes=[layout.kinds.count(CONTEXT) for layout in layouts],
+            positions=[layout.gist_positions for layout in layouts],
+        )
+    kinds = {BEFORE, GIST} if plan.keep_prefix else {GIST}
+    kept = [[i for i, kind in enumerate(layout.kinds) if kind in kinds] for layout in layouts]
+    return select(cache, _padded(kept, base.device))
+
+
+def _read(model: Any, device: torch.device, layouts: Sequence[Layout]) -> DynamicCache:
+    """Read a batch; of several contexts, what stands in front of all is read once."""
+    ids = _padded([layout.ids for layout in layouts], device)
+    positions = _padded([layout.positions for layout in layouts], device)
+    shared = layouts[0].kinds.count(BEFORE) if len(layouts) > 1 else 0
+    assert (ids[:, :shared] == ids[:1, :shared]).all(), "contexts behind different ids"
+    cache = DynamicCache()
+    if shared:
+        front = DynamicCache()
+        read_rows(model, ids[:1, :shared], positions[:1, :shared], front)
+        for number, layer in enumerate(front.layers):
+            keys, values = (each.expand(len(ids), -1, -1, -1) for each in entries_of(layer))
+            cache.update(keys, values, number)
+    read_rows(model, ids[:, shared:], positions[:, shared:], cache)
+    return cache
+
+
+def _padded(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
+    widest = max(map(len, rows))
+    return torch.tensor([[*row, *[0] * (widest - len(row))] for row in rows], device=device)

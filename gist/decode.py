@@ -38,7 +38,7 @@ class KVState:
     def part(self, first: int, end: int) -> "KVState":
         """Copy the entries from `first` to before `end`; what follows has the same position."""
         index = torch.arange(first, end, device=entries_of(self.cache.layers[0])[0].device)
-        return KVState(_select(self.cache, index), self.next_position)
+        return KVState(select(self.cache, index[None]), self.next_position)
 
 
 def entries_of(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,52 +50,49 @@ def entries_of(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.inference_mode()
-def read(
-    lm: LanguageModel,
-    ids: Sequence[int],
-    *,
-    positions: Sequence[int] | None = None,
-    next_position: int | None = None,
-    keep: Sequence[int] | None = None,
-) -> KVState:
+def read(lm: LanguageModel, ids: Sequence[int]) -> KVState:
     """Read a sequence in one forward pass and return its entries.
-
-    Args:
-        lm: the model.
-        ids: token ids, gist ids among them if an adapter is loaded.
-        positions: position of each id; by default 0, 1, 2, ...
-        next_position: position of what follows; by default one beyond the last.
-        keep: indices of the entries to keep, copied out of the full cache; by default all.
 
     Raises:
         ContextTooLong: more positions than the model has.
         OutOfMemory: more memory than there is, foreseen.
     """
-    positions = list(positions) if positions is not None else list(range(len(ids)))
-    following = next_position if next_position is not None else positions[-1] + 1
-    lm.reserve(following, entries=len(ids), new_tokens=len(ids), batch=1)
+    tokens = len(ids)
+    lm.reserve(tokens, entries=tokens, new_tokens=tokens, batch=1)
     cache = DynamicCache()  # without a config: never a layer that forgets
-    lm.model(
-        input_ids=lm.ids([list(ids)]),
-        position_ids=lm.ids([positions]),
+    read_rows(lm.model, lm.ids([list(ids)]), lm.ids([list(range(tokens))]), cache)
+    return KVState(cache, tokens)
+
+
+def read_rows(model: Any, ids: torch.Tensor, positions: torch.Tensor, cache: DynamicCache) -> None:
+    """Read a batch into a cache, behind what it holds; gradients flow where they are enabled.
+
+    Args:
+        model: the language model, or what wraps it in training.
+        ids: (batch, tokens); all are read, so that padding may only stand on the right.
+        positions: (batch, tokens).
+        cache: grows by `tokens` entries in each row.
+    """
+    total = cache.get_seq_length() + ids.shape[1]
+    model(
+        input_ids=ids,
+        position_ids=positions,
         # Given, since positions that jump back would else be read as packed sequences.
-        attention_mask=lm.ids([[1] * len(ids)]),
+        attention_mask=ids.new_ones(len(ids), total),
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
     )
-    if keep is not None:
-        cache = _select(cache, torch.tensor(list(keep), device=lm.model.device))
-    return KVState(cache, following)
 
 
-def _select(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
-    """Copy the entries at `index` (kept,) into a cache that shares no storage with the old one."""
+def select(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
+    """Copy the entries at `index` (batch, kept) into a cache of other storage."""
     chosen = DynamicCache()
     for number, layer in enumerate(cache.layers):
         keys, values = entries_of(layer)
-        kept = keys.index_select(2, index)  # (1, kv_heads, kept, head_dim)
-        chosen.update(kept, values.index_select(2, index), number)
+        shape = (*keys.shape[:2], index.shape[1], keys.shape[3])
+        where = index[:, None, :, None].expand(shape)  # (batch, kv_heads, kept, head_dim)
+        chosen.update(keys.gather(2, where), values.gather(2, where), number)
     return chosen
 
 

@@ -3,17 +3,19 @@
     end, continue     before c0 c1 c2 c3 G0 G1      positions  0  1 2 3 4  5 6    next 7
     end, spread       before c0 c1 c2 c3 G0 G1      positions  0  1 2 3 4  2 4    next 5
     interleaved       before c0 c1 G0 c2 c3 G1      (continue: 0  1 2 3 4 5 6     next 7)
+    pool              before c0 c1 c2 c3            positions  0  1 2 3 4         next 5
 
 Training and compression both lay out by this one function, so they cannot drift apart.
 `spread` gives the gists positions inside the context's own range, evenly (arXiv 2409.14364);
 gists among the context instead of behind it are arXiv 2412.17483's fine-grained placement.
+`pool` has no gist tokens: its gists are means of the context's KV entries, see `gist.pool`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Placement = Literal["end", "interleaved"]
+Placement = Literal["end", "interleaved", "pool"]
 Positions = Literal["continue", "spread"]
 
 
@@ -27,6 +29,11 @@ class GistPlan:
     segment_tokens: int = 64  # interleaved: context tokens in front of each group of gists
     keep_prefix: bool = True  # what stands before the context stays in the cache
 
+    @property
+    def pools(self) -> bool:
+        """Whether its gists are means of KV entries, and no tokens."""
+        return self.placement == "pool"
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -35,6 +42,7 @@ class Layout:
     ids: list[int]
     positions: list[int]
     kinds: list[int]  # 0 before, 1 context, 2 gist
+    gist_positions: list[int]  # of gist tokens, or of the means that are kept
     next_position: int  # of what follows the context
 
 
@@ -54,16 +62,17 @@ def lay_out(
     Args:
         before: ids in front of the context.
         context: ids of the context.
-        gists: number of gist tokens; 0 gives the plain sequence.
+        gists: number of gists; 0 gives the plain sequence.
         first_gist_id: id of gist 0, the number of embeddings of the base model.
         plan: placement and positions.
 
     Raises:
         ValueError: more gists in one group than the adapter has embeddings.
     """
-    groups = _groups(len(context), gists, plan)
+    groups = _groups(len(context), 0 if plan.pools else gists, plan)
     ids, positions, kinds = list(before), list(range(len(before))), [BEFORE] * len(before)
     position = len(before)
+    placed = spread(position, position + len(context), gists) if plan.pools else []
     start = 0
     for end, count in groups:
         if count > plan.rows:
@@ -73,18 +82,22 @@ def lay_out(
         kinds += [CONTEXT] * (end - start)
         ids += range(first_gist_id, first_gist_id + count)
         kinds += [GIST] * count
+        after = position + end - start
+        own = list(range(after, after + count))
         if plan.positions == "spread":
-            positions += spread(position, position + end - start, count)
-            position += end - start
+            own = spread(position, after, count)
         else:
-            positions += range(position + end - start, position + end - start + count)
-            position += end - start + count
-        start = end
-    return Layout(ids, positions, kinds, position)
+            after += count
+        positions += own
+        placed += own
+        position, start = after, end
+    return Layout(ids, positions, kinds, placed, position)
 
 
 def max_gists(context_tokens: int, plan: GistPlan) -> int:
     """Return the maximum number of gists for a context: never more than it has tokens."""
+    if plan.pools:
+        return context_tokens
     return min(context_tokens, plan.rows * _segments(context_tokens, plan))
 
 

@@ -15,14 +15,17 @@ from transformers import PreTrainedModel
 
 from harness.errors import UserError
 
+Positions = Sequence[int] | Sequence[Sequence[int]]
+"""Of each entry: the same for all rows of a batch, or a list for each row."""
+
 # Others take their angles from the length of the sequence that is read, which is gone by now.
 FIXED_ANGLES = ("default", "linear", "llama3", "yarn")
 
 
 def rotate(
     keys: torch.Tensor,
-    from_positions: Sequence[int],
-    to_positions: Sequence[int],
+    from_positions: Positions,
+    to_positions: Positions,
     model: PreTrainedModel,
 ) -> torch.Tensor:
     """Return keys as they would be, had they been read at other positions.
@@ -44,10 +47,10 @@ def rotate(
         return keys  # to the bit
     exact = keys.to(torch.promote_types(keys.dtype, torch.float32))
     was, becomes = (
-        torch.tensor([list(positions)], device=keys.device)
+        torch.tensor(list(positions), device=keys.device).view(-1, keys.shape[2])
         for positions in (from_positions, to_positions)
-    )  # (1, entries)
-    cos, sin = angles(exact, was)  # (1, entries, rotary_dim)
+    )  # (1 or batch, entries)
+    cos, sin = angles(exact, was)  # (1 or batch, entries, rotary_dim)
     length = cos**2 + sin**2  # not 1 where the model scales its rotation
     part, rest = exact[..., : cos.shape[-1]], exact[..., cos.shape[-1] :]  # some turn a part
     unturned = turn(part, part, cos / length, -sin / length)[1]

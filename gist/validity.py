@@ -18,7 +18,7 @@ from transformers import Cache, PreTrainedModel
 from gist.collator import IGNORED, Example, PackedCollator
 from gist.compress import compress
 from gist.decode import KVState, ask, entries_of
-from gist.embedding import first_gist_id
+from gist.forward import Forward, TwoPassForward, forward_for
 from gist.layout import CONTEXT, GIST, GistPlan, max_gists
 from gist.models.fit import kv_bytes_per_entry
 from gist.models.model import LanguageModel
@@ -112,7 +112,7 @@ def shortened(example: Example, plan: GistPlan) -> Example:
 
 
 def mask_blocks(
-    model: PreTrainedModel | PeftModel, collator: PackedCollator, examples: Sequence[Example]
+    model: PreTrainedModel | PeftModel, forward: Forward, examples: Sequence[Example]
 ) -> MaskCheck:
     """Measure what reaches the answers past the gists, which must be nothing.
 
@@ -120,14 +120,17 @@ def mask_blocks(
 
     Args:
         model: with an adapter, PEFT's or the one inside it; in any dtype, under autocast or not.
-        collator: what packs the batches of training.
+        forward: the pass, or passes, of training.
         examples: each with gists; the first few are enough.
 
     Raises:
         UserError: the model's attention is not torch's sdpa.
     """
     assert all(example.gists for example in examples), "an example without gists hides nothing"
+    collator = forward.collator
     few = [shortened(example, collator.plan) for example in examples[:EXAMPLES]]
+    if isinstance(forward, TwoPassForward):
+        return _kept_alone(model, forward, few)
     batch = {name: tensor.to(model.device) for name, tensor in collator(few).items()}
     labels = batch.pop("shift_labels")  # (batch, kept): of answers, and of snippets
     batch.pop("answers")
@@ -155,8 +158,37 @@ def mask_blocks(
         return MaskCheck(gradient(cut=True), gradient(cut=False), int(context.sum()))
 
 
+def _kept_alone(
+    model: PreTrainedModel | PeftModel, forward: TwoPassForward, examples: Sequence[Example]
+) -> MaskCheck:
+    """Measure what reaches the answers of two passes past the entries that the first has kept."""
+    read: list[torch.Tensor] = []  # embeddings of each pass: `before`, contexts, questions
+    tokens = [len(example.context) for example in examples]
+
+    def remember(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        read.append(output.detach().requires_grad_())
+        return read[-1]
+
+    def gradient(*, cut: bool) -> float:
+        read.clear()
+        kept = forward.read(model, examples)
+        contexts = read[-1]  # (batch, tokens, hidden)
+        found = forward.ask(model, examples, kept.detached() if cut else kept)
+        asked = found.labels != IGNORED
+        right = found.logits[asked].gather(-1, found.labels[asked][:, None])
+        (gradient,) = torch.autograd.grad(right.float().sum(), contexts, allow_unused=True)
+        return 0.0 if gradient is None else float(gradient[:, -max(tokens) :].abs().max())
+
+    handle = model.get_input_embeddings().register_forward_hook(remember)
+    try:
+        with _evaluating(model), torch.enable_grad():
+            return MaskCheck(gradient(cut=True), gradient(cut=False), sum(tokens))
+    finally:
+        handle.remove()
+
+
 def single_pass(lm: LanguageModel, plan: GistPlan, example: Example) -> SinglePassCheck:
-    """Compare the logits of a masked pass with those that answering computes.
+    """Compare the logits of training's pass, or passes, with those that answering computes.
 
     Args:
         lm: the model, its adapter loaded.
@@ -164,12 +196,9 @@ def single_pass(lm: LanguageModel, plan: GistPlan, example: Example) -> SinglePa
         example: with gists; a piece of it is used.
     """
     example = replace(shortened(example, plan), snippets=())
-    collator = PackedCollator(lm.prompt, first_gist_id(lm.model), plan)
-    batch = {name: tensor.to(lm.model.device) for name, tensor in collator([example]).items()}
-    answers = batch.pop("answers") != IGNORED  # (1, kept)
-    batch.pop("shift_labels")
     with torch.inference_mode():
-        packed = lm.model(**batch, use_cache=False).logits[answers]  # (tokens, vocabulary)
+        found = forward_for(lm, plan)(lm.model, [example])
+    packed = found.logits[found.answers != IGNORED]  # (tokens, vocabulary)
     state = compress(lm, example.context, gists=example.gists, plan=plan)
     asked = _asked(lm, state, example)
     packed = torch.cat([packed, packed[:1]])  # the first is asked twice

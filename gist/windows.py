@@ -21,7 +21,7 @@ from transformers import DynamicCache
 
 from gist.compress import compress, layout_for
 from gist.decode import KVState, entries_of
-from gist.layout import GIST, GistPlan, max_gists
+from gist.layout import GistPlan, max_gists
 from gist.models.model import LanguageModel
 from gist.rotary import check_movable, rotate
 from harness.errors import UserError
@@ -105,10 +105,9 @@ def _compress_one(
     state = compress(lm, context, gists=gists, plan=plan)
     layout = layout_for(lm, context, gists=gists, plan=plan)
     prefix_entries = state.entries - gists
-    positions = [p for p, kind in zip(layout.positions, layout.kinds, strict=True) if kind == GIST]
     segment = Segment(
         state.part(prefix_entries, state.entries),
-        tuple(positions),
+        tuple(layout.gist_positions),
         start=len(lm.prompt.before),
         end=layout.next_position,
     )

@@ -123,8 +123,14 @@ def _untrained(lm: "LanguageModel", checkpoint: Path | None) -> Iterator["GistPl
         yield plan
 
 
-def redraw_gists(lm: "LanguageModel") -> None:
-    """Replace the gist embeddings of the loaded adapter by random draws."""
+def redraw_gists(lm: "LanguageModel", plan: "GistPlan") -> None:
+    """Replace the gist embeddings of the loaded adapter by random draws.
+
+    Raises:
+        NotReady: it has none.
+    """
+    if not plan.rows:
+        raise NotReady("embeddings=random: an adapter that pools has no gist embeddings")
     from torch import Tensor
 
     from gist.embedding import draw_embeddings

@@ -6,7 +6,7 @@ Hugging Face hub. A plain path is a person's own JSONL, as `benchmarks.data.data
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -53,6 +53,22 @@ class Dataset:
                     "a path without one is JSONL of your own."
                 )
         return cls(kind, kind.read(path))
+
+    def chosen(self, *, articles: Sequence[str], without: Sequence[str]) -> Self:
+        """Return the entries of some documents, by their titles.
+
+        Raises:
+            UserError: a title that no document has, or none is left.
+        """
+        titles = {paragraph.title for entry in self.entries for paragraph in entry.paragraphs}
+        for name in (*articles, *without):
+            if name not in titles:
+                raise UserError(f"the data have no document with the title {name!r}.")
+        wanted = (set(articles) or titles) - set(without)
+        entries = [e for e in self.entries if all(p.title in wanted for p in e.paragraphs)]
+        if not entries:
+            raise UserError("articles and without leave no document of the data.")
+        return replace(self, entries=entries) if articles or without else self
 
     def slice_names(self, *, filled: bool) -> tuple[str, ...]:
         """Return the columns that the samples may fill."""

@@ -39,6 +39,9 @@ class DocumentSuite:
         context: column of the context in data=hub:NAME.
         question: column of the question there.
         answers: column of the accepted answers there.
+        articles: of a data set with titled documents, such as SQuAD: those that are read, joined
+            by +; by default all.
+        without: titles that are left out.
         filler_tokens: fill each context of a data set up to so many tokens with its other
             documents, none of which holds the answer.
         split: `test`, or `train` with other names, values, filler and documents; of data=hub:NAME
@@ -57,6 +60,8 @@ class DocumentSuite:
     context: str = hub.COLUMNS.context
     question: str = hub.COLUMNS.question
     answers: str = hub.COLUMNS.answers
+    articles: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     filler_tokens: int | None = None
     split: str = "test"
     documents: int | None = 20
@@ -82,6 +87,8 @@ class DocumentSuite:
             raise ValueError(f"split={self.split} must be {' or '.join(_SPLITS)}")
         if self.template == "unseen" and self.split == "train":
             raise ValueError("template=unseen has no questions in split=train; give split=test")
+        if (self.articles or self.without) and self._dataset is None:
+            raise ValueError("articles and without name documents of a data set: give data=")
         if self.filler_tokens is not None and not (self._dataset and self._dataset.format.fills):
             raise ValueError(
                 "filler_tokens needs a data set of paragraphs that stand for themselves: "
@@ -93,7 +100,8 @@ class DocumentSuite:
         if self.data is None:
             return None
         columns = hub.Columns(self.context, self.question, self.answers)
-        return Dataset.open(self.data, self.split, columns)
+        dataset = Dataset.open(self.data, self.split, columns)
+        return dataset.chosen(articles=self.articles, without=self.without)
 
     def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:
         """Yield one document at a time with its questions."""

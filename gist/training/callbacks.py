@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import math
 import signal
 import threading
 import time
@@ -18,7 +19,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from gist.training.curriculum import Curriculum
-from gist.training.heldout import BASELINES, WAYS, HeldOut, Scores, verdict
+from gist.training.heldout import BASELINES, WAYS, HeldOut, Scores, gap_recovered, verdict
 
 LOG_FIELDS = (
     "step",
@@ -31,7 +32,11 @@ LOG_FIELDS = (
     "seconds",
 )
 LOG, CURVE = "log.csv", "heldout.csv"
-CURVE_FIELDS = ("step", *WAYS, *BASELINES)
+CURVE_FIELDS = (
+    *("step", "gist", "swapped", "closed_book_on", "full", "closed_book", "full_on"),
+    *(f"{way}_nats" for way in (*WAYS, *BASELINES)),
+    "gap_recovered",
+)
 SPIKE = 20.0  # times the median of late
 log = logging.getLogger(__name__)
 
@@ -170,7 +175,7 @@ class EvaluationCallback(TrainerCallback):
         self._output = output
         self._steps = steps
         self._patience = patience
-        self.curve: list[dict[str, float]] = []
+        self.curve: list[dict[str, float | None]] = []
         self.last: Mapping[str, Scores] = {}
 
     def on_train_begin(
@@ -178,7 +183,7 @@ class EvaluationCallback(TrainerCallback):
     ) -> None:
         """Take up the curve where a resumed training left it."""
         rows = rows_until(self._output / CURVE, state, CURVE_FIELDS)
-        self.curve = [{name: float(value) for name, value in row.items()} for row in rows]
+        self.curve = [{k: float(value) if value else None for k, value in r.items()} for r in rows]
         if self.curve and self._patience is not None and self._worn_out():
             control.should_training_stop = True
 
@@ -190,17 +195,19 @@ class EvaluationCallback(TrainerCallback):
         if state.global_step % self._steps and not ends:
             return
         scores = self.score(kwargs["model"])
-        means = {way: round(s.mean, 4) for way, s in {**scores, **self._baselines}.items()}
-        row = {"step": float(state.global_step), **means}
-        best = max((old["gist"] for old in self.curve), default=-1.0)
+        row = self._point(state.global_step, scores)
+        better = self._patience is not None and self._loss(row) < min(
+            map(self._loss, self.curve), default=math.inf
+        )
         self.curve.append(row)
         if state.is_world_process_zero:
             append(self._output / CURVE, CURVE_FIELDS, row)
             log.info("%s", _point(row))
-            if self._patience is not None and row["gist"] > best:
+            if better:
                 kwargs["model"].save_pretrained(str(self._output / "best"))
-        if verdict(scores) and not ends:
-            log.info("gists carry nothing so far")
+        found = verdict(scores)
+        if found and not ends:
+            log.info("so far %s", found.partition(":")[0])
         if self._patience is not None and self._worn_out():
             log.info("no better score in %d evaluations: stopping", self._patience)
             control.should_training_stop = True
@@ -211,10 +218,24 @@ class EvaluationCallback(TrainerCallback):
         self.last = {way: self.held.ask(model, way, **self._amount) for way in WAYS}
         return self.last
 
+    def _point(self, step: int, scores: Mapping[str, Scores]) -> dict[str, float | None]:
+        both = {**scores, **self._baselines}
+        gap = gap_recovered(scores["gist"], scores["closed_book_on"], scores["full_on"])
+        return {
+            "step": float(step),
+            **{way: round(score.mean, 4) for way, score in both.items()},
+            **{f"{way}_nats": round(score.nats, 4) for way, score in both.items()},
+            "gap_recovered": None if gap is None else round(gap, 4),
+        }
+
+    @staticmethod
+    def _loss(row: Mapping[str, float | None]) -> float:
+        loss = row["gist_nats"]
+        return math.inf if loss is None else loss
+
     def _worn_out(self) -> bool:
-        scores = [row["gist"] for row in self.curve]
-        since = len(scores) - 1 - scores.index(max(scores))
-        return since >= (self._patience or 0)
+        losses = [self._loss(row) for row in self.curve]
+        return len(losses) - 1 - losses.index(min(losses)) >= (self._patience or 0)
 
 
 class StopCallback(TrainerCallback):
@@ -267,12 +288,16 @@ class StopCallback(TrainerCallback):
             log.warning("stopped: %s is saved; go on with --resume", folder)
 
 
-def _point(row: Mapping[str, float]) -> str:
+def _point(row: Mapping[str, float | None]) -> str:
     """Return a point of the curve in words."""
+    gap = row["gap_recovered"]
     return (
-        f"step {row['step']:.0f}, held-out: gist {row['gist']:.3f}; "
-        f"another document's gists {row['swapped']:.3f}, no document {row['closed_book_on']:.3f} "
-        f"(adapter off: full {row['full']:.3f}, no document {row['closed_book']:.3f})"
+        f"step {row['step']:.0f}, held-out answer loss in nats: gists {row['gist_nats']:.3f}, "
+        f"another document's {row['swapped_nats']:.3f}, no document "
+        f"{row['closed_book_on_nats']:.3f}, full context {row['full_on_nats']:.3f}"
+        f"{'' if gap is None else f', {gap:.0%} of the gap recovered'} (adapter off: full context "
+        f"{row['full_nats']:.3f}, no document {row['closed_book_nats']:.3f}); right in every "
+        f"token: gists {row['gist']:.3f}, full context {row['full_on']:.3f}"
     )
 
 

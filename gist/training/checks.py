@@ -8,7 +8,8 @@ from typing import Any
 from peft import PeftModel
 
 from gist.checkpoint import check_base, read_card
-from gist.collator import Example, PackedCollator
+from gist.collator import Example
+from gist.forward import Forward
 from gist.models.model import LanguageModel
 from gist.training.callbacks import log
 from gist.training.configuration import Stage, TrainingConfiguration
@@ -73,11 +74,11 @@ def claim_folder(output: Path, record: Mapping[str, Any], *, resume: bool) -> No
     path.write_text(json.dumps(values, indent=1) + "\n")
 
 
-def check_mask(adapted: PeftModel, collator: PackedCollator, examples: Sequence[Example]) -> None:
+def check_mask(adapted: PeftModel, forward: Forward, examples: Sequence[Example]) -> None:
     """Refuse to train where answers see the context past the gists, or not through them."""
     if not examples:
         return  # trained on full contexts alone
-    check = mask_blocks(adapted, collator, examples)
+    check = mask_blocks(adapted, forward, examples)
     if not check.passed:
         raise UserError(
             f"the mask is wrong: the gradient from answers to the context is {check.cut:.3g} with "

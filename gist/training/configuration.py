@@ -6,7 +6,7 @@ on the command line. Nothing here imports torch: the command line is made of the
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from gist.layout import GistPlan, Placement, Positions
 from gist.lora import ATTENTION, Embeddings, LoraOptions
@@ -35,7 +35,9 @@ class LayoutOptions:
 
     placement: Placement = field(
         default="interleaved",
-        metadata=option("Gists behind the context, or a few after each segment of it."),
+        metadata=option(
+            "Gists behind the context, a few after each segment of it, or means of its KV entries."
+        ),
     )
     positions: Positions = field(
         default="spread",
@@ -62,6 +64,11 @@ class LayoutOptions:
     def __post_init__(self) -> None:
         """Refuse groups that their segments cannot hold."""
         check_bounds(self)
+        if self.placement == "pool" and (self.rows or not self.keep_prefix):
+            raise ValueError(
+                "placement=pool averages KV entries and keeps what stands before the context: it "
+                "has no rows and no keep_prefix. Leave them out."
+            )
         if self.placement == "interleaved" and (self.rows or 0) > self.segment_tokens:
             raise ValueError(
                 f"segments of {self.segment_tokens} tokens are shorter than {self.rows} gists. "
@@ -72,7 +79,7 @@ class LayoutOptions:
     def plan(self) -> GistPlan:
         """The same, as compression takes it."""
         usable = self.segment_tokens if self.placement == "interleaved" else MAX_GISTS
-        rows = self.rows or min(usable, MAX_GISTS)
+        rows = 0 if self.placement == "pool" else self.rows or min(usable, MAX_GISTS)
         return GistPlan(rows, self.placement, self.positions, self.segment_tokens, self.keep_prefix)
 
 
@@ -147,6 +154,9 @@ class SavingOptions(Part):
     """Checkpoints, and trackers that follow the training."""
 
     save_steps: int = field(default=200, metadata=option("Steps between checkpoints.", minimum=1))
+    adapter_dtype: Literal["float32", "float16", "bfloat16"] = field(
+        default="float32", metadata=option("Precision in which the result is stored.")
+    )
     report_to: tuple[str, ...] = field(
         default=(), metadata=option("A tracker, such as tensorboard or wandb.")
     )
@@ -178,6 +188,7 @@ class Stage:
     questions: int = 12  # per context
     ratios: tuple[float, ...] = ()  # context tokens per gist, drawn per batch
     tokens: tuple[int, ...] = ()  # gists of a context, drawn per batch, instead of ratios
+    mixed: bool = False  # a ratio, or a count, is drawn for each context, not for a batch
     plain: float = 0.0  # fraction of the batches that are not compressed
     snippets: int = 0  # pieces of each context to be reconstructed from its gists
     max_context_tokens: int | None = None  # longer contexts are passed over
@@ -263,6 +274,14 @@ class TrainingConfiguration:
     saving: SavingOptions = field(default_factory=SavingOptions)
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
     seed: int = field(default=0, metadata=option("Decides everything. Default: 0."))
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not go together."""
+        if self.layout.plan.pools and self.optimiser.gradient_checkpointing:
+            raise ValueError(
+                "placement=pool reads and asks in two passes, and gradient_checkpointing keeps no "
+                "KV entries between them. Leave gradient_checkpointing out."
+            )
 
     def record(self) -> dict[str, Any]:
         """Return the options that `gist.json` keeps beside stages, sources and seed."""

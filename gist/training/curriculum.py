@@ -31,11 +31,13 @@ class Draw:
     ratio: float | None = None
     tokens: int | None = None
 
-    def gists(self, context_tokens: int) -> int:
+    def gists(self, context_tokens: int, stage: Stage, rng: random.Random) -> int:
         """Return how many gists a context is given; 0 in a batch that is not compressed."""
         if self.ratio is None and self.tokens is None:
             return 0
-        return gists_for(context_tokens, tokens=self.tokens, ratio=self.ratio)
+        ratio = rng.choice(stage.ratios) if stage.mixed and stage.ratios else self.ratio
+        tokens = rng.choice(stage.tokens) if stage.mixed and stage.tokens else self.tokens
+        return gists_for(context_tokens, tokens=tokens, ratio=ratio)
 
 
 @dataclass
@@ -158,7 +160,9 @@ class Batches(IterableDataset[tuple[str, list[Example]]]):
                 if passed_over == PASSED_OVER and not batch:
                     break
                 continue
-            example = self.example(ids, item[1], drawn.gists(len(ids)), stage, rng, bare=bare)
+            example = self.example(
+                ids, item[1], drawn.gists(len(ids), stage, rng), stage, rng, bare=bare
+            )
             width = len(example.context) + example.gists
             overhead = 0 if bare else self.overhead
             width += sum(len(q) + len(a) + overhead for q, a in example.questions)

@@ -16,18 +16,19 @@ from typing import Any, Literal
 import torch
 
 from gist.adapter import added
-from gist.collator import Example, PackedCollator
+from gist.collator import Example
 from gist.compress import compress, gists_for
 from gist.decode import ask
 from gist.embedding import first_gist_id
+from gist.forward import forward_for
 from gist.layout import max_gists
 from gist.models import fit
 from gist.models.memory import GIB, limited, peak_bytes, reset_peak, usable_bytes
 from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
 from gist.training.configuration import TrainingConfiguration
-from gist.training.forward import PackedForward, TrainingStep
 from gist.training.stages import DEFAULT_RATIOS
+from gist.training.step import TrainingStep
 from gist.training.training_cost import (
     ADAM_COPIES,
     Adapter,
@@ -117,7 +118,8 @@ def _plan(
     """Return the computed rows of one context length."""
     prompt = lm.prompt
     question = len(prompt.between) + QUESTION_TOKENS + len(prompt.after)
-    read = len(prompt.before) + context_tokens + _gists(configuration, context_tokens)
+    gists = 0 if configuration.layout.plan.pools else _gists(configuration, context_tokens)
+    read = len(prompt.before) + context_tokens + gists
     # An answer's last token is predicted, not read.
     packed = read + configuration.curriculum.questions * (question + ANSWER_TOKENS - 1)
     step = Step(
@@ -218,7 +220,6 @@ def _step(
     context, questions = _random_ids(lm, configuration, context_tokens)
     pairs = tuple((question, question[:ANSWER_TOKENS]) for question in questions)
     example = Example(context, pairs, _gists(configuration, context_tokens))
-    collator = PackedCollator(lm.prompt, first_gist_id(lm.model), plan)
     was_training = lm.model.training
     adapted.train()
     if configuration.optimiser.gradient_checkpointing:
@@ -226,7 +227,7 @@ def _step(
     try:
         learning = [p for p in adapted.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(learning, fused=True)
-        step = TrainingStep(PackedForward(collator), configuration.losses)
+        step = TrainingStep(forward_for(lm, plan), configuration.losses)
         with torch.autocast(device.type, torch.bfloat16, enabled=configuration.optimiser.bf16):
             loss = step(adapted, [example]).loss
         loss.backward()

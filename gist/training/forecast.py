@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gist.collator import Example, PackedCollator
+from gist.collator import Example, PackedCollator, uncompressed
 from gist.models.memory import GIB, usable_bytes
 from gist.models.model import LanguageModel
 from gist.training.configuration import TrainingConfiguration
@@ -33,7 +33,8 @@ def forecast(
     options, plan = configuration.adapter, configuration.layout.plan
     adapter = Adapter(options.rank, options.targets, plan.rows, options.embeddings)
     bf16 = configuration.optimiser.bf16
-    batch = collator(examples)
+    # Two passes read the same tokens as one over the uncompressed examples.
+    batch = collator([uncompressed(each) for each in examples] if plan.pools else examples)
     rows, tokens = batch["input_ids"].shape
     step = Step(
         tokens=tokens,

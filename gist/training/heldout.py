@@ -1,9 +1,10 @@
 """Score an adapter on contexts that training never sees, beside what it must beat.
 
-A packed pass tells whether greedy decoding would give an answer word for word, so a score costs no
-generation: `right` is exact match of answers as token ids, by context. `bits` is the cross-entropy
-of whole answers; what gists store of a context is counted against the answers' cost without it,
-closed book with the adapter on, which knows the format and the prior but no document.
+A pass over the given answers costs no generation. The answer loss, in nats a token, is what the
+curve shows and the best adapter is chosen by: it falls long before answers are right word for word,
+which `right` counts (exact match as token ids, as greedy decoding would give them). What gists
+store of a context is the answers' cost in bits without it, less their cost with the gists. Both
+compare with closed book, adapter on, which knows the format and the prior but no document.
 """
 
 import math
@@ -18,12 +19,12 @@ from torch.nn import functional as F
 
 from gist.collator import IGNORED, Example, uncompressed
 from gist.compress import gists_for
-from gist.training.forward import Forward
+from gist.forward import Forward
 
-WAYS = ("gist", "swapped", "closed_book_on")  # what changes as the adapter learns
+WAYS = ("gist", "swapped", "closed_book_on", "full_on")  # what changes as the adapter learns
 BASELINES = ("full", "closed_book")  # the adapter is off
 CAUSES = (
-    "too few steps, a learning rate that is too low or too high, contexts or ratios that are too "
+    "a learning rate that is too low or too high, contexts or ratios that are too "
     "hard to begin with (start with few facts and many gists), or questions that need no document"
 )
 
@@ -34,17 +35,39 @@ class Scores:
 
     right: np.ndarray  # (contexts,) share of its answers that are right in every token
     bits: np.ndarray  # (contexts,) cross-entropy of all its answers together
+    tokens: np.ndarray  # (contexts,) of all its answers together
 
     @property
     def mean(self) -> float:
-        """Mean over contexts."""
+        """Mean share of right answers over contexts."""
         return float(self.right.mean())
 
+    @property
+    def nats(self) -> float:
+        """The answer loss: cross-entropy in nats of a token."""
+        return float(self.bits.sum() / self.tokens.sum()) * math.log(2)
+
     def above(self, other: "Scores") -> bool:
-        """Whether the paired difference over contexts is more than two standard errors above 0."""
-        difference = self.right - other.right
-        error = difference.std(ddof=1) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
-        return bool(difference.mean() > 2 * error) and bool(difference.mean() > 0)
+        """Whether more answers are right, beyond chance."""
+        return _above_zero(self.right - other.right)
+
+    def costs_less_than(self, other: "Scores") -> bool:
+        """Whether the answer loss is lower, beyond chance."""
+        return _above_zero((other.bits - self.bits) / self.tokens)
+
+
+def _above_zero(differences: np.ndarray) -> bool:
+    """Whether paired differences (contexts,) are more than two standard errors above 0."""
+    count, mean = len(differences), float(differences.mean())
+    error = float(differences.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+    return mean > max(0.0, 2 * error)
+
+
+def gap_recovered(own: Scores, none: Scores, full: Scores) -> float | None:
+    """Return the share of the loss from no context to full context; None if there is no gap."""
+    if not full.costs_less_than(none):
+        return None
+    return (none.nats - own.nats) / (none.nats - full.nats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +93,7 @@ class HeldOut:
 
         Args:
             model: a PEFT model with the gist adapter.
-            way: one of `WAYS` or `BASELINES`, or `full_on`.
+            way: one of `WAYS` or `BASELINES`.
             ratio: context tokens per gist, for `gist` and `swapped`.
             tokens: gists of every context, instead; no more than it has tokens.
         """
@@ -107,7 +130,7 @@ class HeldOut:
             batch.append(example)
         yield batch
 
-    def _score(self, model: Any, batch: list[Example]) -> tuple[np.ndarray, np.ndarray]:
+    def _score(self, model: Any, batch: list[Example]) -> tuple[np.ndarray, ...]:
         found = self.forward(model, batch)
         logits, labels = found.logits.float(), found.labels
         lost = F.cross_entropy(
@@ -120,7 +143,8 @@ class HeldOut:
             failed = numbers[wrong[row] & (numbers != IGNORED)].unique()
             right.append(1 - len(failed) / len(asked))
             bits.append(float(lost[row].sum()) / math.log(2))
-        return np.array(right), np.array(bits)
+        tokens = (labels != IGNORED).sum(dim=1)  # (batch,)
+        return np.array(right), np.array(bits), tokens.cpu().numpy()
 
 
 def held_out(examples: Sequence[Example], forward: Forward, *, batch_tokens: int) -> HeldOut:
@@ -130,17 +154,22 @@ def held_out(examples: Sequence[Example], forward: Forward, *, batch_tokens: int
 
 
 def verdict(scores: Mapping[str, Scores]) -> str | None:
-    """Return the line for a run in which gists carry nothing, or None.
+    """Return the line for a run in which gists do not help yet, or None.
 
-    Gists carry something when they beat both another document's gists and no document at all.
+    They are ignored where another document's do as well, and used but of no use yet where answers
+    cost no less than without any document.
     """
     own = scores["gist"]
-    for floor, name in (("closed_book_on", "closed book"), ("swapped", "another document's gists")):
-        if not own.above(scores[floor]):
-            return (
-                f"the model ignores its gists: held-out {own.mean:.2f}, {name} "
-                f"{scores[floor].mean:.2f}. Usual causes: {CAUSES}."
-            )
+    if not own.costs_less_than(scores["swapped"]):
+        return (
+            f"the model ignores its gists: the held-out answer loss is {own.nats:.2f} nats, with "
+            f"another document's gists {scores['swapped'].nats:.2f}. Usual causes: {CAUSES}."
+        )
+    if not own.costs_less_than(scores["closed_book_on"]):
+        return (
+            f"the task is not learnt yet: the held-out answer loss is {own.nats:.2f} nats, without "
+            f"a document {scores['closed_book_on'].nats:.2f}. Train on with more steps."
+        )
     return None
 
 
@@ -154,9 +183,10 @@ def table(
     """Return a row for each number of gists and range of context tokens.
 
     `gap_recovered` is (score - closed_book) / (full - closed_book), and None where full is not
-    above closed_book; `stored_bits` are per context, its answers counted apart.
+    above closed_book; `loss_gap_recovered` the same of the answer loss, adapter on throughout;
+    `stored_bits` are per context, its answers counted apart.
     """
-    base = {way: held.ask(model, way) for way in (*BASELINES, "closed_book_on")}
+    base = {way: held.ask(model, way) for way in (*BASELINES, "closed_book_on", "full_on")}
     sizes = np.array([len(example.context) for example in held.examples])
     upper = 2 ** np.ceil(np.log2(np.maximum(sizes, 1))).astype(int)  # (contexts,)
     rows = []
@@ -173,11 +203,13 @@ def _row(
     gists: str, edge: int, there: np.ndarray, own: Scores, base: Mapping[str, Scores]
 ) -> dict[str, Any]:
     def part(scores: Scores) -> Scores:
-        return Scores(scores.right[there], scores.bits[there])
+        return Scores(scores.right[there], scores.bits[there], scores.tokens[there])
 
     mine, full, closed = part(own), part(base["full"]), part(base["closed_book"])
     gap = full.mean - closed.mean
     apart = full.above(closed)
+    none_on, full_on = part(base["closed_book_on"]), part(base["full_on"])
+    loss_gap = gap_recovered(mine, none_on, full_on)
     return {
         "gists": gists,
         "context_tokens": f"{edge // 2 + 1}-{edge}",
@@ -186,7 +218,11 @@ def _row(
         "full": round(full.mean, 4),
         "closed_book": round(closed.mean, 4),
         "gap_recovered": round((mine.mean - closed.mean) / gap, 4) if apart else None,
-        "stored_bits": round(float((part(base["closed_book_on"]).bits - mine.bits).mean()), 1),
+        "nats": round(mine.nats, 4),
+        "full_on_nats": round(full_on.nats, 4),
+        "closed_book_on_nats": round(none_on.nats, 4),
+        "loss_gap_recovered": None if loss_gap is None else round(loss_gap, 4),
+        "stored_bits": round(float((none_on.bits - mine.bits).mean()), 1),
     }
 
 

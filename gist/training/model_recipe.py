@@ -9,13 +9,14 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from gist.collator import PackedCollator
 from gist.embedding import first_gist_id
+from gist.forward import PackedForward
 from gist.layout import GistPlan
 from gist.models.prompt import TextTokenizer, render_prompt
 from gist.training.configuration import LossWeights, OptimiserOptions, SavingOptions, Stage
 from gist.training.curriculum import Batches, Curriculum
-from gist.training.forward import PackedForward, TrainingStep
 from gist.training.reference_model import build_model, save, train_tokenizer
 from gist.training.stages import Source, check_sources
+from gist.training.step import TrainingStep
 from gist.training.train import Run, train
 
 CURRICULUM = Path(__file__).parents[1] / "reference" / "model.yaml"

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 
-from gist.adapter import added
+from gist.adapter import added, store_as
 from gist.checkpoint import CARD, AdapterCard, write_card
-from gist.collator import Example, PackedCollator
-from gist.embedding import first_gist_id
+from gist.collator import Example
+from gist.forward import Forward, forward_for
 from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
 from gist.pictures import gist_attention, training_mask
@@ -25,9 +25,9 @@ from gist.training.checks import check_mask, check_start, check_trainable, claim
 from gist.training.configuration import Stage, TrainingConfiguration
 from gist.training.curriculum import Batches, Curriculum
 from gist.training.forecast import forecast
-from gist.training.forward import PackedForward, TrainingStep
 from gist.training.heldout import BASELINES, held_out, table, verdict
 from gist.training.stages import Feed, Item, check_contexts, held_back, make_stages
+from gist.training.step import TrainingStep
 from gist.training.train import Run, train
 
 PACKAGES = ("torch", "transformers", "peft")
@@ -40,7 +40,7 @@ class _Training:
     lm: LanguageModel
     configuration: TrainingConfiguration
     batches: Batches
-    collator: PackedCollator
+    forward: Forward
     held: Sequence[Example]
     output: Path
     record: Mapping[str, Any]
@@ -51,7 +51,7 @@ class _Training:
 
     @property
     def step(self) -> TrainingStep:
-        return TrainingStep(PackedForward(self.collator), self.configuration.losses)
+        return TrainingStep(self.forward, self.configuration.losses)
 
 
 def train_adapter(
@@ -91,6 +91,7 @@ def train_adapter(
             evaluation = _train(training, adapted, resume=resume)
             results = _evaluate(training, adapted, evaluation)
             adapted.save_pretrained(str(folder))
+            store_as(folder, configuration.saving.adapter_dtype)
     finally:
         gc.collect()
         if torch.cuda.is_available():
@@ -134,9 +135,9 @@ def _prepare(
         overhead=len(lm.prompt.between) + len(lm.prompt.after),
     )
     held = held_back(feeds, stages[-1], configuration.evaluation.eval_contexts)
-    collator = PackedCollator(lm.prompt, first_gist_id(lm.model), configuration.layout.plan)
+    forward = forward_for(lm, configuration.layout.plan)
     examples = _examples(batches, held, stages[-1])
-    return _Training(lm, configuration, batches, collator, examples, output, record)
+    return _Training(lm, configuration, batches, forward, examples, output, record)
 
 
 def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> EvaluationCallback | None:
@@ -145,10 +146,10 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
     prepare_for_training(adapted)
     if configuration.init_adapter:
         set_peft_model_state_dict(adapted, load_peft_weights(configuration.init_adapter))
-    check_mask(adapted, training.collator, _compressed_batch(batches))
+    check_mask(adapted, training.forward, _compressed_batch(batches))
     last = _first_batch(batches, training.stages[-1])
-    curriculum = batches.curriculum
-    log.info("%s", forecast(training.lm, configuration, curriculum, training.collator, last))
+    curriculum, collator = batches.curriculum, training.forward.collator
+    log.info("%s", forecast(training.lm, configuration, curriculum, collator, last))
     evaluation = _evaluation(training, adapted)
     run = Run(
         training.output,
@@ -231,7 +232,7 @@ def _evaluation(training: _Training, adapted: PeftModel) -> EvaluationCallback |
         log.warning("too few contexts to hold any back: there will be no held-out score")
         return None
     stage, options = training.stages[-1], training.configuration.evaluation
-    held = held_out(training.held, training.step.forward, batch_tokens=stage.batch_tokens)
+    held = held_out(training.held, training.forward, batch_tokens=stage.batch_tokens)
     ratios, tokens = sorted(stage.ratios), sorted(stage.tokens)
     return EvaluationCallback(
         held,
@@ -246,16 +247,16 @@ def _evaluation(training: _Training, adapted: PeftModel) -> EvaluationCallback |
 
 def _draw(training: _Training) -> None:
     """Draw the mask of training and what the gists of one context attend to."""
-    examples = _compressed_batch(training.batches)
-    if not examples:
-        return
+    examples, collator = _compressed_batch(training.batches), training.forward.collator
+    if not examples or collator.plan.pools:
+        return  # two passes have no such mask, and means attend to nothing
     example, output = examples[0], training.output
-    training_mask(output / "mask.png", training.collator, example)
+    training_mask(output / "mask.png", collator, example)
     training.lm.model.eval()
     gist_attention(
         output / "attention.png",
         training.lm,
         example.context,
         gists=example.gists,
-        plan=training.collator.plan,
+        plan=collator.plan,
     )

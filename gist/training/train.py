@@ -20,7 +20,7 @@ from gist.collator import Example
 from gist.training.callbacks import LoggingCallback, StopCallback
 from gist.training.configuration import OptimiserOptions, SavingOptions
 from gist.training.curriculum import Batches, Progress
-from gist.training.forward import TrainingStep
+from gist.training.step import TrainingStep
 
 LOG_STEPS = 20
 MAX_GRAD_NORM = 1.0

@@ -65,14 +65,14 @@ def check_adapter(
 
 
 def _refuse_without_gists(model: "LanguageModel", spec: Spec) -> None:
-    """Build the backend, which raises where it lacks something, and look for gist tokens."""
+    """Build the backend, which raises where it lacks something, and look for an adapter."""
     with closing(_open(model, spec)):
         names = [name for name, _ in model.model.named_parameters()]
     if set_options(spec).get("untrained"):
         raise UserError(f"{spec} has no trained adapter, so there is nothing to check.")
-    if not any("gist_rows" in name for name in names):
+    if not any("lora_" in name for name in names):
         raise UserError(
-            f"{spec} puts no gist tokens on the model, so there is nothing to check. "
+            f"{spec} puts no gist adapter on the model, so there is nothing to check. "
             "Give --backend gist,checkpoint=DIR."
         )
 
@@ -127,15 +127,13 @@ def _check_structure(
     """Yield the checks of masks and caches, on short pieces of the examples."""
     from gist import validity as checks
     from gist.adapter import attached
-    from gist.collator import PackedCollator
-    from gist.embedding import first_gist_id
+    from gist.forward import forward_for
     from harness.checks.shuffled import Check
     from harness.report.format import count, size
 
     with attached(lm, adapter_of(lm, spec)) as card:
         plan = card.plan
-        collator = PackedCollator(lm.prompt, first_gist_id(lm.model), plan)
-        mask = checks.mask_blocks(lm.model, collator, examples)
+        mask = checks.mask_blocks(lm.model, forward_for(lm, plan), examples)
         alike = checks.single_pass(lm, plan, examples[0])
         clean = checks.poison(lm, plan, examples[0])
         counted = checks.entries(lm, plan, examples[0])

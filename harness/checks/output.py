@@ -51,7 +51,7 @@ def checks_json(model: "LanguageModel", spec: Spec, checks: Sequence[Check]) -> 
 def draw_pictures(
     folder: Path, model: "LanguageModel", spec: Spec, examples: "Sequence[Example]"
 ) -> Iterator[Path]:
-    """Draw the mask of training and what the gists attend to; yield the files."""
+    """Draw the mask of training and what the gists attend to; yield the files, none for means."""
     from gist.adapter import attached
     from gist.collator import PackedCollator
     from gist.embedding import first_gist_id
@@ -60,6 +60,8 @@ def draw_pictures(
 
     folder.mkdir(parents=True, exist_ok=True)
     with attached(model, adapter_of(model, spec)) as card:
+        if card.plan.pools:
+            return
         example = shortened(examples[0], card.plan)
         collator = PackedCollator(model.prompt, first_gist_id(model.model), card.plan)
         yield training_mask(folder / "training_mask.png", collator, example)

@@ -89,6 +89,13 @@ def _option(setting: "Setting") -> click.Option:
     help="Contexts and questions as the suite qa reads them: JSONL, or PREFIX:FILE.",
 )
 @click.option("--suite", "suites", multiple=True, metavar="SPEC", help="e.g. qa,split=train")
+@click.option(
+    "--source",
+    "files",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Where the file of a source in FILE.yaml lies: squad=dev-v1.1.json",
+)
 @_output
 @_config
 @click.option("--dry-run", is_flag=True, help="Show what a step takes, and train nothing.")
@@ -98,6 +105,7 @@ def train_gist(
     *,
     data: tuple[str, ...],
     suites: tuple[str, ...],
+    files: tuple[str, ...],
     output: Path | None,
     config: Path | None,
     resume: bool,
@@ -118,7 +126,7 @@ def train_gist(
     """  # noqa: D301 - click wants the backspace itself
     from gist.training.configuration import read_configuration
 
-    configuration = read_configuration(_settings(config, given, data, suites))
+    configuration = read_configuration(_settings(config, given, data, suites, files))
     if dry_run:
         _show_dry_run(configuration, memory_limit_gib)
         return
@@ -215,6 +223,7 @@ def _settings(
     given: Mapping[str, Any],
     data: Sequence[str] = (),
     suites: Sequence[str] = (),
+    files: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Read the YAML file; what the command line gave wins, and its data come besides."""
     import yaml
@@ -233,7 +242,22 @@ def _settings(
     named |= {text: text for text in suites}
     if named:
         settings["sources"] = {**settings.get("sources", {}), **named}
+    for text in files:
+        name, _, file = text.partition("=")
+        sources = settings.get("sources", {})
+        if name not in sources or not file:
+            raise UserError(f"--source {text} must be NAME=FILE. Sources: {', '.join(sources)}.")
+        settings["sources"] = {**sources, name: _with_file(sources[name], file)}
     return settings
+
+
+def _with_file(source: str, file: str) -> str:
+    """Return the spec of a source with the path in its option `data` replaced."""
+    spec = Spec.parse(source)
+    prefix, colon, _ = spec.options.get("data", "").partition(":")
+    return str(
+        Spec(spec.name, {**spec.options, "data": f"{prefix}{colon}{file}" if colon else file})
+    )
 
 
 def _show_progress() -> None:

@@ -8,10 +8,9 @@ may choose again.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.run import plugins
 from harness.run.metadata import RunMetadata
-from harness.text import did_you_mean
 
 OF_SENTENCES = "contains"
 

@@ -1,6 +1,7 @@
 """What a training is fed: suites and files as plain text for `gist`, some contexts held back."""
 
 import hashlib
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from harness.run.spec import Spec, build
 
 HELD_SHARE = 0.1  # most of a file's contexts that are held back
 FEWEST = 10  # a file of fewer contexts is trained on whole
+HELD_GROUPS = 4  # no story or document gives more than a quarter of the held-out contexts
 HELD_SEED = 2**31  # of suites without end; training draws smaller seeds
 
 
@@ -35,7 +37,8 @@ def feed(text: str, tokenizer: Tokenizer, *, hold: int) -> Feed:
     """Return what a suite gives to training.
 
     A suite over a file has the same samples whatever the seed: they are shuffled by it, and some
-    are held back, whole stories or documents at a time (the part of an id before its last dot).
+    are held back, whole stories or documents at a time (the part of an id before its last dot);
+    of a long one some contexts are scored, and the others not used at all.
 
     Args:
         text: a suite's spec.
@@ -52,8 +55,10 @@ def feed(text: str, tokenizer: Tokenizer, *, hold: int) -> Feed:
     samples = list(suite.samples(tokenizer, 0))
     if not any(question.targets for sample in samples for question in sample.questions):
         raise UserError(f"{text} has no question that its contexts answer: nothing can be learnt.")
-    held_samples = _held_back(samples, hold)
-    names = {sample.id for sample in held_samples}
+    held_groups = _held_back(samples, hold)
+    names = {sample.id for group in held_groups for sample in group}
+    share = math.ceil(hold / HELD_GROUPS)
+    held_samples = [sample for group in held_groups for sample in _evenly(group, share)][:hold]
     kept = [item for sample in samples if sample.id not in names for item in _item(sample)]
 
     def shuffled(seed: int) -> Iterator[Item]:
@@ -98,19 +103,27 @@ def build_suite(text: str) -> Suite:
     return suite
 
 
-def _held_back(samples: Sequence[Sample], hold: int) -> list[Sample]:
+def _held_back(samples: Sequence[Sample], hold: int) -> list[list[Sample]]:
     """Return the samples to hold back: whole groups, so that no part of a story is trained on."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.id.rpartition(".")[0] or sample.id, []).append(sample)
     if len(groups) < FEWEST:
         groups = {sample.id: [sample] for sample in samples}
-    wanted = min(hold, int(len(samples) * HELD_SHARE)) if len(groups) >= FEWEST else 0
-    held: list[Sample] = []
+    room = int(len(samples) * HELD_SHARE) if len(groups) >= FEWEST else 0
+    share, held = math.ceil(hold / HELD_GROUPS), []
     for name in random.Random(0).sample(sorted(groups), len(groups)):
-        if len(held) + len(groups[name]) <= wanted:
-            held += groups[name]
+        scored = min(len(groups[name]), share)
+        if scored <= hold and len(groups[name]) <= room:
+            held.append(groups[name])
+            hold, room = hold - scored, room - len(groups[name])
     return held
+
+
+def _evenly(group: Sequence[Sample], count: int) -> list[Sample]:
+    """Return at most `count` samples, evenly from the beginning to the end of a group."""
+    count = min(count, len(group))
+    return [group[len(group) * i // count] for i in range(count)]
 
 
 def _items(suite: Suite, tokenizer: Tokenizer, seed: int) -> Iterator[Item]:

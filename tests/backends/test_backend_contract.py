@@ -37,7 +37,11 @@ def option_names(name: str) -> set[str]:
 
 WITH_ADAPTER = [name for name in NAMES if "checkpoint" in option_names(name)]
 WITH_BUDGET = [name for name in NAMES if budget_option(backend_class(name))]
-CONFIGURATIONS = [*NAMES, *(f"{name} with adapter" for name in WITH_ADAPTER)]
+CONFIGURATIONS = [
+    *NAMES,
+    *(f"{name} with adapter" for name in WITH_ADAPTER),
+    *("gist with pooling", "gist_store with pooling"),
+]
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen3"])
@@ -60,6 +64,8 @@ def adapter(lm: "LanguageModel", tmp_path_factory: pytest.TempPathFactory) -> Pa
 def opened(configuration: str, lm: "LanguageModel", adapter: Path) -> Iterator[Backend]:
     """Build a backend as the command line does, and close it."""
     name, _, adapted = configuration.partition(" ")
+    if adapted == "with pooling":
+        adapter = _pooling(lm, adapter.parent / f"{adapter.name}-pool")
     known = option_names(name)
     wanted = {**CHEAP, **({"checkpoint": str(adapter), "adapter": "on"} if adapted else {})}
     options = {option: value for option, value in wanted.items() if option in known}
@@ -68,6 +74,12 @@ def opened(configuration: str, lm: "LanguageModel", adapter: Path) -> Iterator[B
         yield backend
     finally:
         backend.close()
+
+
+def _pooling(lm: "LanguageModel", folder: Path) -> Path:
+    from tests.support.tiny_adapter import POOL, save_tiny_adapter
+
+    return folder if folder.exists() else save_tiny_adapter(lm, folder, POOL)
 
 
 def _build(name: str, options: Mapping[str, str], lm: "LanguageModel") -> Backend:

@@ -1,6 +1,7 @@
 """Compressing, slicing and asking equals one masked pass; and what is dropped is gone."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gist.adapter import added
 from gist.collator import IGNORED, Example, PackedCollator
 from gist.compress import compress
 from gist.decode import ask, entries_of, read
+from gist.forward import TwoPassForward
 from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Placement, Positions, lay_out
 from gist.lora import LINEAR, LoraOptions
 from gist.masks import packed_mask
@@ -57,8 +59,14 @@ def plan(request: pytest.FixtureRequest, placement: Placement) -> GistPlan:
 @pytest.fixture
 def adapted(tiny_model: LanguageModel, plan: GistPlan) -> Iterator[LanguageModel]:
     """A tiny model in float64 with an adapter whose weights are not zero."""
-    tiny_model.model.double()
-    with added(tiny_model.model, plan, LoraOptions(4, 8, LINEAR), seed=1) as peft:
+    with _with_adapter(tiny_model, plan):
+        yield tiny_model
+
+
+@contextmanager
+def _with_adapter(lm: LanguageModel, plan: GistPlan) -> Iterator[None]:
+    lm.model.double()
+    with added(lm.model, plan, LoraOptions(4, 8, LINEAR), seed=1) as peft:
         generator = torch.Generator().manual_seed(3)
         for name, parameter in peft.named_parameters():
             if "lora_B" in name:
@@ -66,7 +74,7 @@ def adapted(tiny_model: LanguageModel, plan: GistPlan) -> Iterator[LanguageModel
                 parameter.data.copy_(0.1 * drawn)
             parameter.data = parameter.data.double()
         peft.eval()
-        yield tiny_model
+        yield
 
 
 def _collator(lm: LanguageModel, plan: GistPlan) -> PackedCollator:
@@ -263,16 +271,16 @@ def test_poisoned_context_entries_change_no_answer(
     adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After slicing, no view of the full cache is left: NaN in it changes nothing."""
-    import gist.decode as decode
+    import gist.compress as decode
 
     full = []
-    select = decode._select
+    select = decode.select
 
     def remember(cache: object, index: torch.Tensor) -> object:
         full.append(cache)
         return select(cache, index)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(decode, "_select", remember)
+    monkeypatch.setattr(decode, "select", remember)
     state = compress(adapted, CONTEXT_IDS, gists=GISTS, plan=plan)
     rows = [list(question) for question, _ in QUESTIONS]
     before = ask(adapted, state, rows, max_new_tokens=8)
@@ -344,3 +352,73 @@ def test_layouts_keep_every_token_once(plan: GistPlan, context_tokens: int, gist
     assert max(layout.positions) < layout.next_position
     taken = 2 + context_tokens + (gists if plan.positions == "continue" else 0)
     assert layout.next_position == taken
+
+
+POOL = GistPlan(rows=0, placement="pool")
+
+
+def _kept_logits(lm: LanguageModel, plan: GistPlan, *examples: Example) -> torch.Tensor:
+    forward = TwoPassForward(_collator(lm, plan), lm.model)
+    found = forward(lm.model, examples)
+    return found.logits[found.labels != IGNORED]  # (answer tokens, vocabulary)
+
+
+@pytest.fixture
+def pooling(tiny_model: LanguageModel) -> Iterator[LanguageModel]:
+    """A tiny model in float64 with an adapter that pools."""
+    with _with_adapter(tiny_model, POOL):
+        yield tiny_model
+
+
+@pytest.mark.parametrize("keep_prefix", [True, False])
+def test_two_batched_passes_are_one_packed_pass(
+    adapted: LanguageModel, plan: GistPlan, keep_prefix: bool
+) -> None:
+    """Logits and gradients are the same, whichever way an adapter is trained."""
+    plan = replace(plan, keep_prefix=keep_prefix)
+    packed, kept = (each(adapted, plan, *BATCH) for each in (_packed_logits, _kept_logits))
+    assert (packed - kept).abs().max() <= 1e-9
+    wanted, found = _gradients(adapted, packed), _gradients(adapted, kept)
+    # Norms compute in float32, and here add up the gradients of `before` in another order.
+    assert all((found[n] - wanted[n]).norm() <= 1e-6 * wanted[n].norm() for n in wanted)
+
+
+def test_training_means_is_compressing_and_asking(pooling: LanguageModel) -> None:
+    """Padding, batching and packed questions change no logit of pooled entries."""
+    with torch.inference_mode():
+        trained = _kept_logits(pooling, POOL, *BATCH)
+        asked = [
+            _asked_logits(pooling, example, question, answer)
+            for example in BATCH
+            for question, answer in example.questions
+        ]
+    assert (trained - torch.cat(asked)).abs().max() <= 1e-9
+    assert trained.std() > 0.01
+
+
+def _asked_logits(
+    lm: LanguageModel, example: Example, question: tuple[int, ...], answer: tuple[int, ...]
+) -> torch.Tensor:
+    state = compress(lm, example.context, gists=example.gists, plan=POOL)
+    asked = [*lm.prompt.between, *question, *lm.prompt.after]
+    ids = [*asked, *answer[:-1]]
+    positions = [state.next_position + i for i in range(len(ids))]
+    return lm.model(
+        input_ids=lm.ids([ids]), position_ids=lm.ids([positions]), past_key_values=state.cache
+    ).logits[0, len(asked) - 1 :]
+
+
+def test_as_many_means_as_tokens_are_the_full_context(pooling: LanguageModel) -> None:
+    """One token to a mean: nothing is lost, and positions are those of the text."""
+    whole = replace(BATCH[0], gists=len(CONTEXT_IDS))
+    with torch.inference_mode():
+        pooled = _kept_logits(pooling, POOL, whole)
+        full = _packed_logits(pooling, POOL, replace(whole, gists=0))
+    assert (pooled - full).abs().max() <= 1e-9
+
+
+def test_an_adapter_that_pools_has_no_embeddings(pooling: LanguageModel) -> None:
+    """LoRA is all that it has, and gradients reach every tensor of it through the means."""
+    found = _gradients(pooling, _kept_logits(pooling, POOL, *BATCH))
+    assert all("lora_" in name for name in found)
+    assert all(gradient.abs().max() > 1e-3 for gradient in found.values())

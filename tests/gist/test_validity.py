@@ -12,9 +12,9 @@ import gist.compress
 import gist.decode
 from gist import validity as checks
 from gist.adapter import added
-from gist.collator import Example, PackedCollator
+from gist.collator import Example
 from gist.decode import KVState
-from gist.embedding import first_gist_id
+from gist.forward import Kept, TwoPassForward, forward_for
 from gist.layout import GistPlan
 from gist.lora import LoraOptions
 from gist.masks import packed_mask
@@ -28,10 +28,14 @@ PLANS = (
     GistPlan(rows=8, segment_tokens=13),
     GistPlan(rows=8, placement="end", positions="continue"),
     GistPlan(rows=8, segment_tokens=13, keep_prefix=False),
+    GistPlan(rows=0, placement="pool"),
 )
 
 
-@pytest.fixture(params=PLANS, ids=["interleaved", "end", "no prefix"])
+TOKENS = pytest.mark.parametrize("plan", PLANS[:3], indirect=True)  # a mask, or a cache is sliced
+
+
+@pytest.fixture(params=PLANS, ids=["interleaved", "end", "no prefix", "pool"])
 def plan(request: pytest.FixtureRequest) -> GistPlan:
     """Placements, positions, and what is kept in front."""
     return request.param  # type: ignore[no-any-return]
@@ -50,14 +54,9 @@ def adapted(tiny_model: LanguageModel, plan: GistPlan) -> Iterator[LanguageModel
         yield tiny_model
 
 
-def collator(lm: LanguageModel, plan: GistPlan) -> PackedCollator:
-    """Return what packs the batches of training."""
-    return PackedCollator(lm.prompt, first_gist_id(lm.model), plan)
-
-
 def mask_check(lm: LanguageModel, plan: GistPlan) -> checks.MaskCheck:
     """Return the check for a batch of two contexts that differ in length."""
-    return checks.mask_blocks(lm.model, collator(lm, plan), [EXAMPLE, SHORTER])
+    return checks.mask_blocks(lm.model, forward_for(lm, plan), [EXAMPLE, SHORTER])
 
 
 def test_every_check_holds(adapted: LanguageModel, plan: GistPlan) -> None:
@@ -103,7 +102,7 @@ def test_the_check_of_the_mask_leaves_training_as_it_was(tiny_llama: LanguageMod
         trained = [parameter for parameter in peft.parameters() if parameter.requires_grad]
         trained[0].grad = torch.full_like(trained[0], 3.0)
         modes = [module.training for module in peft.modules()]
-        assert checks.mask_blocks(peft, collator(tiny_llama, plan), [EXAMPLE]).passed
+        assert checks.mask_blocks(peft, forward_for(tiny_llama, plan), [EXAMPLE]).passed
         assert [module.training for module in peft.modules()] == modes
         assert [p for p in peft.parameters() if p.requires_grad] == trained
         assert torch.equal(trained[0].grad, torch.full_like(trained[0], 3.0))
@@ -149,6 +148,7 @@ def seeing_each_other(segments: torch.Tensor, **options: bool) -> torch.Tensor:
     return mask | (asked[:, None, :, None] & asked[:, None, None, :]).tril()
 
 
+@TOKENS
 @pytest.mark.parametrize("fault", [unmasked, added_to_scores])
 def test_a_mask_that_hides_nothing_is_noticed(
     adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch, fault: Any
@@ -169,6 +169,7 @@ def test_questions_that_see_each_other_are_noticed(
     assert not checks.single_pass(adapted, plan, EXAMPLE).passed
 
 
+@TOKENS
 def test_a_mask_that_hides_the_gists_is_noticed(
     adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,45 +200,48 @@ def keep_views(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
     layers: list[Any] = cache.layers
     for layer in layers:
         for tensor in (layer.keys, layer.values):
-            tensor[:, :, : len(index)] = tensor.index_select(2, index)
-        layer.keys = layer.keys[:, :, : len(index)]
-        layer.values = layer.values[:, :, : len(index)]
+            tensor[:, :, : index.shape[1]] = tensor.index_select(2, index[0])
+        layer.keys = layer.keys[:, :, : index.shape[1]]
+        layer.values = layer.values[:, :, : index.shape[1]]
     return cache
 
 
+@TOKENS
 @pytest.mark.parametrize("fault", [keep_all, keep_views])
 def test_a_cache_that_is_not_sliced_is_noticed(
     adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch, fault: Select
 ) -> None:
     """NaN reaches the answers, and more bytes are held than the entries need."""
-    monkeypatch.setattr(gist.decode, "_select", fault)
+    monkeypatch.setattr(gist.compress, "select", fault)
     clean = checks.poison(adapted, plan, EXAMPLE)
     assert not clean.passed
     assert clean.identical == 0
     assert clean.held_bytes > clean.expected_bytes
 
 
+@TOKENS
 def test_entries_that_should_have_gone_are_noticed(
     adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By their number, and by the logits: questions see the context."""
-    monkeypatch.setattr(gist.decode, "_select", keep_all)
+    monkeypatch.setattr(gist.compress, "select", keep_all)
     assert not checks.entries(adapted, plan, EXAMPLE).passed
     assert not checks.single_pass(adapted, plan, EXAMPLE).passed
 
 
+@TOKENS
 def test_one_layer_that_keeps_more_is_noticed(
     adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every layer is counted."""
-    select = gist.decode._select
+    select = gist.decode.select
 
     def uneven(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
         chosen = select(cache, index)
         chosen.layers[1] = cache.layers[1]
         return chosen
 
-    monkeypatch.setattr(gist.decode, "_select", uneven)
+    monkeypatch.setattr(gist.compress, "select", uneven)
     assert not checks.entries(adapted, plan, EXAMPLE).passed
 
 
@@ -255,3 +259,37 @@ def test_positions_that_start_again_are_noticed(
     alike = checks.single_pass(adapted, plan, EXAMPLE)
     assert not alike.passed
     assert alike.difference > 10 * alike.limit
+
+
+@pytest.mark.parametrize("plan", PLANS[3:], indirect=True)
+def test_a_context_that_is_not_pooled_is_noticed(
+    adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries that stay are counted, share their storage with what was read, and weigh more."""
+    monkeypatch.setattr(gist.compress, "pooled", lambda _model, cache, **_: cache)
+    clean = checks.poison(adapted, plan, EXAMPLE)
+    assert (clean.passed, clean.identical) == (False, 0)
+    assert clean.held_bytes > clean.expected_bytes
+    assert not checks.entries(adapted, plan, EXAMPLE).passed
+
+
+@pytest.mark.parametrize("plan", PLANS[3:], indirect=True)
+def test_questions_that_see_past_what_is_kept_are_noticed(
+    adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked behind entries that are not those handed on, the gradient is not zero."""
+    kept = []
+    read = TwoPassForward.read
+
+    def remember(*given: Any) -> Kept:
+        kept.append(read(*given))
+        return kept[-1]
+
+    ask = TwoPassForward.ask
+    monkeypatch.setattr(TwoPassForward, "read", remember)
+    monkeypatch.setattr(
+        TwoPassForward, "ask", lambda self, model, given, _: ask(self, model, given, kept[-1])
+    )
+    masked = mask_check(adapted, plan)
+    assert masked.cut > 0
+    assert not masked.passed

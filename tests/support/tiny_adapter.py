@@ -11,18 +11,19 @@ from gist.lora import LoraOptions
 from gist.models.model import LanguageModel
 
 PLAN = GistPlan(rows=32, segment_tokens=32)
+POOL = GistPlan(rows=0, placement="pool")
 
 
-def save_tiny_adapter(lm: LanguageModel, folder: Path) -> Path:
+def save_tiny_adapter(lm: LanguageModel, folder: Path, plan: GistPlan = PLAN) -> Path:
     """Write an adapter that changes the model's answers; the model is left as it was."""
     generator = torch.Generator().manual_seed(5)
-    with added(lm.model, PLAN, LoraOptions(rank=2, alpha=4), seed=1) as adapted:
+    with added(lm.model, plan, LoraOptions(rank=2, alpha=4), seed=1) as adapted:
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:  # drawn as zeros: an adapter that does nothing
                 parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
         adapted.save_pretrained(str(folder), safe_serialization=True)
     card = AdapterCard(
-        plan=PLAN,
+        plan=plan,
         base=lm.name,
         base_fingerprint=lm.fingerprint,
         prompt_hash=lm.prompt_hash,

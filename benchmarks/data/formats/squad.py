@@ -39,7 +39,7 @@ def read_articles(path: Path) -> list[Entry]:
         for number, (where, row) in enumerate(objects(in_article, article, "paragraphs")):
             if questions := _questions(where, row):
                 paragraph = Paragraph(text(where, row, "context"), title)
-                entries.append(Entry(f"{title}-{number}", (paragraph,), questions))
+                entries.append(Entry(f"{title}.{number}", (paragraph,), questions))
     if not entries:
         raise UserError(f"{path} holds no question. Give a file of SQuAD.")
     return entries

@@ -9,11 +9,11 @@ from gist.collator import Example, PackedCollator
 from gist.compress import compress
 from gist.decode import ask, read
 from gist.embedding import first_gist_id
+from gist.forward import PackedForward, forward_for
 from gist.layout import GistPlan
 from gist.lora import LoraOptions
 from gist.models.model import LanguageModel
-from gist.training.forward import PackedForward
-from gist.training.heldout import Scores, held_out, table, verdict
+from gist.training.heldout import Scores, gap_recovered, held_out, table, verdict
 
 PLAN = GistPlan(rows=8, segment_tokens=16)
 
@@ -76,20 +76,51 @@ def test_shuffled_gists_are_of_another_document(tiny_llama: LanguageModel) -> No
 
 
 def test_gists_that_carry_nothing_are_said_so() -> None:
-    """No better than no document, or than another document: the line names the figures."""
+    """No better than those of another document; or better, and still of no use."""
     rng = np.random.default_rng(0)
-    low, high = rng.uniform(0.1, 0.3, 40), rng.uniform(0.5, 0.9, 40)
+    low, high = rng.uniform(2.0, 4.0, 40), rng.uniform(6.0, 9.0, 40)
+    higher = high + rng.uniform(0.0, 0.5, 40)
 
     def scores(**given: np.ndarray) -> dict[str, Scores]:
-        return {name: Scores(right, np.zeros(40)) for name, right in given.items()}
+        return {name: Scores(np.zeros(40), bits, np.full(40, 2)) for name, bits in given.items()}
 
-    assert verdict(scores(gist=high, swapped=low, closed_book_on=low)) is None
-    nothing = verdict(scores(gist=low, swapped=low, closed_book_on=low + 0.01))
-    assert nothing is not None
-    assert nothing.startswith(f"the model ignores its gists: held-out {low.mean():.2f}")
-    leak = verdict(scores(gist=high, swapped=high, closed_book_on=low))
-    assert leak is not None
-    assert "another document's gists" in leak
+    assert verdict(scores(gist=low, swapped=high, closed_book_on=high)) is None
+    ignored = verdict(scores(gist=high, swapped=high, closed_book_on=higher))
+    assert ignored is not None
+    nats = high.mean() / 2 * np.log(2)
+    assert ignored.startswith(
+        f"the model ignores its gists: the held-out answer loss is {nats:.2f} nats, "
+        f"with another document's gists {nats:.2f}"
+    )
+    early = verdict(scores(gist=high, swapped=higher, closed_book_on=high))
+    assert early is not None
+    assert early.startswith(f"the task is not learnt yet: the held-out answer loss is {nats:.2f}")
+
+
+def test_the_gap_is_that_of_the_answer_loss() -> None:
+    """From no document to full context; without a gap there is no share of it."""
+    none, own, full = (
+        Scores(np.zeros(3), np.array(bits), np.array([1, 2, 4]))
+        for bits in ([9.0, 14.0, 33.0], [5.0, 9.0, 14.0], [1.0, 2.0, 4.0])
+    )
+    assert full.nats == pytest.approx(np.log(2))
+    assert gap_recovered(own, none, full) == pytest.approx((8 - 4) / (8 - 1))
+    assert gap_recovered(own, none, none) is None
+
+
+def test_pooled_gists_are_scored_as_answering_gives_them(tiny_llama: LanguageModel) -> None:
+    """What compress-and-ask answers is right in two passes; anything else is wrong."""
+    lm, plan = tiny_llama, GistPlan(rows=0, placement="pool")
+    contexts = [
+        tuple(lm.tokenizer.encode(f"The {word} is here, {word * size}."))
+        for size, word in ((1, "key"), (4, "hat"))
+    ]
+    question = tuple(lm.tokenizer.encode("Which?"))
+    with added(lm.model, plan, LoraOptions(rank=4), seed=3) as adapted:
+        answers = [tuple(_answer(lm, plan, context, 4)) for context in contexts]
+        examples = [Example(c, ((question, a),)) for c, a in zip(contexts, answers, strict=True)]
+        held = held_out(examples, forward_for(lm, plan), batch_tokens=4096)
+        assert held.ask(adapted, "gist", tokens=4).right.tolist() == [1.0] * 2
 
 
 def test_the_table_leaves_out_a_gap_that_is_not_there(tiny_llama: LanguageModel) -> None:

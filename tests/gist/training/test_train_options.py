@@ -18,11 +18,11 @@ from gist.checkpoint import read_card
 from gist.collator import Example, PackedCollator
 from gist.compress import compress
 from gist.embedding import first_gist_id
+from gist.forward import PackedForward
 from gist.layout import GistPlan
 from gist.lora import LoraOptions
 from gist.models.model import LanguageModel
 from gist.training.callbacks import EvaluationCallback
-from gist.training.forward import PackedForward
 from gist.training.heldout import Scores, held_out
 from harness.errors import UserError
 from tests.gist.training.conftest import Trained
@@ -107,12 +107,12 @@ class _Falling:
     """Held-out contexts on which every score is worse than the one before."""
 
     def __init__(self) -> None:
-        self.right = 1.0
+        self.bits = 1.0
 
     def ask(self, model: Any, way: str, **amount: Any) -> Scores:  # noqa: ARG002
-        """Return less each time that gists are asked."""
-        self.right -= 0.1 if way == "gist" else 0.0
-        return Scores(np.full(3, self.right), np.zeros(3))
+        """Return a higher loss each time that gists are asked."""
+        self.bits += 0.1 if way == "gist" else 0.0
+        return Scores(np.ones(3), np.full(3, self.bits), np.ones(3))
 
 
 def test_training_stops_when_scores_fall(tmp_path: Path) -> None:
@@ -125,7 +125,9 @@ def test_training_stops_when_scores_fall(tmp_path: Path) -> None:
             self.steps.append(folder)
 
     held: Any = _Falling()
-    baselines = {name: Scores(np.ones(3), np.zeros(3)) for name in ("full", "closed_book")}
+    baselines = {
+        name: Scores(np.ones(3), np.zeros(3), np.ones(3)) for name in ("full", "closed_book")
+    }
     watch = EvaluationCallback(
         held, baselines, ratio=4, tokens=None, output=tmp_path, steps=10, patience=2
     )
@@ -195,3 +197,47 @@ def test_a_dropped_prefix_is_hidden_in_training_too(tiny_llama: LanguageModel) -
     assert kept[0, 0, asked:, :before].all()
     held = held_out([example], PackedForward(collator), batch_tokens=10)
     assert held.examples == (example,)
+
+
+def test_an_adapter_that_pools_is_trained_and_loaded(
+    tiny_llama: LanguageModel, uninterrupted: Callable[..., Path]
+) -> None:
+    """LoRA alone, in 16 bits if asked for; compressing takes it like any other."""
+    folder = uninterrupted(placement="pool", rows=None, adapter_dtype="float16") / "adapter"
+    tensors = weights(folder)
+    assert all(
+        "lora_" in name and tensor.dtype is torch.float16 for name, tensor in tensors.items()
+    )
+    assert any(tensor.any() for name, tensor in tensors.items() if "lora_B" in name)
+    context = tiny_llama.tokenizer.encode("The key is 17.")
+    with attached(tiny_llama, folder) as card:
+        assert card.plan == GistPlan(rows=0, placement="pool", segment_tokens=64)
+        state = compress(tiny_llama, context, gists=len(context), plan=card.plan)
+    assert state.entries == len(tiny_llama.prompt.before) + len(context)
+
+
+def test_a_pooling_training_that_was_stopped_goes_on(
+    tiny_llama: LanguageModel, uninterrupted: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Bit for bit, as if it had not been."""
+    options: dict[str, Any] = {"placement": "pool", "rows": None, "adapter_dtype": "float16"}
+    whole, output = uninterrupted(**options), tmp_path / "out"
+    shutil.copytree(whole, output)
+    shutil.rmtree(output / "adapter")
+    shutil.rmtree(output / "checkpoint-6")
+    folder = train_tiny(tiny_llama, output, resume=True, **options)
+    assert same(weights(folder), weights(whole / "adapter"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rows": 8}, "has no rows and no keep_prefix"),
+        ({"rows": None, "keep_prefix": False}, "has no rows and no keep_prefix"),
+        ({"rows": None, "gradient_checkpointing": True}, "Leave gradient_checkpointing out"),
+    ],
+)
+def test_what_pooling_has_no_use_for_is_refused(options: dict[str, Any], message: str) -> None:
+    """In one line, before a model is loaded."""
+    with pytest.raises(UserError, match=message):
+        configured(placement="pool", **options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from gist import decode
+from gist import compress
 from harness.checks.run import run_checks
 from harness.cli.run import command
 from harness.run.choose import choose_backends, choose_suites, make_plan
@@ -30,7 +30,7 @@ def adapter(tiny_llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def keep_everything(cache: "DynamicCache", index: object) -> "DynamicCache":
-    """Do what `gist.decode` must not: keep the entries of the context too."""
+    """Do what `gist.compress` must not: keep the entries of the context too."""
     del index
     return cache
 
@@ -75,7 +75,7 @@ def test_a_check_that_cannot_run_is_reported(
         del cache, index
         raise MemoryError("no room")
 
-    monkeypatch.setattr(decode, "_select", fail)
+    monkeypatch.setattr(compress, "select", fail)
     (checked,) = run_checks(tiny_llama, ready)
     assert checked["not_run"] == "no room"
     assert "proofs" not in checked
@@ -91,7 +91,7 @@ def test_the_tables_of_a_run_show_its_checks(
 ) -> None:
     """With a cache that keeps everything, a check fails and the backend's figures are marked."""
     if faulty:
-        monkeypatch.setattr(decode, "_select", keep_everything)
+        monkeypatch.setattr(compress, "select", keep_everything)
     words = f"--backend gist,checkpoint={adapter} --backend full --suite {SUITE}"
     places = f"--model {tiny_llama_folder} --out {tmp_path}"
     ran = CliRunner().invoke(command, [*words.split(), *places.split()])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-import gist.decode
+import gist.compress
 from gist.models.model import LanguageModel
 from harness.api import Generation, Question, Sample, Tokenizer
 from harness.checks.adapter import check_adapter
@@ -299,7 +299,7 @@ def test_a_planted_fault_reaches_the_verdict(
     tiny_llama: LanguageModel, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cache that keeps everything turns three checks red; the mask has nothing to do with it."""
-    monkeypatch.setattr(gist.decode, "_select", lambda cache, _index: cache)
+    monkeypatch.setattr(gist.compress, "select", lambda cache, _index: cache)
     spec = Spec("gist", {"checkpoint": str(adapter), "ratio": "8"})
     assert verdicts(check_adapter(tiny_llama, spec, shuffled=False)) == {
         name: name == "mask blocks" for name in STRUCTURE

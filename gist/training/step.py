@@ -1,50 +1,16 @@
-"""What a model predicts of a batch, and the loss of it: one training step.
-
-`Forward` is where another way of training plugs in. Training, the teacher of distillation, the
-dry run and the held-out scores all read their predictions from the same one.
-"""
+"""The loss of a batch: one training step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from gist.collator import IGNORED, Example, PackedCollator, uncompressed
+from gist.collator import IGNORED, Example, uncompressed
+from gist.forward import Forward
 from gist.training.configuration import LossWeights
 from gist.training.losses import cross_entropy, distillation, share_right
-
-
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """Logits at the tokens that have a label; row i is of example i."""
-
-    logits: torch.Tensor  # (examples, kept, vocabulary)
-    labels: torch.Tensor  # (examples, kept), of answers and snippets; IGNORED elsewhere
-    answers: torch.Tensor  # (examples, kept), the number of the answer; IGNORED elsewhere
-
-
-class Forward(Protocol):
-    """Gives a model a batch of examples, all with gists or all without."""
-
-    def __call__(self, model: Any, examples: Sequence[Example]) -> Predictions:
-        """Return the predictions; gradients flow where they are enabled."""
-
-
-@dataclass(frozen=True, slots=True)
-class PackedForward:
-    """One pass over `before | context | gists | q1 a1 | q2 a2 | ...`, under one mask."""
-
-    collator: PackedCollator
-
-    def __call__(self, model: Any, examples: Sequence[Example]) -> Predictions:
-        """Return the predictions of one pass."""
-        device = next(model.parameters()).device
-        inputs = {name: tensor.to(device) for name, tensor in self.collator(examples).items()}
-        answers, labels = inputs.pop("answers"), inputs.pop("shift_labels")
-        logits = model(**inputs, use_cache=False).logits
-        return Predictions(logits, labels, answers)
 
 
 @dataclass(frozen=True, slots=True)
