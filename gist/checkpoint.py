@@ -35,6 +35,7 @@ class AdapterCard:
     prompt_hash: str
     ratios: tuple[float, ...]  # context tokens per gist that it was trained with
     training: Mapping[str, Any] = field(default_factory=dict)  # data, options, versions, scores
+    shots: int = 0  # worked examples in the prompt
 
 
 def write_card(folder: Path, card: AdapterCard) -> None:
@@ -88,6 +89,11 @@ def check_base(card: AdapterCard, lm: "LanguageModel", folder: Path) -> None:
         raise UserError(
             f"{folder} was trained on {card.base} ({card.base_fingerprint}), "
             f"not on {lm.name} ({lm.fingerprint}). Train one for it with gist-bench train-gist."
+        )
+    if card.shots != lm.prompt.shots:
+        raise UserError(
+            f"{folder} was trained with --shots {card.shots}, and the prompt has "
+            f"{lm.prompt.shots} worked examples. Add --shots {card.shots}."
         )
     if card.prompt_hash != lm.prompt_hash:
         raise UserError(

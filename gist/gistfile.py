@@ -235,7 +235,7 @@ def _check_identity(path: Path, manifest: Manifest, here: Mapping[str, Any]) -> 
     """Refuse a file of another model, adapter, prompt or kind of weights."""
     what = {
         "base_fingerprint": f"another model, {manifest.model}: give it with --model",
-        "prompt_hash": "another prompt: compress the document again with this version",
+        "prompt_hash": "another prompt or number of --shots: compress the document again",
         "adapter_hash": f"another adapter, {manifest.checkpoint}: give it with --checkpoint",
         "dtype": f"weights in another dtype: give --dtype {manifest.dtype}",
         "load_in_4bit": "4-bit weights: add --load-in-4bit"

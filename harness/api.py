@@ -7,9 +7,9 @@ itself. Suites and backends are dataclasses: their fields are their options.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 ABSTENTION = "not in the text"
 """The answer that the prompt asks for when the context does not hold one."""
@@ -30,6 +30,14 @@ def formerly(*names: str) -> Mapping[str, tuple[str, ...]]:
     return {FORMER_NAMES: names}
 
 
+class WorkedExample(NamedTuple):
+    """A short text with a question and its answer, as the model should answer."""
+
+    text: str
+    question: str
+    answer: str
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """The user turn, in the pieces that every backend shares: head, context, between, question."""
@@ -37,6 +45,7 @@ class Prompt:
     head: str  # instruction, before the context
     between: str  # between context and question
     tail: str  # after the question, for models without a chat template
+    examples: tuple[WorkedExample, ...] = ()  # earlier turns, in front of the head
 
 
 PROMPT = Prompt(
@@ -47,6 +56,42 @@ PROMPT = Prompt(
     between="\n\nQuestion: ",
     tail="\nAnswer:",
 )
+
+SHOTS = (0, 2, 4)
+"""Numbers of worked examples that a prompt may carry: the last so many of `EXAMPLES`."""
+
+# With the unanswerable one last, a small model refuses most questions; so it stands early.
+EXAMPLES = (
+    WorkedExample(
+        "The lighthouse of Lindow was built in 1871 by the engineer Clara Voss. It is 34 metres "
+        "high, and was painted red after the storm of 1903.",
+        "Who built the lighthouse?",
+        "Clara Voss",
+    ),
+    WorkedExample(
+        "The village of Tarn has a bakery, a school and two mills. The older mill grinds rye; the "
+        "newer one has stood empty since the flood.",
+        "When was the school opened?",
+        ABSTENTION,
+    ),
+    WorkedExample(
+        "Otters rest on their backs and hold hands so that they do not drift apart. A pup floats "
+        "from its first day, because its fur is full of air.",
+        "Why does a pup float?",
+        "its fur is full of air",
+    ),
+    WorkedExample(
+        "The orchestra left its old theatre in the spring of 2011 and moved into the former grain "
+        "hall, which seats 1,240 people and has a better organ.",
+        "How many people does the grain hall seat?",
+        "1,240",
+    ),
+)
+
+
+def prompt_with(shots: int) -> Prompt:
+    """Return the prompt with so many worked examples, the same for every backend."""
+    return replace(PROMPT, examples=EXAMPLES[len(EXAMPLES) - shots :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _STRAIGHT = str.maketrans("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u2013\u2014", "''''\"\"\"--")
 
-_THOUGHT = re.compile(r"\s*(?:<think>)?((?:(?!<think>).)*?)</think>\s*|\s*<think>(.*)", re.S)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
 _STOP = re.compile(r"[.!?\u2026]+[\"')\]\u2019\u201d]*(?=\s)|[\u3002\uff01\uff1f]+")
 _ITEM = re.compile(r"\n(?=[ \t]*(?:[-*+>|#]|\d+[.)])\s)")
@@ -47,16 +46,6 @@ def normalize_pair(answer: str, target: str) -> tuple[str, str]:
     if wanted := normalize(target, articles=True):
         return normalize(answer, articles=True), wanted
     return " ".join(answer.lower().split()), " ".join(target.lower().split())
-
-
-def split_thought(text: str) -> tuple[str, str]:
-    """Return the `<think>...</think>` in front of an answer, and the answer.
-
-    A thought that was cut off has no answer behind it. A chat template may have opened the thought
-    in the prompt: then the text has its end alone.
-    """
-    thought = _THOUGHT.match(text)
-    return (thought[1] or thought[2] or "", text[thought.end() :]) if thought else ("", text)
 
 
 def straighten(text: str) -> str:

@@ -26,7 +26,7 @@ from gist.models import fit, folders, nf4, shapes, shipped
 from gist.models.fingerprint import fingerprint_folder, fingerprint_shape
 from gist.models.memory import check_fits
 from gist.models.model import LanguageModel
-from gist.models.prompt import PromptIds, TextTokenizer, end_of_turn, render_prompt
+from gist.models.prompt import PromptIds, PromptText, TextTokenizer, end_of_turn, render_prompt
 from harness.errors import OutOfMemory, UserError
 
 log = logging.getLogger(__name__)
@@ -54,10 +54,8 @@ class _Loaded:
 
 def load_model(
     name: str,
+    prompt: PromptText,
     *,
-    head: str,
-    between: str,
-    tail: str,
     device: str | None = None,
     dtype: str | None = None,
     load_in_4bit: bool = False,
@@ -67,9 +65,7 @@ def load_model(
 
     Args:
         name: as `find_folder` takes it, `shape:NAME` or `shape:PATH/config.json`.
-        head: the prompt's text before the context.
-        between: the text between context and question.
-        tail: the text after the question, for models without a chat template.
+        prompt: its texts, worked examples among them.
         device: as torch names it; None: CUDA if there is one, else the CPU.
         dtype: one of `DTYPES`; None: bfloat16 on CUDA and in 4 bits, else float32.
         load_in_4bit: NF4 with double quantisation, computing in `dtype`.
@@ -90,13 +86,13 @@ def load_model(
     else:
         load = _load_shape if name.startswith(shapes.PREFIX) else _load_folder
         loaded = load(name, target, kind, load_in_4bit)
-    prompt = render_prompt(loaded.tokenizer, head=head, between=between, tail=tail)
-    _check_vocabulary(loaded, prompt, name)
+    pieces = render_prompt(loaded.tokenizer, prompt)
+    _check_vocabulary(loaded, pieces, name)
     return LanguageModel(
         name=name,
         model=loaded.model,
         tokenizer=TextTokenizer(loaded.tokenizer),
-        prompt=prompt,
+        prompt=pieces,
         end_ids=find_end_ids(loaded.model, loaded.tokenizer, name),
         max_positions=int(loaded.model.config.get_text_config().max_position_embeddings),
         fingerprint=loaded.fingerprint,

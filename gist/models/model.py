@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from gist.models import fit
 from gist.models.memory import check_fits
-from gist.models.prompt import PromptIds, TextTokenizer
+from gist.models.prompt import PromptIds, TextTokenizer, end_of_turn
 from harness.errors import ContextTooLong, OutOfMemory
 
 WORTH_CHECKING_BYTES = 2**28  # asking the system what is free takes longer than a small pass
@@ -38,6 +38,13 @@ class LanguageModel:
         return str(self.model.device.type)
 
     @property
+    def answer_end_id(self) -> int:
+        """The id that ends an answer in training: the chat template's, where it writes one."""
+        tokenizer = self.tokenizer.inner
+        ends = (end_of_turn(tokenizer), tokenizer.eos_token_id, min(self.end_ids))
+        return next(end for end in ends if end is not None)
+
+    @property
     def prompt_hash(self) -> str:
         """A hash of the prompt's pieces as token ids."""
         pieces = (self.prompt.before, self.prompt.between, self.prompt.after)
@@ -56,6 +63,7 @@ class LanguageModel:
             "weights_fit": not self.does_not_fit,
             "fingerprint": self.fingerprint,
             "prompt_hash": self.prompt_hash,
+            "shots": self.prompt.shots,
             **self.details,
         }
 

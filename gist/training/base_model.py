@@ -1,25 +1,23 @@
 """Load the model that is trained; a large one on a CPU only where that is asked for."""
 
 import os
-from collections.abc import Mapping
 
 from gist.models import fit
 from gist.models.loading import choose_device, load_model, read_facts
 from gist.models.model import LanguageModel
+from gist.models.prompt import PromptText
 from gist.training.configuration import ModelChoice
 from harness.errors import UserError
 
 LARGE = 10**9  # parameters beyond which training on a CPU has to be asked for
 
 
-def load_base(
-    choice: ModelChoice, prompt: Mapping[str, str], *, shapes: bool = False
-) -> LanguageModel:
+def load_base(choice: ModelChoice, prompt: PromptText, *, shapes: bool = False) -> LanguageModel:
     """Load the model.
 
     Args:
         choice: model, device and precision.
-        prompt: head, between and tail.
+        prompt: its texts.
         shapes: a large model on a CPU is its shapes alone, instead of an error.
 
     Raises:
@@ -39,9 +37,7 @@ def load_base(
                 raise UserError(reason)
     return load_model(
         name,
-        head=prompt["head"],
-        between=prompt["between"],
-        tail=prompt["tail"],
+        prompt,
         device=device,
         load_in_4bit=choice.load_in_4bit,
         without_weights=reason,

@@ -27,6 +27,10 @@ class ModelChoice:
         default=None, metadata=option("cpu or cuda. Default: cuda if there is one.")
     )
     load_in_4bit: bool = field(default=False, metadata=option("Train on NF4 weights."))
+    shots: Literal[0, 2, 4] = field(
+        default=0,
+        metadata=option("Worked examples in the prompt, which the adapter then needs. Default: 0."),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +245,10 @@ class CurriculumOptions:
     batch_tokens: int = field(default=8192, metadata=option("Tokens of a batch.", minimum=1))
     questions: int = field(
         default=12, metadata=option("Largest number of questions of a context.", minimum=1)
+    )
+    mixed: bool = field(
+        default=False,
+        metadata=option("Draw a ratio, or a number of gists, for each context, not for a batch."),
     )
     plain: float = field(
         default=0.0,

@@ -11,7 +11,7 @@ from gist.collator import PackedCollator
 from gist.embedding import first_gist_id
 from gist.forward import PackedForward
 from gist.layout import GistPlan
-from gist.models.prompt import TextTokenizer, render_prompt
+from gist.models.prompt import PromptText, TextTokenizer, render_prompt
 from gist.training.configuration import LossWeights, OptimiserOptions, SavingOptions, Stage
 from gist.training.curriculum import Batches, Curriculum
 from gist.training.reference_model import build_model, save, train_tokenizer
@@ -46,7 +46,7 @@ def train_model(
     configuration: ModelConfiguration,
     *,
     corpus: Iterable[str],
-    prompt: Mapping[str, str],
+    prompt: PromptText,
     output: Path,
     seed: int,
     resume: bool,
@@ -57,7 +57,7 @@ def train_model(
         sources: by name, what gives a source once there is a tokenizer.
         configuration: shape and training.
         corpus: the texts that the tokenizer is fitted on.
-        prompt: head, between and tail.
+        prompt: its texts.
         output: folder of checkpoints and log.
         seed: decides weights and batches.
         resume: go on from the newest checkpoint.
@@ -80,7 +80,7 @@ def train_model(
     tokenizer = PreTrainedTokenizerFast.from_pretrained(untrained)
     model = Qwen3ForCausalLM.from_pretrained(untrained, attn_implementation="sdpa")
     text = TextTokenizer(tokenizer)
-    pieces = render_prompt(tokenizer, **prompt)
+    pieces = render_prompt(tokenizer, prompt)
     made = {name: make(text) for name, make in sources.items()}
     check_sources(configuration.stages, made)
     train(

@@ -130,7 +130,7 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         return _nested(name, value, kind)
     if kind is float and isinstance(value, str):
         value = _number(value)  # YAML takes 1e-4 for text
-    accepted: Any = {float: (int, float), Literal: str}.get(origin or kind, origin or kind)
+    accepted: Any = {float: (int, float), Literal: (str, int)}.get(origin or kind, origin or kind)
     right = isinstance(value, accepted) and isinstance(value, bool) <= (kind is bool)
     if not right or (origin is Literal and value not in arguments):
         raise ValueError(f"{name}={value!r} must be {_describe(kind)}")
@@ -160,6 +160,6 @@ def _number(text: str) -> float | str:
 
 def _describe(kind: Any) -> str:
     if get_origin(kind) is Literal:
-        return " or ".join(get_args(kind))
+        return " or ".join(map(str, get_args(kind)))
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
     return names.get(kind, "options, as name: value")

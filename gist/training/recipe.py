@@ -131,7 +131,7 @@ def _prepare(
     batches = Batches(
         Curriculum(stages, sources, configuration.seed),
         lm.tokenizer,
-        end_id=lm.tokenizer.inner.eos_token_id or min(lm.end_ids),
+        end_id=lm.answer_end_id,
         overhead=len(lm.prompt.between) + len(lm.prompt.after),
     )
     held = held_back(feeds, stages[-1], configuration.evaluation.eval_contexts)
@@ -203,7 +203,8 @@ def _seal(training: _Training, folder: Path, results: Mapping[str, Any]) -> None
     }
     ratios = tuple(sorted({ratio for stage in stages for ratio in stage.ratios}))
     plan = training.configuration.layout.plan
-    write_card(folder, AdapterCard(plan, lm.name, lm.fingerprint, lm.prompt_hash, ratios, about))
+    made_for = (lm.name, lm.fingerprint, lm.prompt_hash)
+    write_card(folder, AdapterCard(plan, *made_for, ratios, about, lm.prompt.shots))
 
 
 def _examples(batches: Batches, held: Sequence[Item], stage: Stage) -> list[Example]:

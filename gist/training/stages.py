@@ -89,6 +89,7 @@ def grow(options: CurriculumOptions, sources: Sequence[str], steps: int) -> list
             questions=options.questions,
             ratios=tuple(ratios[: math.ceil(len(ratios) * share)]),
             tokens=tuple(tokens[: math.ceil(len(tokens) * share)]),
+            mixed=options.mixed,
             plain=options.plain,
             snippets=options.snippets or 0,
             max_context_tokens=limit,

@@ -99,7 +99,7 @@ def examples_of(model: "LanguageModel", spec: Spec, suite: Spec, *, seed: int) -
     from gist.compress import gists_for
 
     options = set_options(spec)
-    encode, end = model.tokenizer.encode, min(model.end_ids)
+    encode, end = model.tokenizer.encode, model.answer_end_id
     examples = []
     for sample in islice(_suite(suite).samples(model.tokenizer, seed), EXAMPLES):
         context = tuple(encode(sample.context))

@@ -74,6 +74,7 @@ def _facts(folder: Path, card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         f"{_as_text(card.get('base'))}, fingerprint {_as_text(card.get('base_fingerprint'))}",
     )
     yield "prompt hash", _as_text(card.get("prompt_hash"))
+    yield "shots", _as_text(card.get("shots", 0))
     yield "plan", _as_text(card.get("plan"))
     yield "ratios", f"{_as_text(card.get('ratios'))} context tokens per gist"
     yield "size", _size(folder)

@@ -19,7 +19,7 @@ from harness.report import format as printing
 from harness.report import stats
 from harness.report.stats import Floats, Ints
 from harness.run.headline import headline_of
-from harness.text import split_thought
+from harness.run.thoughts import split_thought
 
 BATCH = 8  # questions asked at once
 OWN_ABOVE_SHUFFLED = "shuffled-context control"

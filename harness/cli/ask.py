@@ -68,13 +68,14 @@ def command(
         raise UserError("the question is empty. Leave it out to be asked for questions.")
     folder: Any = plugins.load(plugins.STORES, "folder") if target.is_dir() else None
     made = folder.read_manifest(target) if folder else _read_header(target)
+    adapter = checkpoint or (Path(made["checkpoint"]) if made["checkpoint"] else None)
     model = load(
         model_name or warn_of_reading(made["model"]),
         device=device,
         dtype=made["dtype"],
         load_in_4bit=bool(made["load_in_4bit"]),
+        shots=_shots_of(adapter, made["base_fingerprint"]),
     )
-    adapter = checkpoint or (Path(made["checkpoint"]) if made["checkpoint"] else None)
     if folder:
         store = folder(
             model, target, checkpoint=adapter, embedder=made["embedder"], held_bytes=held_bytes
@@ -84,6 +85,14 @@ def command(
         return
     with closing(plugins.load(plugins.STORES, "file")(model, checkpoint=adapter)) as files:
         _answer(_from_file(files.open(target), max_new_tokens), question)
+
+
+def _shots_of(adapter: Path | None, fingerprint: str) -> int:
+    """Return with how many worked examples an adapter was trained, so a file was made with them."""
+    from gist.checkpoint import read_card, shipped_adapter
+
+    folder = adapter or shipped_adapter(fingerprint)
+    return read_card(folder).shots if folder else 0
 
 
 def _read_header(path: Path) -> Mapping[str, Any]:

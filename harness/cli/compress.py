@@ -66,6 +66,7 @@ def command(
     device: str | None,
     dtype: str | None,
     load_in_4bit: bool,
+    shots: int,
     checkpoint: Path | None,
     tokens: int | None,
     ratio: float | None,
@@ -88,7 +89,7 @@ def command(
         raise UserError("--tokens and --ratio say the same thing twice; give one of them.")
     _check_output(source, output, force=force)
     text = None if source.is_dir() else read_document(source)  # before the model is loaded
-    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit)
+    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
     options = {
         "checkpoint": checkpoint,
         "tokens": tokens,

@@ -216,8 +216,7 @@ def _tokens_in_front(tokenizer: "PreTrainedTokenizerBase") -> int:
     """Count the tokens of the prompt before the context."""
     from gist.models.prompt import render_prompt
 
-    pieces = render_prompt(tokenizer, head=PROMPT.head, between=PROMPT.between, tail=PROMPT.tail)
-    return len(pieces.before)
+    return len(render_prompt(tokenizer, PROMPT).before)
 
 
 def _finish(problems: Sequence[str]) -> NoReturn:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import PATH, device_option, documents_model_option
+from harness.cli.options import PATH, device_option, documents_model_option, shots_option
 
 if TYPE_CHECKING:
     from harness.makeqa.pipeline import Totals
@@ -87,6 +87,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @device_option
 @click.option("--load-in-4bit", is_flag=True, help="NF4 weights, of the model and a local teacher.")
+@shots_option
 @click.option(
     "--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of random choices."
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.api import PROMPT
+from harness.api import SHOTS, prompt_with
 from harness.run.spec import Spec
 
 if TYPE_CHECKING:
@@ -69,6 +69,13 @@ dtype_option = click.option(
 four_bit_option = click.option(
     "--load-in-4bit", is_flag=True, help="NF4 weights with double quantisation."
 )
+shots_option = click.option(
+    "--shots",
+    type=click.Choice(SHOTS),
+    default=SHOTS[0],
+    show_default=True,
+    help="Worked examples in the prompt, the same for every backend.",
+)
 
 headline_option = click.option(
     "--headline",
@@ -80,11 +87,11 @@ headline_option = click.option(
 
 
 def _loading_options(command: Command) -> Command:
-    return device_option(dtype_option(four_bit_option(command)))
+    return device_option(dtype_option(four_bit_option(shots_option(command))))
 
 
 def model_options(command: Command) -> Command:
-    """Give a command `model_name`, `device`, `dtype` and `load_in_4bit`."""
+    """Give a command `model_name`, `device`, `dtype`, `load_in_4bit` and `shots`."""
     return model_option(_loading_options(command))
 
 
@@ -146,16 +153,14 @@ def warn_of_reading(name: str, *advice: str) -> str:
 
 
 def load(
-    model_name: str, *, device: str | None, dtype: str | None, load_in_4bit: bool
+    model_name: str, *, device: str | None, dtype: str | None, load_in_4bit: bool, shots: int
 ) -> "LanguageModel":
-    """Load the model that the options name, with the prompt's pieces."""
+    """Load the model that the options name, with the prompt's pieces and worked examples."""
     from gist.models.loading import load_model  # torch and transformers: seconds
 
     return load_model(
         model_name,
-        head=PROMPT.head,
-        between=PROMPT.between,
-        tail=PROMPT.tail,
+        prompt_with(shots),
         device=device,
         dtype=dtype,
         load_in_4bit=load_in_4bit,

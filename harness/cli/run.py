@@ -78,6 +78,7 @@ def command(
     device: str | None,
     dtype: str | None,
     load_in_4bit: bool,
+    shots: int,
     limit: int | None,
     batch_size: int,
     seed: int,
@@ -109,7 +110,7 @@ def command(
     chosen_suites = choose_suites(suites)
     refuse_unknown(headline, (name for _, suite in chosen_suites for name in suite.metrics))
     chosen_backends = choose_backends(backends, controls=controls, budgets=budgets)
-    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit)
+    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
     settings = Settings(seed=seed, limit=limit, batch_size=batch_size)
     plan = make_plan(model, chosen_suites, chosen_backends, settings)
     try:

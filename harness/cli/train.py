@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from types import MappingProxyType, NoneType
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
-from harness.api import ABSTENTION, PROMPT
+from harness.api import ABSTENTION, PROMPT, prompt_with
 from harness.errors import UserError
 from harness.run.spec import Spec
 from harness.run.training_data import data_hash, feed, texts
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gist.training.options import Setting
 
 CORPUS_SAMPLES = 3000  # samples of each source that the reference tokenizer is fitted on
-PIECES = MappingProxyType({"head": PROMPT.head, "between": PROMPT.between, "tail": PROMPT.tail})
 
 _output = click.option(
     "--output",
@@ -138,7 +137,7 @@ def train_gist(
     from gist.training.recipe import train_adapter
 
     _show_progress()
-    lm = load_base(configuration.base, PIECES)
+    lm = load_base(configuration.base, prompt_with(configuration.base.shots))
     hold = math.ceil(configuration.evaluation.eval_contexts / len(sources))
     folder = train_adapter(
         lm,
@@ -180,7 +179,7 @@ def train_reference(*, output: Path | None, config: Path | None, seed: int, resu
         {name: later(text) for name, text in sources.items()},
         configuration,
         corpus=chain([PROMPT.head, PROMPT.between, ABSTENTION] * CORPUS_SAMPLES, corpus),
-        prompt=PIECES,
+        prompt=PROMPT,
         output=output,
         seed=seed,
         resume=resume,
@@ -199,7 +198,7 @@ def _show_dry_run(configuration: "TrainingConfiguration", memory_limit_gib: floa
     from gist.training.dry_run_table import dry_run_table
     from harness.run.environment import environment
 
-    lm = load_base(configuration.base, PIECES, shapes=True)
+    lm = load_base(configuration.base, prompt_with(configuration.base.shots), shapes=True)
     device = "cpu" if lm.device == "meta" else str(lm.model.device)
     processor = environment(device)["processor"]
     click.echo(

@@ -58,6 +58,7 @@ def command(
     device: str | None,
     dtype: str | None,
     load_in_4bit: bool,
+    shots: int,
     backend: str,
     suite: str,
     samples: int,
@@ -83,7 +84,7 @@ def command(
     check(plugins.load(plugins.SUITES, asked.name), asked)
     if file is not None and not file.parent.is_dir():
         raise UserError(f"no folder {file.parent} to write {file.name} into. Make it first.")
-    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit)
+    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
     checks = check_adapter(model, spec, suite=asked, samples=samples, seed=seed)
     click.echo(checks_text(checks, width=shutil.get_terminal_size((110, 24)).columns))
     if file is not None:

@@ -32,7 +32,7 @@ class Options:
     out: Path
     test_out: Path | None
     test_share: float
-    model: str
+    model_name: str
     min_tokens: int | None
     max_tokens: int | None
     questions: int
@@ -41,6 +41,7 @@ class Options:
     parallel: int
     device: str | None
     load_in_4bit: bool
+    shots: int
     seed: int
     restart: bool
 
@@ -74,7 +75,7 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
     """
     _check_outputs(options)
     key = read_key(options.key_env)
-    models = Models(options.device, load_in_4bit=options.load_in_4bit)
+    models = Models(options.device, load_in_4bit=options.load_in_4bit, shots=options.shots)
     with ExitStack() as stack:
         # Before the documents are read: its name may be mistyped.
         proposer = open_teacher(options.teacher, models, stack, key=key, seed=options.seed)
@@ -83,7 +84,7 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
             parts = split_documents(documents, options.test_share, options.seed)
         else:
             parts = dict.fromkeys((document.source for document in documents), "train")
-        tokenizer, positions = models.facts(options.model)
+        tokenizer, positions = models.facts(options.model_name)
         limits = _limits(options, positions)
         contexts = _cut(documents, tokenizer, limits, notify)
         settings = _settings(options, documents, limits)
@@ -94,7 +95,7 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
             journal,
             proposer=proposer,
             closed_book=(
-                None if options.no_closed_book_filter else models.closed_book(options.model)
+                None if options.no_closed_book_filter else models.closed_book(options.model_name)
             ),
             parts=parts,
             wanted=wanted_of_each(options.questions),
@@ -132,8 +133,8 @@ def _limits(options: Options, positions: int) -> Limits:
     min_tokens = options.min_tokens or min(MIN_TOKENS, max_tokens // 2)
     if not 1 <= max_tokens <= room:
         raise UserError(
-            f"--max-tokens {max_tokens} is too much: {options.model} has {positions} positions, "
-            f"{PROMPT_TOKENS} of them for the prompt. Allowed: up to {max(room, 0)}."
+            f"--max-tokens {max_tokens} is too much: {options.model_name} has {positions} "
+            f"positions, {PROMPT_TOKENS} of them for the prompt. Allowed: up to {max(room, 0)}."
         )
     if min_tokens > max_tokens / 2:
         raise UserError(
@@ -170,12 +171,13 @@ def _settings(options: Options, documents: Sequence[Document], limits: Limits) -
     settings = {
         # A model that moves to another port is the same teacher.
         "teacher": teacher.rpartition("#")[2] if is_address(teacher) else teacher,
-        "model": options.model,
+        "model": options.model_name,
         "questions": options.questions,
         "min_tokens": limits.min_tokens,
         "max_tokens": limits.max_tokens,
         "closed_book_filter": not options.no_closed_book_filter,
         "load_in_4bit": options.load_in_4bit,
+        "shots": options.shots,
         "seed": options.seed,
         "documents": {
             one.source: hashlib.sha256(one.text.encode()).hexdigest()[:16] for one in documents

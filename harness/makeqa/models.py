@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from harness.api import PROMPT, Tokenizer
+from harness.api import Tokenizer, prompt_with
 from harness.errors import UserError
 from harness.makeqa.proposals import Message
 
@@ -35,6 +35,7 @@ class Models:
 
     device: str | None
     load_in_4bit: bool = field(kw_only=True)
+    shots: int = field(default=0, kw_only=True)
     _loaded: "dict[str, LanguageModel]" = field(default_factory=dict, init=False, repr=False)
 
     def facts(self, name: str) -> tuple[Tokenizer, int]:
@@ -64,9 +65,7 @@ class Models:
 
             self._loaded[name] = load_model(
                 name,
-                head=PROMPT.head,
-                between=PROMPT.between,
-                tail=PROMPT.tail,
+                prompt_with(self.shots),
                 device=self.device,
                 load_in_4bit=self.load_in_4bit,
             )

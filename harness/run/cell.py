@@ -17,7 +17,7 @@ from harness.run.measure import Measurement, Meter, memory_errors
 from harness.run.plan import Cell, Job
 from harness.run.records import Cell as Value
 from harness.run.records import Records, Row, evidence_recall
-from harness.text import split_thought
+from harness.run.thoughts import split_thought
 
 
 @dataclass(frozen=True, slots=True)

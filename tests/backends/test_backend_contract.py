@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.api import Backend, Generation, PreparedContext
+from harness.api import Backend, Generation, PreparedContext, prompt_with
 from harness.errors import NotReady, SampleError, UserError
 from harness.run import plugins
 from harness.run.choose import budget_option
@@ -158,6 +158,35 @@ def test_entries_and_tokens_add_up(prepared: PreparedContext, lm: "LanguageModel
         assert 1 <= answer.new_tokens <= 8
 
 
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_worked_examples_are_not_the_context_s(
+    configuration: str, lm: "LanguageModel", tmp_path: Path
+) -> None:
+    """Every backend has the same ones in front, and as much of the context as without them.
+
+    What holds KV entries of the prompt's beginning holds those of the examples too.
+    """
+    from gist.models.fit import kv_bytes_per_entry
+    from gist.models.prompt import render_prompt
+    from tests.support.tiny_adapter import save_tiny_adapter
+
+    shown = replace(lm, prompt=render_prompt(lm.tokenizer.inner, prompt_with(2)))
+    found = []
+    for number, each in enumerate((lm, shown)):
+        own_adapter = save_tiny_adapter(each, tmp_path / str(number))
+        with opened(configuration, each, own_adapter) as backend:
+            context = backend.prepare(CONTEXT)
+            found.append((context.held_bytes, asked(context)))
+            context.close()
+    (held, without), (held_with, answers) = found
+    more = len(shown.prompt.before) - len(lm.prompt.before)
+    for one, other in zip(without, answers, strict=True):
+        assert other.context_entries == one.context_entries
+        assert other.prompt_tokens == one.prompt_tokens + more
+        assert other.evidence == one.evidence
+    assert held_with - held == more * kv_bytes_per_entry(lm.model.config, lm.model.dtype)
+
+
 def test_evidence_is_verbatim(prepared: PreparedContext) -> None:
     """A passage that was shown is text of the context."""
     assert all(passage in CONTEXT for answer in asked(prepared) for passage in answer.evidence)
@@ -284,3 +313,15 @@ def test_what_a_backend_says_of_itself_is_stable(
         with opened(configuration, lm, adapter) as backend:
             said.append(json.dumps(dict(backend.describe()), sort_keys=True))
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("spec", ["hierarchical", "gist,embeddings=random"])
+def test_what_needs_gist_tokens_refuses_an_adapter_that_pools(
+    lm: "LanguageModel", adapter: Path, spec: str
+) -> None:
+    """In one line, and the model is left without an adapter."""
+    folder = _pooling(lm, adapter.parent / f"{adapter.name}-pool")
+    asked = Spec.parse(f"{spec},checkpoint={folder}")
+    with pytest.raises(NotReady, match="pools"):
+        build(backend_class(asked.name), asked, lm)
+    assert not any("lora" in name for name, _ in lm.model.named_parameters())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.text import normalize, normalize_pair, split_sentences, split_thought
+from harness.text import normalize, normalize_pair, split_sentences
 
 
 @pytest.mark.parametrize(
@@ -34,23 +34,6 @@ def test_normalization_keeps_the_official_order(text: str, expected: str) -> Non
 def test_no_step_empties_a_target(target: str, answer: str, pair: tuple[str, str]) -> None:
     """The step that would take the last character of a target is left out for both texts."""
     assert normalize_pair(answer, target) == pair
-
-
-@pytest.mark.parametrize(
-    ("text", "thought", "answer"),
-    [
-        ("Rome", "", "Rome"),
-        ("<think>Ada\nlives.</think>\n\nRome", "Ada\nlives.", "Rome"),
-        ("\n<think>\n\n</think> Rome", "\n\n", "Rome"),
-        ("Ada lives.</think>Rome", "Ada lives.", "Rome"),  # opened in the prompt
-        ("<think>Ada lives", "Ada lives", ""),  # cut off
-        ("Rome <think>or not</think>", "", "Rome <think>or not</think>"),
-        ("", "", ""),
-    ],
-)
-def test_a_thought_in_front_is_told_from_the_answer(text: str, thought: str, answer: str) -> None:
-    """Only in front of an answer, closed or cut off."""
-    assert split_thought(text) == (thought, answer)
 
 
 def sentences_of(text: str) -> list[str]:

@@ -112,5 +112,4 @@ def bench_model(tmp_path_factory: pytest.TempPathFactory) -> "LanguageModel":
     }
     tiny_tokenizer(chat=False).save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(shape), encoding="utf-8")
-    pieces = {"head": PROMPT.head, "between": PROMPT.between, "tail": PROMPT.tail}
-    return load_model(f"shape:{folder}/config.json", **pieces, device="cpu", dtype="float32")
+    return load_model(f"shape:{folder}/config.json", PROMPT, device="cpu", dtype="float32")

@@ -30,7 +30,7 @@ def load(name: str) -> Any:
     """Load the model as `gist-bench run` does."""
     from gist.models.loading import load_model
 
-    return load_model(name, head=PROMPT.head, between=PROMPT.between, tail=PROMPT.tail)
+    return load_model(name, PROMPT)
 
 
 def write_prompts(model: str, suite_text: str, file: Path) -> int:

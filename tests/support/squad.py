@@ -14,7 +14,7 @@ def write_data_file(squad: Path, target: Path) -> Path:
     """Write a SQuAD file as JSONL, one line per paragraph; return `target`."""
     rows = [
         {
-            "id": f"{title}-{index}",
+            "id": f"{title}.{index}",
             "context": paragraph["context"],
             "questions": [
                 {"id": qa["id"], "question": qa["question"], "answers": _texts(qa)}

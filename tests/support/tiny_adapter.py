@@ -28,6 +28,7 @@ def save_tiny_adapter(lm: LanguageModel, folder: Path, plan: GistPlan = PLAN) ->
         base_fingerprint=lm.fingerprint,
         prompt_hash=lm.prompt_hash,
         ratios=(16.0,),
+        shots=lm.prompt.shots,
     )
     write_card(folder, card)
     return folder

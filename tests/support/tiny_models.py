@@ -92,9 +92,7 @@ def save_tiny_model(folder: Path, kind: str) -> Path:
 
 def load_tiny(folder: Path) -> LanguageModel:
     """Load a tiny model as the command line does, on the CPU."""
-    return load_model(
-        str(folder), head=PROMPT.head, between=PROMPT.between, tail=PROMPT.tail, device="cpu"
-    )
+    return load_model(str(folder), PROMPT, device="cpu")
 
 
 def stored_bytes(model: torch.nn.Module) -> int:

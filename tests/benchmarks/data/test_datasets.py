@@ -134,6 +134,28 @@ def test_squad_reads_as_the_same_data_in_jsonl_do(tmp_path: Path) -> None:
             assert set(asked.targets) == set(question.targets)
 
 
+def test_squad_is_split_by_article(tmp_path: Path) -> None:
+    """Some articles are read or left out by their titles; one that is not there is named."""
+    path = tmp_path / "squad.json"
+    (article,) = json.loads(FILES["squad"].read_text())["data"]
+    titles = ("Oxygen", "Kenya", "Force")
+    path.write_text(json.dumps({"data": [article | {"title": title} for title in titles]}))
+
+    def read(**chosen: tuple[str, ...]) -> set[str]:
+        made = Qa(data=f"squad:{path}", **chosen).samples(WordTokenizer(), 0)
+        return {sample.id.rpartition(".")[0] for sample in made}
+
+    assert read() == set(titles)
+    assert read(articles=("Kenya", "Force")) == {"Kenya", "Force"}
+    assert read(without=("Kenya", "Force")) == {"Oxygen"}
+    with pytest.raises(UserError, match="no document with the title 'Oxigen'"):
+        read(without=("Oxigen",))
+    with pytest.raises(UserError, match="leave no document"):
+        read(articles=("Kenya",), without=("Kenya",))
+    with pytest.raises(ValueError, match="give data="):
+        Qa(without=("Kenya",))
+
+
 @pytest.mark.parametrize(
     ("version", "exact", "f1"), [("v1.1", 60.71, 84.84), ("v2.0", 57.14, 68.54)]
 )

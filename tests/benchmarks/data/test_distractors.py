@@ -121,7 +121,7 @@ def test_pages_of_one_article_do_not_fill_each_other(tmp_path: Path) -> None:
     path = tmp_path / "squad.json"
     path.write_text(json.dumps({"data": articles}), encoding="utf-8")
     for sample in filled(f"squad_v2:{path}", 40):
-        own = sample.id.partition("-")[0]
+        own = sample.id.partition(".")[0]
         starts = [text.partition(" ")[0] for text in sample.context.split("\n\n")]
         assert starts.count(own) == 1
         assert len(starts) > 5

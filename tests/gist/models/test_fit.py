@@ -11,6 +11,7 @@ from gist.models import fit, memory
 from gist.models.loading import load_model
 from gist.models.model import LanguageModel
 from gist.models.shapes import build_random
+from harness.api import PROMPT
 from harness.errors import OutOfMemory
 from tests.support.allocations import peak_allocated_bytes
 from tests.support.tiny_models import SHAPE, stored_bytes, tiny_config
@@ -23,9 +24,7 @@ def test_computed_weights_are_what_loading_stores(
 ) -> None:
     """The bytes computed from a configuration are those of the loaded parameters, to the byte."""
     folder: Path = request.getfixturevalue(f"tiny_{kind}_folder")
-    lm = load_model(
-        str(folder), head="", between="", tail="", dtype="bfloat16", load_in_4bit=in_4bit
-    )
+    lm = load_model(str(folder), PROMPT, dtype="bfloat16", load_in_4bit=in_4bit)
     computed = fit.weights_bytes(tiny_config(kind), torch.bfloat16, in_4bit)
     assert computed == stored_bytes(lm.model)
 

@@ -11,6 +11,7 @@ import torch
 from gist.models import gguf_files
 from gist.models.loading import load_model, read_facts
 from gist.models.model import LanguageModel
+from harness.api import PROMPT
 from harness.errors import UserError
 from tests.support.paths import ROOT
 from tests.support.tiny_gguf import write_tiny_gguf
@@ -32,7 +33,7 @@ def file(tiny_llama_folder: Path, tmp_path: Path) -> Path:
 
 def load(name: Path | str) -> LanguageModel:
     """Load with a short prompt on the CPU."""
-    return load_model(str(name), head="Text: ", between=" Q: ", tail=" A:", device="cpu")
+    return load_model(str(name), PROMPT, device="cpu")
 
 
 def refusal(name: Path | str) -> str:
@@ -132,7 +133,8 @@ def test_two_processes_may_start_at_once(file: Path, tmp_path: Path) -> None:
     code = (
         "import logging, sys; logging.basicConfig()\n"
         "from gist.models.loading import load_model\n"
-        "lm = load_model(sys.argv[1], head='', between='', tail='', device='cpu')\n"
+        "from harness.api import PROMPT\n"
+        "lm = load_model(sys.argv[1], PROMPT, device='cpu')\n"
         "print(lm.fingerprint)"
     )
     environment = {"XDG_CACHE_HOME": str(tmp_path / "both"), "PYTHONPATH": str(ROOT), "PATH": ""}

@@ -14,6 +14,7 @@ from gist.models import memory
 from gist.models.architecture import check_supported
 from gist.models.loading import load_model
 from gist.models.model import LanguageModel
+from harness.api import PROMPT
 from harness.errors import OutOfMemory, UserError
 from tests.support.paths import DATA
 from tests.support.tiny_models import tiny_tokenizer
@@ -26,9 +27,7 @@ def load(name: Path | str, **options: str | bool) -> LanguageModel:
     given = {"device": "cpu", "dtype": None, "load_in_4bit": False, **options}
     return load_model(
         str(name),
-        head="Text: ",
-        between=" Question: ",
-        tail=" Answer:",
+        PROMPT,
         device=str(given["device"]),
         dtype=None if given["dtype"] is None else str(given["dtype"]),
         load_in_4bit=bool(given["load_in_4bit"]),

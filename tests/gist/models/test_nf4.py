@@ -16,6 +16,7 @@ from gist.lora import LINEAR, LoraOptions
 from gist.models import nf4
 from gist.models.loading import load_model
 from gist.models.model import LanguageModel
+from harness.api import PROMPT
 
 PLAN = GistPlan(rows=8, segment_tokens=16)
 CONTEXT = tuple(range(10, 50))
@@ -40,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 def load(folder: Path) -> LanguageModel:
     """Load the model in 4 bits, as the command line does."""
-    return load_model(str(folder), head="", between="", tail="", device="cpu", load_in_4bit=True)
+    return load_model(str(folder), PROMPT, device="cpu", load_in_4bit=True)
 
 
 def gradients(

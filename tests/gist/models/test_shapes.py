@@ -16,6 +16,7 @@ from gist.decode import ask, read
 from gist.models import fit, memory, shapes
 from gist.models.loading import load_model
 from gist.models.model import LanguageModel
+from harness.api import PROMPT
 from harness.errors import OutOfMemory, UserError
 from tests.support.tiny_models import stored_bytes
 
@@ -24,9 +25,7 @@ def load_shape(folder: Path, *, load_in_4bit: bool = False) -> LanguageModel:
     """Load the shape of a tiny model, with the tokenizer beside its config.json."""
     return load_model(
         f"shape:{folder / 'config.json'}",
-        head="Text: ",
-        between=" Question: ",
-        tail=" Answer:",
+        PROMPT,
         device="cpu",
         load_in_4bit=load_in_4bit,
     )

@@ -59,7 +59,7 @@ def test_the_prompt_is_the_chat_template_s() -> None:
     from harness.api import PROMPT
 
     _, tokenizer = read_facts("smollm2")
-    pieces = render_prompt(tokenizer, head=PROMPT.head, between=PROMPT.between, tail=PROMPT.tail)
+    pieces = render_prompt(tokenizer, PROMPT)
     before, between, after = (
         str(tokenizer.decode(list(ids))) for ids in (pieces.before, pieces.between, pieces.after)
     )

@@ -43,9 +43,9 @@ def test_the_reference_model_is_read() -> None:
 
 
 def test_the_record_has_the_keys_of_committed_adapters() -> None:
-    """What is written into gist.json keeps its names."""
+    """What is written into gist.json keeps its names; new ones may come."""
     recorded = read_card(REFERENCE.adapter).training["recipe"]
-    assert TrainingConfiguration().record().keys() == recorded.keys()
+    assert TrainingConfiguration().record().keys() >= recorded.keys()
 
 
 def test_every_setting_has_one_name() -> None:

@@ -20,8 +20,7 @@ MEGABYTE = 1_000_000
 @pytest.fixture(scope="module")
 def reference() -> LanguageModel:
     """The reference model on the CPU."""
-    pieces = {"head": PROMPT.head, "between": PROMPT.between, "tail": PROMPT.tail}
-    return load_model("reference", **pieces, device="cpu")
+    return load_model("reference", PROMPT, device="cpu")
 
 
 def test_model_and_adapter_are_small() -> None:

@@ -325,7 +325,7 @@ def test_checking_leaves_the_model_as_it_was(tiny_llama: LanguageModel, adapter:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--backend", "full"], "puts no gist tokens on the model"),
+        (["--backend", "full"], "puts no gist adapter on the model"),
         (["--backend", "gist"], "there is no gist adapter"),
         (["--backend", "gist,untrained=true"], "has no trained adapter"),
         (["--backend", "gist,checkpoint=ADAPTER", "--suite", "vram"], "scores no answers"),

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from gist.gistfile import read_manifest
+from gist.models.model import LanguageModel
+from gist.models.prompt import render_prompt
+from harness.api import prompt_with
 from tests.support.commands import Done, GistBench
 from tests.support.tiny_adapter import save_tiny_adapter
 from tests.support.tiny_models import load_tiny
@@ -83,6 +86,23 @@ def test_a_file_knows_how_it_was_made(
     code, out, err = gist_bench("ask", gist, "Who keeps bees?", "--max-new-tokens", 5)
     assert (code, err) == (0, "")
     assert out.endswith("\n")
+
+
+def test_a_file_is_asked_with_the_worked_examples_of_its_adapter(
+    text: Path, tiny_qwen3: LanguageModel, tmp_path: Path, gist_bench: GistBench
+) -> None:
+    """Compressing wants them by --shots, asking finds them in the adapter's card."""
+    tiny_qwen3.prompt = render_prompt(tiny_qwen3.tokenizer.inner, prompt_with(2))
+    adapter = save_tiny_adapter(tiny_qwen3, tmp_path / "adapter")
+    path = text.with_suffix(".gist")
+    given = (text, "-o", path, "--tokens", 8, "--checkpoint", adapter)
+    arguments = ("compress", *given, "--model", tiny_qwen3.name, "--device", "cpu")
+    code, _, err = gist_bench(*arguments)
+    assert (code, "Add --shots 2." in err, path.exists()) == (2, True, False)
+    assert gist_bench(*arguments, "--shots", 2).code == 0
+    assert read_manifest(path).prefix_entries == len(tiny_qwen3.prompt.before)
+    code, _, err = gist_bench("ask", path, "Who keeps bees?", "--max-new-tokens", 5)
+    assert (code, err) == (0, "")
 
 
 def test_questions_are_read_from_stdin(

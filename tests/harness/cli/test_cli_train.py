@@ -33,23 +33,51 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("shots", [0, 2])
 def test_an_adapter_trained_on_own_data_answers_in_a_run(
-    tiny_qwen3_folder: Path, data: Path, tmp_path: Path, gist_bench: GistBench
+    tiny_qwen3_folder: Path, data: Path, tmp_path: Path, gist_bench: GistBench, shots: int
 ) -> None:
-    """train-gist makes a checkpoint that `run` takes, and the records hold its answers."""
+    """train-gist makes a checkpoint that `run` takes, and the records hold its answers.
+
+    Its card says with how many worked examples, and `run` wants the same.
+    """
     output = tmp_path / "out"
     trained = ("train-gist", "--model", tiny_qwen3_folder, "--data", data, "--output", output)
-    small = ("--max-steps", 2, "--batch-tokens", 600, "--ratio", 4, "--rank", 4, "--device", "cpu")
-    done = gist_bench(*trained, *small)
+    small = ("--max-steps", 2, "--batch-tokens", 2000, "--ratio", 4, "--rank", 4, "--device", "cpu")
+    done = gist_bench(*trained, *small, "--shots", shots)
     assert done.code == 0, done.err
     adapter = Path(done.out.strip())
-    assert json.loads((adapter / "gist.json").read_text())["ratios"] == [4.0]
+    card = json.loads((adapter / "gist.json").read_text())
+    assert (card["ratios"], card["shots"]) == ([4.0], shots)
     suite, backend = f"qa,data={data},max_new_tokens=4", f"gist,checkpoint={adapter},ratio=4"
     asked = ("run", "--model", tiny_qwen3_folder, "--suite", suite, "--backend", backend)
-    done = gist_bench(*asked, "--out", tmp_path / "runs", "--device", "cpu")
+    arguments = (*asked, "--out", tmp_path / "runs", "--device", "cpu")
+    refused = gist_bench(*arguments, "--shots", 2 - shots)
+    assert (refused.code, f"Add --shots {shots}." in refused.err) == (2, True)
+    done = gist_bench(*arguments, "--shots", shots)
     assert done.code == 0, done.err
     (records,) = (tmp_path / "runs").glob("*/records.csv")
     assert len(records.read_text().splitlines()) == 1 + len(ROW["questions"])
+
+
+def test_a_source_of_a_configuration_is_given_its_file(
+    tiny_qwen3_folder: Path, data: Path, tmp_path: Path, gist_bench: GistBench
+) -> None:
+    """The other options of the source stay; a name that is no source is refused."""
+    config, output = tmp_path / "mine.yaml", tmp_path / "out"
+    config.write_text(
+        "placement: pool\nrank: 4\nratios: [4]\nmixed: true\nmax_steps: 1\nbatch_tokens: 600\n"
+        "sources: {mine: 'qa,data=nowhere.jsonl,max_new_tokens=4'}\n"
+    )
+    base = ("train-gist", "--model", tiny_qwen3_folder, "--config", config, "--output", output)
+    done = gist_bench(*base, "--source", f"yours={data}", "--device", "cpu")
+    assert done.code == 2
+    assert "Sources: mine" in done.err
+    done = gist_bench(*base, "--source", f"mine={data}", "--device", "cpu")
+    assert done.code == 0, done.err
+    card = json.loads((Path(done.out.strip()) / "gist.json").read_text())
+    assert card["training"]["sources"] == {"mine": f"qa,data={data},max_new_tokens=4"}
+    assert card["plan"]["placement"] == "pool"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +145,7 @@ def test_training_on_nothing_is_refused(
         (("--answers", 0), "needs a weight above 0"),
         (("--ratio", 0.5), "must be at least 1"),
         (("--context-tokens", 3), "has no context of at most 3 tokens"),
-        (("--target", "no_such_layer"), "LoRA cannot be put on no_such_layer"),
+        (("--target", "no_such_layer"), "LoRA cannot be added to no_such_layer"),
     ],
 )
 def test_a_wrong_option_is_one_line(
