@@ -26,11 +26,11 @@ PYTEST := OMP_NUM_THREADS=1 GOMP_SPINCOUNT=10000 $(BIN)/pytest -n logical --dist
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-# First a real language model on Wikipedia paragraphs, then every suite on the reference model.
+# First a real language model on eight paragraphs of Wikipedia, then every suite on the reference model.
 demo: $(VENV)/.demo
-	$(BIN)/gist-bench run --model smollm2 --suite qa,data=squad:$(EXCERPT) \
-		--backend full --backend rag --backend gist,ratio=4 --backend gist,ratio=8 \
-		--backend truncate,ratio=4 --backend closed_book
+	$(BIN)/gist-bench run --model smollm2 --suite qa,data=squad:$(EXCERPT) --limit 8 \
+		--backend full --backend rag --backend gist,ratio=4 --backend truncate,ratio=4 \
+		--backend closed_book
 	$(BIN)/gist-bench run
 
 test: lint
