@@ -60,7 +60,7 @@ class LayoutOptions:
     keep_prefix: bool = field(
         default=True,
         metadata=option(
-            "Whether BOS and instruction stay in the cache. Default: they do.",
+            "Keep BOS and instruction in the cache. Default: keep.",
             flag="--keep-prefix/--drop-prefix",
         ),
     )
@@ -126,7 +126,7 @@ class LossWeights:
     )
     reconstruction: float = field(
         default=0.0,
-        metadata=option("Weight of the reconstruction of pieces of the context.", minimum=0),
+        metadata=option("Weight of the loss for reconstructing pieces of the context.", minimum=0),
     )
 
     def __post_init__(self) -> None:
@@ -150,7 +150,9 @@ class OptimiserOptions(Part):
     )
     accumulation: int = field(default=1, metadata=option("Batches of a step.", minimum=1))
     bf16: bool = True
-    gradient_checkpointing: bool = field(default=False, metadata=option("Less memory."))
+    gradient_checkpointing: bool = field(
+        default=False, metadata=option("Use less memory and more time.")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +175,12 @@ class EvaluationOptions(Part):
     eval_steps: int = field(
         default=200, metadata=option("Steps between held-out scores.", minimum=1)
     )
-    eval_contexts: int = field(default=48, metadata=option("Contexts held back.", minimum=0))
+    eval_contexts: int = field(
+        default=48, metadata=option("Number of held-out contexts.", minimum=0)
+    )
     patience: int | None = field(
         default=None,
-        metadata=option("Scores without a better one before training stops.", minimum=1),
+        metadata=option("Stop after this many held-out scores without improvement.", minimum=1),
     )
 
 
@@ -226,7 +230,7 @@ class CurriculumOptions:
     tokens: tuple[int, ...] = field(
         default=(),
         metadata=option(
-            "Gists of a context, instead of --ratio; several are drawn at random.", minimum=1
+            "Gists per context, instead of --ratio; of several, one is drawn.", minimum=1
         ),
     )
     context_tokens: tuple[int, ...] = field(
@@ -237,7 +241,7 @@ class CurriculumOptions:
         ),
     )
     max_steps: int | None = field(
-        default=None, metadata=option("Steps, where there are no stages.", minimum=1)
+        default=None, metadata=option("Number of steps if there are no stages.", minimum=1)
     )
     epochs: float | None = field(
         default=None, metadata=option("Passes over the data, instead of --max-steps.")
@@ -272,7 +276,7 @@ class TrainingConfiguration:
     base: ModelChoice = field(default_factory=ModelChoice)
     init_adapter: str | None = field(
         default=None,
-        metadata=option("Folder of an adapter of the same build to go on from. Default: none."),
+        metadata=option("Adapter folder to start from; it needs the same settings."),
     )
     layout: LayoutOptions = field(default_factory=LayoutOptions)
     adapter: AdapterOptions = field(default_factory=AdapterOptions)
@@ -281,7 +285,7 @@ class TrainingConfiguration:
     optimiser: OptimiserOptions = field(default_factory=OptimiserOptions)
     saving: SavingOptions = field(default_factory=SavingOptions)
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
-    seed: int = field(default=0, metadata=option("Decides everything. Default: 0."))
+    seed: int = field(default=0, metadata=option("Random seed. Default: 0."))
 
     def __post_init__(self) -> None:
         """Refuse parts that do not go together."""

@@ -42,7 +42,7 @@ PROMPT = "? "
     type=click.IntRange(min=0),
     default=2**30,
     show_default=True,
-    help="For a store: documents that stay in memory between questions.",
+    help="For a store: bytes of documents kept in memory between questions.",
 )
 def command(
     *,
@@ -56,7 +56,7 @@ def command(
 ) -> None:
     """Answer a question from gists; without one, read questions line by line.
 
-    A file is used with the model and adapter that it was made with, or not at all. A store answers
+    A file works only with the model and adapter that made it. A store answers
     from one document, and names it on stderr.
 
     \b

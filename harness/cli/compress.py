@@ -35,9 +35,7 @@ LONG = "Give --window-tokens 2048 to compress it in parts."
     type=click.Path(path_type=Path),
     help="The gist adapter. Default: the one that belongs to the model.",
 )
-@click.option(
-    "--tokens", metavar="N", type=click.IntRange(min=1), help="Gist tokens, per document."
-)
+@click.option("--tokens", metavar="N", type=click.IntRange(min=1), help="Gist tokens per document.")
 @click.option(
     "--ratio",
     metavar="R",
@@ -48,14 +46,14 @@ LONG = "Give --window-tokens 2048 to compress it in parts."
     "--window-tokens",
     metavar="N",
     type=click.IntRange(min=32),
-    help="Compress longer documents in parts of so many tokens.",
+    help="Compress documents longer than this in windows of N tokens.",
 )
 @click.option(
     "--embedder",
     metavar="E",
     default="auto",
     show_default=True,
-    help="For a store: finds the document of a question, as in rag.",
+    help="For a store: the embedder that finds the document for a question.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file, or compress every document anew.")
 def command(

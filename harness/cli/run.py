@@ -23,14 +23,14 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     "suites",
     metavar="SPEC",
     multiple=True,
-    help="A suite: name,option=value,... Give it again for more. Default: every suite.",
+    help="A suite: name,option=value,... Can be given several times. Default: every suite.",
 )
 @click.option(
     "--backend",
     "backends",
     metavar="SPEC",
     multiple=True,
-    help="A backend: name,option=value,... Give it again for more. Default: every backend.",
+    help="A backend: name,option=value,... Can be given several times. Default: every backend.",
 )
 @click.option(
     "--controls",
@@ -43,10 +43,10 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     metavar="N+N+...",
     default="",
     callback=_read_budgets,
-    help="Numbers of KV entries for a context: each backend with such an option runs at each.",
+    help="KV entries per context. Every backend with a budget option runs once at each number.",
 )
 @suites_model_options
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Samples for each suite.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Max samples per suite.")
 @click.option(
     "--batch-size",
     metavar="B",
@@ -56,7 +56,7 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     help="Questions asked at once; suites that show costs ask one at a time.",
 )
 @click.option(
-    "--seed", metavar="S", type=int, default=0, show_default=True, help="Decides the samples."
+    "--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of the samples."
 )
 @click.option(
     "--out",
@@ -64,10 +64,10 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results/runs"),
     show_default=True,
-    help="Where the folders of runs are.",
+    help="Folder that holds the run folders.",
 )
 @headline_option
-@click.option("--restart", is_flag=True, help="Drop the rows of an earlier run of this command.")
+@click.option("--restart", is_flag=True, help="Delete the rows of an earlier run of this command.")
 def command(
     *,
     suites: tuple[str, ...],

@@ -37,9 +37,9 @@ _config = click.option(
     "--config",
     metavar="FILE.yaml",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Options, sources and stages; what the command line says wins.",
+    help="Options, sources and stages. Options on the command line take precedence.",
 )
-_resume = click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in DIR.")
+_resume = click.option("--resume", is_flag=True, help="Resume from the newest checkpoint in DIR.")
 
 
 class _TrainingCommand(click.Command):
@@ -97,7 +97,7 @@ def _option(setting: "Setting") -> click.Option:
 )
 @_output
 @_config
-@click.option("--dry-run", is_flag=True, help="Show what a step takes, and train nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the memory and time of a step; do not train.")
 @click.option("--memory-limit-gib", type=float, help="Dry run: the GPU memory to simulate, in GiB.")
 @_resume
 def train_gist(
@@ -154,7 +154,7 @@ def train_gist(
 @click.command(name="train-reference")
 @_output
 @_config
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides everything.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @_resume
 def train_reference(*, output: Path | None, config: Path | None, seed: int, resume: bool) -> None:
     """Train the reference model from scratch: tokenizer, then weights, by a curriculum.

@@ -26,7 +26,7 @@ from harness.run.spec import Spec, check
     metavar="SPEC",
     default=SUITE,
     show_default=True,
-    help="Contexts and questions, best such that training has not seen.",
+    help="Contexts and questions to check with, preferably not from the training data.",
 )
 @click.option(
     "--samples",
@@ -34,17 +34,17 @@ from harness.run.spec import Spec, check
     type=click.IntRange(min=1),
     default=SAMPLES,
     show_default=True,
-    help="How many contexts at most.",
+    help="Largest number of contexts.",
 )
 @click.option(
-    "--seed", metavar="S", type=int, default=0, show_default=True, help="Decides the samples."
+    "--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of the samples."
 )
 @click.option(
     "--json",
     "file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the result as JSON too.",
+    help="Also write the result as JSON.",
 )
 @click.option(
     "--pictures",
@@ -66,7 +66,7 @@ def command(
     file: Path | None,
     pictures: Path | None,
 ) -> None:
-    """Check a gist adapter: what answers attend to, what is cached, what the gists hold.
+    """Check what answers attend to, what is cached, and what the gists hold.
 
     Exits with 0 when every check holds, with 1 when one fails, with 2 when there is nothing to
     check.
