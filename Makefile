@@ -47,8 +47,8 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.demo
 	$(BIN)/python -m harness.cli.docs > docs/cli.md
-	$(BIN)/gist-bench report results/reference/69a092591aae --plots $(VENV)/plots
-	cp '$(VENV)/plots/qa-documents=40-budget.svg' docs/images/budget.svg
+	$(BIN)/gist-bench report results/smollm2 --plots $(VENV)/plots
+	cp $(VENV)/plots/*-budget.svg docs/images/budget.svg
 	$(BIN)/gist-bench report --update README.md
 	$(BIN)/gist-bench report --update docs/results.md
 	$(BIN)/gist-bench report --update results/README.md

@@ -237,7 +237,8 @@ def _break_even(point: BreakEven) -> tuple[str, str]:
         return "it is faster from the first question on than", ""
     if point.is_known:
         number = printing.count(point.questions)
-        return f"it breaks even at {number} questions ({point.interval}) against", ""
+        noun = "question" if number == "1" else "questions"
+        return f"it breaks even at {number} {noun} ({point.interval}) against", ""
     return "the break-even is uncertain against", f" ({point.interval})"
 
 
