@@ -27,6 +27,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "verify": "harness.cli.verify:command",
         "inspect": "harness.cli.inspect:command",
         "compare": "harness.cli.compare:command",
+        "rescore": "harness.cli.rescore:command",
         "compress": "harness.cli.compress:command",
         "ask": "harness.cli.ask:command",
         "import": "harness.cli.import_:command",

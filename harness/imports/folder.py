@@ -1,17 +1,14 @@
 """Write imported rows as a run folder, whole or not at all."""
 
 import hashlib
-import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.errors import UserError
 from harness.imports.imported import Imported
 from harness.imports.kvpress import PREDICTIONS
 from harness.run.environment import file_hash
-from harness.run.metadata import RECORDS, RUN
-from harness.run.records import Records, columns
+from harness.run.records import columns
+from harness.run.runfolder import write_finished
 
 RUNS = Path("results/runs")
 
@@ -32,8 +29,6 @@ def write(imported: Imported, path: Path, folder: Path | None, *, command: str) 
     if folder is None:
         key = f"{imported.data_hash}{imported.names}"
         folder = RUNS / f"imported-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    if folder.exists():
-        raise UserError(f"{folder} exists. Give another folder with --output.")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     names = imported.names
     run = {
@@ -58,17 +53,6 @@ def write(imported: Imported, path: Path, folder: Path | None, *, command: str) 
         },
         "environment": {},
     }
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
-        header = columns(imported.slice_names, imported.metrics)
-        records = Records(unfinished / RECORDS, header)
-        records.append(imported.rows)
-        records.close()
-        text = json.dumps(run, indent=2) + "\n"
-        (unfinished / RUN).write_text(text, encoding="utf-8")
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    header = columns(imported.slice_names, imported.metrics)
+    write_finished(folder, header, imported.rows, run)
     return folder

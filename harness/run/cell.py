@@ -167,7 +167,12 @@ def _answer_cells(
 def _question_cells(sample: Sample, question: Question) -> dict[str, Value]:
     """Return what is known of a question before it is answered."""
     slices = {**sample.slices, **question.slices}
-    return {"question_id": question.id, **slices, "targets": question.targets}
+    return {
+        "question_id": question.id,
+        **slices,
+        "question": question.text,
+        "targets": question.targets,
+    }
 
 
 def _cost_cells(phase: str, measured: Measurement) -> dict[str, Value]:

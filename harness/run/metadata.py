@@ -144,7 +144,11 @@ def _checked_adapter(entry: Mapping[str, Any]) -> CheckedAdapter:
 def _settings(configuration: Mapping[str, Any]) -> list[str]:
     model = _part(configuration, "model_description")
     words = (model.get("title"), configuration.get("device"), model.get("dtype"))
-    return [str(word) for word in words if word] + (["NF4"] if model.get("load_in_4bit") else [])
+    flags = {"NF4": model.get("load_in_4bit"), "rescored": configuration.get("rescored")}
+    return [
+        *(str(word) for word in words if word),
+        *(name for name, is_set in flags.items() if is_set),
+    ]
 
 
 def _machine(environment: Mapping[str, Any]) -> str:

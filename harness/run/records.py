@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,10 +46,12 @@ _COSTS = (
     "held_bytes",
     "memory_kind",
 )
-_WORDS = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
+_WORDS = ("evidence_recall", "question", "answer", "targets", "evidence", "error", "notice")
 FIXED = frozenset(_WHO + _COSTS + _WORDS)
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"})
+_ESCAPE = re.compile(r"\\(.)")
+_BREAKS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,11 @@ def cell(value: Cell) -> str:
     if isinstance(value, tuple):
         return json.dumps(value, ensure_ascii=False)
     return str(value).translate(_ESCAPES)
+
+
+def unescaped(text: str) -> str:
+    """Return a text as it was before it was put on one line."""
+    return _ESCAPE.sub(lambda found: _BREAKS.get(found[1], found[1]), text)
 
 
 def evidence_recall(question: Question, evidence: Sequence[str]) -> float | None:

@@ -40,7 +40,7 @@ MEASURES = (  # between the slices and the metrics
 OUTCOME = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
 TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
 ANSWERS = frozenset({"answer", "targets"})  # the bulk of a file, and in no table
-UNREAD = frozenset({"evidence"})  # more than all the rest
+UNREAD = frozenset({"question", "evidence"})  # more than all the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _read_file(file: Path, unread: Collection[str]) -> tuple[pd.DataFrame, list[
         raise UserError(f"{file} is not UTF-8 text. Give a {RECORDS} of gist-bench.") from error
     if not text.strip():
         raise UserError(f"{file} is empty. Run gist-bench run first, or give another path.")
-    slices, metrics = _columns(file, next(csv.reader([text.partition("\n")[0]])))
+    slices, metrics = sorts_of_columns(file, next(csv.reader([text.partition("\n")[0]])))
     # A run that is being written, or was killed, may end within a row: one row is one line.
     whole = text[: text.rfind("\n") + 1]
     try:
@@ -146,7 +146,7 @@ def _read_file(file: Path, unread: Collection[str]) -> tuple[pd.DataFrame, list[
     return frame, slices, metrics
 
 
-def _columns(file: Path, header: Sequence[str]) -> tuple[list[str], list[str]]:
+def sorts_of_columns(file: Path, header: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the slice columns and the metric columns; their places tell them apart."""
     missing = [name for name in (*IDENTITY, *MEASURES, *OUTCOME) if name not in header]
     if missing:

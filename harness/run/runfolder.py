@@ -11,6 +11,7 @@ environments never share a file.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
@@ -21,13 +22,38 @@ from typing import Any, Self
 from harness.errors import UserError
 from harness.files import locked, write_atomically
 from harness.run.environment import changes
-from harness.run.records import Key, recover
+from harness.run.metadata import RECORDS, RUN
+from harness.run.records import Key, Records, Row, recover
 
 
 def folder_name(configuration: Mapping[str, Any]) -> str:
     """Return the name of the folder for a configuration."""
     text = json.dumps(configuration, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def write_finished(
+    folder: Path, header: tuple[str, ...], rows: Sequence[Row], run: Mapping[str, Any]
+) -> None:
+    """Write the rows and `run.json` of a run into a new folder, whole or not at all.
+
+    Raises:
+        UserError: the folder exists.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} exists. Give another folder with --output.")
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        records = Records(unfinished / RECORDS, header)
+        records.append(rows)
+        records.close()
+        text = json.dumps(run, indent=2) + "\n"
+        (unfinished / RUN).write_text(text, encoding="utf-8")
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 class RunFolder:

@@ -6,7 +6,6 @@ many it shows.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from harness.report.sections import Section, scored
+from harness.run.records import unescaped
 
 MAX_QUESTIONS = 2000  # on a page
 MAX_LETTERS = 1500  # of one answer; a longer one is cut
-_ESCAPE = re.compile(r"\\(.)")  # as in records.py
-_BREAKS = {"n": "\n", "r": "\r", "t": "\t", "0": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def _items(
         )
         score = None if np.isnan(row[main]) else row[main]
         failed = ": ".join(filter(None, (row["error"], row["notice"])))
-        answer = _cut(_unescaped(row["answer"]))
+        answer = _cut(unescaped(row["answer"]).replace("\0", ""))
         item["answers"].append((place[row["backend"]], score, answer, failed))
         item["targets"] = item["targets"] or _targets(row["targets"])
     yield from items.values()
@@ -114,11 +112,6 @@ def _targets(cell: str) -> list[str]:
     except ValueError:
         return []
     return [_cut(str(target)) for target in found] if isinstance(found, list) else []
-
-
-def _unescaped(cell: str) -> str:
-    """Return a text as it was before records.py put it on one line."""
-    return _ESCAPE.sub(lambda found: _BREAKS.get(found[1], found[1]), cell)
 
 
 def _cut(text: str) -> str:

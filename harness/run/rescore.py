@@ -1,0 +1,184 @@
+"""The metrics of a finished run anew, from its stored answers: no model, no context is read.
+
+For a run that was scored by rules that have changed since. What a metric reads beside question,
+targets and answer is not in the records: the context, and in runs of earlier versions the question.
+So each answer is scored twice, with nothing in their place and with everything the answer says. A
+metric that is the same both times does not depend on them; of any other the stored value stays.
+"""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from harness.api import Question, Suite
+from harness.errors import UserError
+from harness.run import plugins
+from harness.run.choose import choose_suites
+from harness.run.environment import code_hash
+from harness.run.metadata import RECORDS, read_run
+from harness.run.records import Cell, Row, cell, columns, unescaped
+from harness.run.rows import read_rows, sorts_of_columns
+from harness.run.runfolder import folder_name, write_finished
+from harness.run.spec import Spec
+from harness.run.thoughts import split_thought
+
+_LISTS = ("targets", "evidence")  # as JSON
+_MISTAKEN = "The file was edited or is damaged."
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """A run with new metrics."""
+
+    folder: Path
+    notices: tuple[str, ...]  # how many values changed or could not be computed anew
+
+
+def rescore(run: Path, folder: Path | None, *, command: str) -> Rescored:
+    """Write a run folder with the rows of another and their metrics computed anew.
+
+    Args:
+        run: a finished run's folder.
+        folder: the new folder; by default one beside `run`, named by a hash.
+        command: what the user typed, for `run.json`.
+
+    Raises:
+        UserError: `run` is no run, its suites are not installed, or the folder exists.
+    """
+    read_rows([run])  # says in a line what is wrong with the file
+    source = run if run.is_dir() else run.parent
+    header, rows = _cells(source / RECORDS)
+    suites = _suites(rows)
+    if not suites:
+        raise UserError(f"{run} has no suite with metrics, so there is nothing to score.")
+    slices, metrics = sorts_of_columns(source / RECORDS, header)
+    known = {*metrics, *(name for suite in suites.values() for name in suite.metrics)}
+    tally = _Tally()
+    scored = [_scored(row, suites.get(row["suite"]), slices, tally) for row in rows]
+    old = read_run(source)
+    configuration = {
+        **(old.get("configuration") or {}),
+        "metrics": {name: list(suite.metrics) for name, suite in suites.items()},
+        "rescored": {"run": source.resolve().name, "code": code_hash(map(type, suites.values()))},
+    }
+    new = folder or source.resolve().parent / folder_name(configuration)
+    notices = (f"Metrics computed anew from the answers of run {source.resolve().name}.", *tally)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    written = {
+        **old,
+        "status": old.get("status", "finished"),
+        "command": command,
+        "finished": now,
+        "notices": [*(old.get("notices") or ()), *notices],
+        "configuration": configuration,
+    }
+    write_finished(new, columns(slices, known), scored, written)
+    return Rescored(new, notices)
+
+
+class _Tally:
+    """How many values of each metric changed, and how many had to stay as they were."""
+
+    def __init__(self) -> None:
+        self._changed: Counter[str] = Counter()
+        self._new: Counter[str] = Counter()
+        self._kept: Counter[str] = Counter()
+        self._all: Counter[str] = Counter()
+
+    def add(self, metric: str, before: str, now: Cell, *, is_known: bool) -> None:
+        """Count one value."""
+        self._all[metric] += 1
+        self._new[metric] += is_known and not before
+        self._changed[metric] += is_known and bool(before) and cell(now) != before
+        self._kept[metric] += not is_known
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield a line for each metric, in words."""
+        for metric, n in sorted(self._all.items()):
+            new, changed = self._new[metric], self._changed[metric]
+            line = f"{metric}: {new or changed:,} of {n:,} values {'are new' if new else 'changed'}"
+            if new and changed:
+                line += f", {changed:,} changed"
+            if kept := self._kept[metric]:
+                line += f", {kept:,} depend on texts that are not stored and stay as they were"
+            yield f"{line}."
+
+
+def _cells(file: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns, and the rows as texts, not escaped; `read_rows` has checked the file."""
+    text = file.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    csv.field_size_limit(max(len(whole), csv.field_size_limit()))
+    header, *lines = csv.reader(StringIO(whole, newline=""))
+    if any(len(line) != len(header) for line in lines):
+        raise UserError(f"{file} has rows with another number of cells. {_MISTAKEN}")
+    return header, [
+        {
+            name: text if name in _LISTS else unescaped(text)
+            for name, text in zip(header, line, strict=True)
+        }
+        for line in lines
+    ]
+
+
+def _suites(rows: Sequence[Mapping[str, str]]) -> dict[str, Suite]:
+    """Return the suites that have metrics, by their name in the rows."""
+    found = {}
+    for name in dict.fromkeys(row["suite"] for row in rows):
+        try:
+            plugins.load(plugins.SUITES, Spec.parse(name).name)
+        except UserError as unknown:
+            raise UserError(
+                f"suite {name!r} cannot be scored here: {unknown} "
+                "Predictions of other tools are scored by gist-bench import."
+            ) from unknown
+        ((_, suite),) = choose_suites([name])
+        if suite.metrics:
+            found[name] = suite
+    return found
+
+
+def _scored(
+    row: Mapping[str, str], suite: Suite | None, slices: Sequence[str], tally: _Tally
+) -> Row:
+    """Return a row with new metrics; one without an answer stays as it is."""
+    kept: dict[str, Cell] = {name: text or None for name, text in row.items()}
+    kept |= {name: _listed(row, name) for name in _LISTS if row[name]}
+    if suite is None or row["error"]:
+        return kept
+    thought, answer = split_thought(row["answer"])
+    of_row = {name: row[name] for name in slices if row[name]}
+    asked = Question(row["question_id"], row.get("question", ""), _listed(row, "targets"), of_row)
+    said = Question(asked.id, asked.text or answer, asked.targets, asked.slices)
+    least, most = suite.score(asked, answer, ""), suite.score(said, answer, answer)
+    for name in suite.metrics:
+        is_known = least.get(name) == most.get(name)
+        value = float(least[name]) if name in least else None
+        before = row.get(name, "")
+        if before or value is not None:
+            tally.add(name, before, value, is_known=is_known)
+        kept[name] = value if is_known else before or None
+    return {
+        **kept,
+        "answer_words": len(answer.split()),
+        "thought_words": len(thought.split()) or None,
+    }
+
+
+def _listed(row: Mapping[str, str], column: str) -> tuple[str, ...]:
+    try:
+        found: Any = json.loads(row[column] or "[]")
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        raise UserError(
+            f"{column} of question {row['question_id']!r}, sample {row['sample_id']!r}, is no JSON "
+            f"list. {_MISTAKEN}"
+        )
+    return tuple(map(str, found))

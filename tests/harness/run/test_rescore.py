@@ -1,0 +1,115 @@
+"""rescore: new metrics from stored answers, in a run folder of its own."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.api import Model
+from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.plan import Settings
+from harness.run.runner import run
+from tests.support.commands import GistBench
+from tests.support.fakes import FakeModel
+from tests.support.rows import row, write_run
+
+FAKE = "tests.support.fakes:Fake"
+SCORED = "tests.support.fakes:Scored"
+
+
+def read(folder: Path) -> list[dict[str, str]]:
+    """Return the cells of a run."""
+    with (folder / "records.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_was_scored_by_the_present_rules_stays_as_it_was(
+    tmp_path: Path, gist_bench: GistBench
+) -> None:
+    """A run of now, scored again, has the same cells, failed rows and lists included."""
+    model: Model = FakeModel()
+    suites = choose_suites([f"{SCORED},ask=Which\\, 'the last'?\\nSay it."])
+    plan = make_plan(model, suites, choose_backends([f"{FAKE},words=2"]), Settings())
+    folder = run(plan, model, out=tmp_path, command="test")
+    new = tmp_path / "again"
+    assert gist_bench("rescore", folder, "-o", new).out.strip() == str(new)
+    assert (new / "records.csv").read_text() == (folder / "records.csv").read_text()
+    assert {each["error"] for each in read(new)} == {"", "context_too_long"}
+    written = json.loads((new / "run.json").read_text())
+    assert written["configuration"]["rescored"]["run"] == folder.name
+    assert "Metrics computed anew" in written["notices"][0]
+
+
+def test_metrics_are_made_from_answer_and_targets(tmp_path: Path, gist_bench: GistBench) -> None:
+    """Stored scores do not matter, thoughts are no part of an answer, and changes are counted."""
+    rows = [
+        row(question=0, f1=0.0, answer="Ada Byron", targets=("Ada Byron",)),
+        row(question=1, f1=0.3, answer="<think>\nthe moor?</think>Ada", targets=("Ada \\ Byron",)),
+        row(question=2, f1=1.0, answer="not in the text", targets=()),
+        row(question=3, error="context_too_long", targets=("x",)),
+    ]
+    old = write_run(tmp_path / "old", rows)
+    done = gist_bench("rescore", old, "-o", tmp_path / "new")
+    new = read(tmp_path / "new")
+    assert [each["f1"] for each in new] == ["1", "0.6666666667", "1", ""]
+    assert [each["exact_match"] for each in new] == ["1", "0", "1", ""]
+    assert new[1]["answer"] == "<think>\\nthe moor?</think>Ada"
+    assert json.loads(new[1]["targets"]) == ["Ada \\ Byron"]
+    assert new[1]["thought_words"] == "2"
+    assert "f1: 2 of 3 values changed." in done.err
+    assert "exact_match: 3 of 3 values are new." in done.err
+
+
+def test_a_metric_of_the_context_stays_where_the_context_decides(
+    tmp_path: Path, gist_bench: GistBench
+) -> None:
+    """Whether a name was invented is not in the records; that `12` without a name is one, is."""
+    answers = {"Paris": "1", "not in the text": "1", "the wide sea": "1"}
+    rows = [
+        row(question=number, suite="hallucination", unsupported=1.0, answer=answer, targets=())
+        for number, answer in enumerate(answers)
+    ]
+    old = write_run(tmp_path / "old", rows)
+    done = gist_bench("rescore", old, "-o", tmp_path / "new")
+    new = read(tmp_path / "new")
+    assert [each["unsupported"] for each in new] == ["1", "0", "0"]
+    assert [each["abstained"] for each in new] == ["0", "1", "0"]
+    assert "1 depend on texts that are not stored and stay as they were" in done.err
+
+
+def test_a_rescored_run_is_never_mixed_with_its_source(
+    tmp_path: Path, gist_bench: GistBench
+) -> None:
+    """Both in one folder are two settings of the report, not repeated rows."""
+    rows = [row(question=number, f1=0.0, answer="Ada", targets=("Ada",)) for number in range(6)]
+    write_run(tmp_path / "old", rows, {"configuration": {"model": "small"}})
+    assert gist_bench("rescore", tmp_path / "old").code == 0
+    text = gist_bench("report", tmp_path).out
+    assert "small, rescored" in text
+    assert "occur in several" not in text
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ({"suite": "nobody"}, "suite 'nobody' cannot be scored here"),
+        ({"suite": "vram"}, "no suite with metrics"),
+    ],
+)
+def test_what_cannot_be_scored_is_said_in_a_line(
+    cells: dict[str, str], said: str, tmp_path: Path, gist_bench: GistBench
+) -> None:
+    """Nothing is written."""
+    old = write_run(tmp_path / "old", [row(answer="Ada", targets=("Ada",), **cells)])
+    done = gist_bench("rescore", old, "-o", tmp_path / "new")
+    assert done.code == 2
+    assert said in done.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_no_folder_is_written_over(tmp_path: Path, gist_bench: GistBench) -> None:
+    """The second of two equal commands is refused."""
+    old = write_run(tmp_path / "old", [row(answer="Ada", targets=("Ada",), f1=1.0)])
+    assert gist_bench("rescore", old, "-o", tmp_path / "new").code == 0
+    assert gist_bench("rescore", old, "-o", tmp_path / "new").code == 2
