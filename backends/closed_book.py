@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from backends.full import Full
+from backends.kv.adapter import AdapterSwitch
 from backends.kv.cached import CachedContext
 
 
 @dataclass
-class ClosedBook(Full):
+class ClosedBook(AdapterSwitch):
     """The question without its context: full context, of nothing.
 
     Args:
@@ -18,4 +18,6 @@ class ClosedBook(Full):
 
     def prepare(self, context: str) -> CachedContext:  # noqa: ARG002 - the point of this backend
         """Read the prompt's beginning, and nothing of the context."""
-        return super().prepare("")
+        from gist.decode import read
+
+        return CachedContext(self.model, read(self.model, self.model.prompt.before), 0)

@@ -3,20 +3,14 @@
 With its cache kept between questions this is prefix caching: what a compressed context has to beat.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from backends.kv.adapter import LoadedAdapter, Switch, load_adapter
-from backends.kv.cached import CachedContext
-
-if TYPE_CHECKING:
-    from gist.models.model import LanguageModel
+from backends.kv.adapter import AdapterSwitch
+from backends.kv.cached import Bits, CachedContext
 
 
 @dataclass
-class Full:
+class Full(AdapterSwitch):
     """The whole context in the prompt.
 
     Args:
@@ -24,17 +18,10 @@ class Full:
         adapter: `on` reads and answers with the gist adapter's weights, without any gists: how
             much of the adapter's gain is fine-tuning and not compression.
         checkpoint: the adapter for `adapter=on`; by default the one that belongs to the model.
+        kv_bits: keep the context's KV entries in so many bits, see `gist.packing`.
     """
 
-    model: "LanguageModel"
-    adapter: Switch = "off"
-    checkpoint: Path | None = None
-    _adapter: LoadedAdapter | None = field(default=None, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Load the adapter, if asked for."""
-        if self.adapter == "on":
-            self._adapter = load_adapter(self.model, self.checkpoint)
+    kv_bits: Bits | None = None
 
     def prepare(self, context: str) -> CachedContext:
         """Read the context."""
@@ -42,13 +29,4 @@ class Full:
 
         ids = self.model.tokenizer.encode(context)
         state = read(self.model, [*self.model.prompt.before, *ids])
-        return CachedContext(self.model, state, context_entries=len(ids))
-
-    def describe(self) -> Mapping[str, Any]:
-        """Return the adapter's hash, if one is loaded."""
-        return self._adapter.describe() if self._adapter else {}
-
-    def close(self) -> None:
-        """Unload the adapter."""
-        if self._adapter:
-            self._adapter.close()
+        return CachedContext(self.model, state, context_entries=len(ids)).packed(self.kv_bits)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.kv.adapter import GistOptions, redraw_gists
-from backends.kv.cached import CachedContext
+from backends.kv.cached import Bits, CachedContext
 from backends.kv.segments import check_segment_tokens, compress_context
 
 
@@ -22,10 +22,12 @@ class Gist(GistOptions):
             began with, and leaves the rest of the adapter as it is.
         window_tokens: compress a longer context in parts of so many tokens, each by itself, and
             join their gists: see `gist.windows`.
+        kv_bits: keep the gists in so many bits, see `gist.packing`.
     """
 
     embeddings: Literal["trained", "random"] = "trained"
     window_tokens: int | None = None
+    kv_bits: Bits | None = None
 
     def __post_init__(self) -> None:
         """Load the adapter."""
@@ -47,4 +49,4 @@ class Gist(GistOptions):
             tokens=self.tokens,
             ratio=self.ratio,
             window_tokens=self.window_tokens,
-        )
+        ).packed(self.kv_bits)

@@ -88,7 +88,7 @@ class HybridContext:
             batch.append(Request(question, entries, ids, tuple(text.strip() for text in passages)))
         return answer(
             self.gists.lm,
-            self.gists.state,
+            self.gists.state.opened(self.gists.lm),
             batch,
             max_new_tokens=max_new_tokens,
             min_new_tokens=min_new_tokens,

@@ -157,7 +157,7 @@ class RagContext:
         if self.index:
             self.index.close()
         self.index = None
-        self.state.cache.layers.clear()
+        self.state.clear()
 
     def _retrieve(self, questions: Sequence[str]) -> list[list[str]]:
         """Return the passages of each question, each with the whitespace that follows it."""

@@ -40,6 +40,14 @@ class KVState:
         index = torch.arange(first, end, device=entries_of(self.cache.layers[0])[0].device)
         return KVState(select(self.cache, index[None]), self.next_position)
 
+    def opened(self, lm: LanguageModel) -> "KVState":  # noqa: ARG002 - packed entries need it
+        """Return the state: its entries are numbers already."""
+        return self
+
+    def clear(self) -> None:
+        """Drop the entries."""
+        self.cache.layers.clear()
+
 
 def entries_of(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a layer's keys and values, each (batch, kv_heads, entries, head_dim)."""

@@ -64,6 +64,30 @@ class GistOptions:
         self._adapter.close()
 
 
+@dataclass
+class AdapterSwitch:
+    """The options of backends that read and answer without gists, with the adapter or without."""
+
+    model: "LanguageModel"
+    adapter: Switch = "off"
+    checkpoint: Path | None = None
+    _adapter: LoadedAdapter | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Load the adapter, if asked for."""
+        if self.adapter == "on":
+            self._adapter = load_adapter(self.model, self.checkpoint)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the adapter's hash, if one is loaded."""
+        return self._adapter.describe() if self._adapter else {}
+
+    def close(self) -> None:
+        """Unload the adapter."""
+        if self._adapter:
+            self._adapter.close()
+
+
 def load_adapter(
     lm: "LanguageModel", checkpoint: Path | None, *, untrained: bool = False
 ) -> LoadedAdapter:

@@ -5,14 +5,17 @@ answered; asking is the same code for all of them, and for rag.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from harness.api import Generation
 
 if TYPE_CHECKING:
     from gist.decode import KVState
     from gist.models.model import LanguageModel
+    from gist.packing import PackedState
+
+Bits = Literal[8, 4, 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class CachedContext:
     """KV entries of a context that has been read once."""
 
     lm: "LanguageModel"
-    state: "KVState"
+    state: "KVState | PackedState"
     context_entries: int  # of the state's entries, those that stand for the context
     evidence: tuple[str, ...] = ()  # the parts of the context that were read, if not all
 
@@ -81,7 +84,7 @@ class CachedContext:
         batch = [Request(text, self.context_entries, (), self.evidence) for text in questions]
         return answer(
             self.lm,
-            self.state,
+            self.state.opened(self.lm),
             batch,
             max_new_tokens=max_new_tokens,
             min_new_tokens=min_new_tokens,
@@ -89,4 +92,17 @@ class CachedContext:
 
     def close(self) -> None:
         """Drop the KV entries."""
-        self.state.cache.layers.clear()
+        self.state.clear()
+
+    def packed(self, bits: Bits | None) -> "CachedContext":
+        """Return the context with its entries in so many bits, as it is if None; see gist.packing.
+
+        What stands in front of the context stays exact, as it is in every backend.
+        """
+        from gist.packing import pack_state
+
+        if bits is None or not self.context_entries:
+            return self
+        state = self.state.opened(self.lm)
+        exact = state.entries - self.context_entries
+        return replace(self, state=pack_state(state, bits, exact=exact))

@@ -78,21 +78,21 @@ class GistFiles:
             ratio=self.ratio,
             window_tokens=self.window_tokens,
         )
-        hints = self.hints()
+        hints, state = self.hints(), context.state.opened(self.model)
         manifest = Manifest(
             model=printable(hints["model"]),
             checkpoint=printable(hints["checkpoint"]),
             **self.identity(),
             context_tokens=len(self.model.tokenizer.encode(source.text)),
             gists=context.context_entries,
-            prefix_entries=context.state.entries - context.context_entries,
-            next_position=context.state.next_position,
+            prefix_entries=state.entries - context.context_entries,
+            next_position=state.next_position,
             source=printable(source.name),
             source_bytes=source.size_bytes,
             source_sha256=source.sha256,
             options=self.options,
         )
-        write_gist_file(path, context.state, manifest, force=force)
+        write_gist_file(path, state, manifest, force=force)
         return manifest
 
     def open(self, path: Path) -> CachedContext:

@@ -36,11 +36,13 @@ def option_names(name: str) -> set[str]:
 
 
 WITH_ADAPTER = [name for name in NAMES if "checkpoint" in option_names(name)]
+PACKING = [name for name in NAMES if "kv_bits" in option_names(name)]
 WITH_BUDGET = [name for name in NAMES if budget_option(backend_class(name))]
 CONFIGURATIONS = [
     *NAMES,
     *(f"{name} with adapter" for name in WITH_ADAPTER),
     *("gist with pooling", "gist_store with pooling"),
+    *(f"{name} with packing" for name in PACKING),
 ]
 
 
@@ -68,6 +70,8 @@ def opened(configuration: str, lm: "LanguageModel", adapter: Path) -> Iterator[B
         adapter = _pooling(lm, adapter.parent / f"{adapter.name}-pool")
     known = option_names(name)
     wanted = {**CHEAP, **({"checkpoint": str(adapter), "adapter": "on"} if adapted else {})}
+    if adapted == "with packing":
+        wanted["kv_bits"] = "4"
     options = {option: value for option, value in wanted.items() if option in known}
     backend = _build(name, options, lm)
     try:
