@@ -10,7 +10,8 @@ Anything else is a fault of the program and stops the run; the same command resu
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -54,3 +55,43 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `Did you mean 'x'? ` for the nearest known word, or nothing."""
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"Did you mean {near[0]!r}? " if near else ""
+
+
+@contextmanager
+def reading(what: object, *, advice: str = "") -> Iterator[None]:
+    """Turn what goes wrong in reading other people's data into one line that names them.
+
+    This is the one place that catches everything. Libraries raise what they like for damaged data
+    - `KeyError`, `RecursionError`, classes of their own, panics of Rust that are no `Exception` -
+    and a list of these at each reader was never complete. Put no code of ours under it but the
+    reading and checking of the data.
+
+    Args:
+        what: the file or folder that is read, as the message names it.
+        advice: what to do, in a sentence.
+
+    Raises:
+        UserError: for whatever is raised, but for errors of ours and for too little memory.
+    """
+    try:
+        yield
+    except (UserError, SampleError, MemoryError):
+        raise
+    except BaseException as error:
+        panicked = type(error).__name__ == "PanicException"  # of pyo3, which no module exports
+        if not (panicked or isinstance(error, Exception)) or _is_out_of_memory(error):
+            raise
+        raise UserError(f"{what} cannot be read: {one_line(error)}. {advice}".strip()) from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of a library's error on one line, cut to a readable size."""
+    words = " ".join(str(error).split())
+    if isinstance(error, LookupError) or not words:  # a message that is no more than the key
+        words = f"{type(error).__name__} {words}".strip()
+    return words[:200].rstrip(".")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an allocator of a GPU found no room; torch is not imported for its class."""
+    return type(error).__name__ == "OutOfMemoryError"

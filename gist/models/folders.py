@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrained
 
 from gist.models import gguf_files, shipped
 from gist.models.architecture import check_supported
-from harness.errors import UserError
+from harness.errors import UserError, one_line
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 # Only what transformers reads: some repositories keep the weights twice, in another layout.
@@ -147,11 +147,6 @@ def check_weights(folder: Path, name: str) -> None:
 def hub_revision(folder: Path) -> str | None:
     """Return the commit of a folder in the hub's cache, None for any other folder."""
     return folder.name if folder.parent.name == "snapshots" else None
-
-
-def one_line(error: Exception) -> str:
-    """Return the message of a library's error on one line, cut to a readable size."""
-    return " ".join(str(error).split())[:200]
 
 
 def _download(name: str, *, weights: bool) -> Path:

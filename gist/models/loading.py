@@ -27,7 +27,7 @@ from gist.models.fingerprint import fingerprint_folder, fingerprint_shape
 from gist.models.memory import check_fits
 from gist.models.model import LanguageModel
 from gist.models.prompt import PromptIds, PromptText, TextTokenizer, end_of_turn, render_prompt
-from harness.errors import OutOfMemory, UserError
+from harness.errors import OutOfMemory, UserError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -251,9 +251,9 @@ def _read_weights(
             **options,
         )
     except torch.OutOfMemoryError as error:
-        raise OutOfMemory(f"{name} does not fit on {device}: {folders.one_line(error)}") from error
+        raise OutOfMemory(f"{name} does not fit on {device}: {one_line(error)}") from error
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        raise UserError(f"cannot load {name}: {folders.one_line(error)}") from error
+        raise UserError(f"cannot load {name}: {one_line(error)}") from error
     model: PreTrainedModel = loaded[0]
     missing = sorted(loaded[1]["missing_keys"])
     if missing:  # the library would fill them with random numbers

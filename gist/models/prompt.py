@@ -7,17 +7,20 @@ alike, so that a prefix of a prompt is a prefix of its ids. Worked examples belo
 compression pays nothing for them.
 """
 
+import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from jinja2 import TemplateError
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from gist.models.chat import MEND, render_chat
 from harness.errors import UserError
 
-Turn = tuple[str, str]  # role and content
-
+_CONTROL = re.compile(r"<\S+>|\[[A-Z_/]+\]|[<\[]?[|\uff5c]\S+[|\uff5c][>\]]?")
 _CONTEXT, _QUESTION = "[[context-goes-here]]", "[[question-goes-here]]"
 _ANSWER = "[[answer-goes-here]]"
 
@@ -54,12 +57,19 @@ class PromptIds:
 
 @dataclass(frozen=True, slots=True)
 class TextTokenizer:
-    """Turn plain text into ids and back; special tokens are never read from text."""
+    """Turn plain text into ids and back; control tokens are never read from text."""
 
     inner: PreTrainedTokenizerBase
+    _plain: Tokenizer | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find the control tokens that the tokenizer would read from text."""
+        object.__setattr__(self, "_plain", _without_control_tokens(self.inner))
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of `text`; what looks like a special token is spelled out."""
+        """Return the ids of `text`; what looks like a control token is spelled out."""
+        if self._plain is not None:
+            return list(self._plain.encode(text, add_special_tokens=False).ids)
         ids = self.inner(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
         return list(ids["input_ids"])
 
@@ -78,7 +88,7 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: PromptText) -> Pro
         prompt: the texts.
 
     Raises:
-        UserError: the chat template has no place for worked examples.
+        UserError: the chat template has no place for worked examples, or none for a document.
     """
     examples = [
         (f"{prompt.head}{text}{prompt.between}{question}", answer)
@@ -86,16 +96,13 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: PromptText) -> Pro
     ]
     asked = f"{prompt.head}{_CONTEXT}{prompt.between}{_QUESTION}"
     if tokenizer.chat_template:
-        rendered = _render_chat(tokenizer, examples, asked)
+        rendered = _render_examples(tokenizer, examples, asked)
     else:
         end = f"{tokenizer.eos_token or ''}\n\n"
         turns = (f"{user}{prompt.tail} {answer}{end}" for user, answer in examples)
         rendered = f"{''.join(turns)}{asked}{prompt.tail}"
-    before, rest = rendered.split(_CONTEXT)
-    middle, after = rest.split(_QUESTION)
     first, second, third = (
-        tuple(tokenizer(piece, add_special_tokens=False)["input_ids"])
-        for piece in (before, middle, after)
+        tuple(tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in _cut(rendered)
     )
     bos = tokenizer.bos_token_id
     if bos is not None and _adds_bos(tokenizer) and first[:1] != (bos,):
@@ -108,8 +115,8 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
     if not tokenizer.chat_template:
         return None
     try:
-        text = _render(tokenizer, [("user", _QUESTION), ("assistant", _ANSWER)])
-    except TemplateError:  # it has no place for an answer
+        text = render_chat(tokenizer, [("user", _QUESTION), ("assistant", _ANSWER)])
+    except UserError:  # it has no place for an answer
         return None
     added = tokenizer.added_tokens_decoder
     special = {*tokenizer.all_special_ids, *(each for each in added if added[each].special)}
@@ -117,40 +124,58 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
     return next((each for each in behind if each in special), None)
 
 
-def _render_chat(
+def _render_examples(
     tokenizer: PreTrainedTokenizerBase, examples: Sequence[tuple[str, str]], asked: str
 ) -> str:
     """Return the chat template's text of worked examples and the turn that is asked."""
     turns = [turn for user, answer in examples for turn in (("user", user), ("assistant", answer))]
-    try:
-        rendered = _render(tokenizer, [*turns, ("user", asked)], add_generation_prompt=True)
-    except TemplateError:
-        if not examples:
-            raise
-        rendered = ""
-    if all(text in rendered for _, text in turns):  # a template may pass over earlier turns
-        return rendered
+    without = render_chat(tokenizer, [("user", asked)], add_generation_prompt=True)
+    if not examples:
+        return without
+    with suppress(UserError):
+        rendered = render_chat(tokenizer, [*turns, ("user", asked)], add_generation_prompt=True)
+        if all(text in rendered for _, text in turns):  # it may pass over earlier turns
+            return rendered
     raise UserError("the model's chat template has no place for worked examples. Give --shots 0.")
 
 
-def _render(
-    tokenizer: PreTrainedTokenizerBase,
-    turns: Sequence[Turn],
-    *,
-    add_generation_prompt: bool = False,
-) -> str:
-    """Return the chat template's text of turns, thinking off, on a fixed date."""
-    options: dict[str, Any] = {"enable_thinking": False, "date_string": "1 January 2026"}
-    return str(
-        tokenizer.apply_chat_template(
-            [{"role": role, "content": content} for role, content in turns],
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            **options,
+def _cut(rendered: str) -> tuple[str, str, str]:
+    """Return what stands before the context, between context and question, and after it."""
+    before, *rest = rendered.split(_CONTEXT)
+    middle, *after = rest[0].split(_QUESTION) if rest else ("",)
+    if len(rest) != 1 or len(after) != 1 or _QUESTION in before:
+        raise UserError(
+            "the model's chat template does not print the user's message once, from beginning to "
+            f"end, so documents have no place in it. {MEND}"
         )
-    )
+    return before, middle, after[0]
 
 
 def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Say whether the tokenizer itself puts the begin-of-sequence token in front of a text."""
     return bool(tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id])
+
+
+def _without_control_tokens(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
+    """Return a copy of a tokenizer to which no text is a control token; None if it is one already.
+
+    `split_special_tokens` spells out special tokens alone, and some vocabularies have `<think>` or
+    `<tool_call>` as an added token that is not special. Other added tokens, such as runs of spaces,
+    are text. Tokenizers written in Python spell out all of them.
+    """
+    added = tokenizer.added_tokens_decoder.values()
+    if not (tokenizer.is_fast and any(_is_control(each.content, each.special) for each in added)):
+        return None
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    for each in state["added_tokens"]:
+        each["special"] = each["special"] or _CONTROL.fullmatch(each["content"]) is not None
+    plain = Tokenizer.from_str(json.dumps(state))
+    plain.encode_special_tokens = True
+    plain.no_truncation()
+    plain.no_padding()
+    return plain
+
+
+def _is_control(content: str, special: bool) -> bool:
+    """Say whether an added token steers the model though it is not marked as special."""
+    return not special and _CONTROL.fullmatch(content) is not None

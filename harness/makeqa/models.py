@@ -136,20 +136,14 @@ class LocalClosedBook:
 
 def chat_ids(lm: "LanguageModel", messages: Sequence[Message]) -> Iterator[int]:
     """Yield the ids of a conversation; special tokens come from the chat template alone."""
+    from gist.models.chat import render_chat
+
     inner = lm.tokenizer.inner
-    turns = [{"role": turn.role, "content": _TURN.format(n)} for n, turn in enumerate(messages)]
+    turns = [(turn.role, _TURN.format(n)) for n, turn in enumerate(messages)]
     if inner.chat_template:
-        rendered = str(
-            inner.apply_chat_template(
-                turns,
-                tokenize=False,
-                add_generation_prompt=True,
-                enable_thinking=False,
-                date_string="1 January 2026",
-            )
-        )
+        rendered = render_chat(inner, turns, add_generation_prompt=True)
     else:
-        rendered = "\n\n".join(turn["content"] for turn in turns) + "\n\n"
+        rendered = "\n\n".join(text for _, text in turns) + "\n\n"
     bos = lm.prompt.before[:1]
     first = True
     for n, piece in enumerate(_TURNS.split(rendered)):
