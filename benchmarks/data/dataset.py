@@ -4,6 +4,7 @@
 Hugging Face hub. A plain path is a person's own JSONL, as `benchmarks.data.datafile` describes it.
 """
 
+import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -80,10 +81,11 @@ class Dataset:
         tokenizer: Tokenizer,
         seed: int,
         *,
+        shuffle: bool = False,
         filler_tokens: int | None = None,
         max_new_tokens: int | None = None,
     ) -> Iterator[Sample]:
-        """Yield one sample per context, in the order of the file.
+        """Yield one sample per context, in the order of the file or one drawn from the seed.
 
         Without `max_new_tokens`, the limit of the data set is raised where its targets need more.
         """
@@ -101,7 +103,10 @@ class Dataset:
                     f"accepted answers have up to {needed} tokens, so max_new_tokens is {limit}, "
                     f"not {longest}"
                 )
-        for entry in self.entries:
+        order = list(self.entries)
+        if shuffle:
+            random.Random(f"{seed}/order").shuffle(order)
+        for entry in order:
             context, slices = self.format.separator.join(p.text for p in entry.paragraphs), {}
             if distractors is not None and filler_tokens is not None:
                 context, depth = distractors.fill(entry, filler_tokens, seed)

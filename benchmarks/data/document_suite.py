@@ -42,6 +42,8 @@ class DocumentSuite:
         articles: of a data set with titled documents, such as SQuAD: those that are read, joined
             by +; by default all.
         without: titles that are left out.
+        shuffle: contexts of a data set in an order drawn from the seed, so that `--limit` takes
+            a random part of it and not its beginning.
         filler_tokens: fill each context of a data set up to so many tokens with its other
             documents, none of which holds the answer.
         split: `test`, or `train` with other names, values, filler and documents; of data=hub:NAME
@@ -62,6 +64,7 @@ class DocumentSuite:
     answers: str = hub.COLUMNS.answers
     articles: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    shuffle: bool = False
     filler_tokens: int | None = None
     split: str = "test"
     documents: int | None = 20
@@ -87,8 +90,8 @@ class DocumentSuite:
             raise ValueError(f"split={self.split} must be {' or '.join(_SPLITS)}")
         if self.template == "unseen" and self.split == "train":
             raise ValueError("template=unseen has no questions in split=train; give split=test")
-        if (self.articles or self.without) and self._dataset is None:
-            raise ValueError("articles and without name documents of a data set: give data=")
+        if (self.articles or self.without or self.shuffle) and self._dataset is None:
+            raise ValueError("articles, without and shuffle are about a data set: give data=")
         if self.filler_tokens is not None and not (self._dataset and self._dataset.format.fills):
             raise ValueError(
                 "filler_tokens needs a data set of paragraphs that stand for themselves: "
@@ -109,6 +112,7 @@ class DocumentSuite:
             yield from self._dataset.samples(
                 tokenizer,
                 seed,
+                shuffle=self.shuffle,
                 filler_tokens=self.filler_tokens,
                 max_new_tokens=self.max_new_tokens,
             )

@@ -156,6 +156,24 @@ def test_squad_is_split_by_article(tmp_path: Path) -> None:
         Qa(without=("Kenya",))
 
 
+def test_shuffled_contexts_are_the_same_ones_in_an_order_of_the_seed(tmp_path: Path) -> None:
+    """So that the first N of them are a random part, and the same part in every run of a seed."""
+    path = tmp_path / "squad.json"
+    (article,) = json.loads(FILES["squad"].read_text())["data"]
+    titles = [f"Title{number}" for number in range(12)]
+    path.write_text(json.dumps({"data": [article | {"title": title} for title in titles]}))
+
+    def read(seed: int, *, shuffle: bool) -> list[str]:
+        made = Qa(data=f"squad:{path}", shuffle=shuffle).samples(WordTokenizer(), seed)
+        return [sample.id for sample in made]
+
+    assert read(1, shuffle=True) == read(1, shuffle=True) != read(2, shuffle=True)
+    assert read(1, shuffle=True) != read(1, shuffle=False)
+    assert sorted(read(1, shuffle=True)) == sorted(read(1, shuffle=False))
+    with pytest.raises(ValueError, match="give data="):
+        Qa(shuffle=True)
+
+
 @pytest.mark.parametrize(
     ("version", "exact", "f1"), [("v1.1", 60.71, 84.84), ("v2.0", 57.14, 68.54)]
 )
