@@ -7,7 +7,6 @@ that touch are shown as one passage, so no text is shown twice. The model is the
 adapter is on.
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from backends.kv.cached import Request, answer
-from backends.retrieval.chunking import Span, merge_chunks
+from backends.retrieval.chunking import Span, merge_chunks, word_ends
 from backends.retrieval.index import Index, Retriever
 from backends.retrieval.retriever import (
     check_minimums,
@@ -190,14 +189,8 @@ class RagContext:
         for span in chosen:
             if not fits([*kept, span]):
                 # Fewer words are fewer tokens, so the longest part that fits is found by halving.
-                parts = [Span(span.start, end) for end in _word_ends(self.context, span)]
+                parts = [Span(span.start, end) for end in word_ends(self.context, span)]
                 fitting = bisect_left(parts, True, key=lambda part: not fits([*kept, part]))
                 return [*kept, *parts[max(0, fitting - 1) : fitting]]
             kept.append(span)
         return kept
-
-
-def _word_ends(text: str, span: Span) -> list[int]:
-    """Return where the words of `text[start:end]` end."""
-    words = re.compile(r"\S+").finditer(text, span.start, span.end)
-    return [word.end() for word in words]

@@ -11,13 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from harness.text import UNITS
+
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 _OPENING = "\"'([\u2018\u201c\u00ab"
 _CLOSING = "\"')\\]\u2019\u201d\u00bb\u300d\u300f"
+_WIDE = (
+    "\u3002\uff01\uff1f\uff0e\u0964\u0965\u061f\u06d4\u17d4"  # CJK and others: no space after it
+)
 _BREAK = re.compile(
     r"(?P<line>\n\s*)"
-    rf"|(?P<wide>[\u3002\uff01\uff1f]+[{_CLOSING}]*\s*)"  # CJK puts no space after a sentence
+    rf"|(?P<wide>[{_WIDE}]+[{_CLOSING}]*\s*)"
     rf"|(?P<stop>[.!?\u2026]+[{_CLOSING}]*\s+)"
 )
 _ABBREVIATIONS = frozenset(
@@ -126,6 +131,11 @@ def _middle(text: str, span: Span) -> int:
         if nearest := [cut for cut in cuts if begin < cut < len(inside)]:
             return span.start + min(nearest, key=lambda cut: abs(cut - middle))
     return span.start + middle
+
+
+def word_ends(text: str, span: Span) -> list[int]:
+    """Return where `text[start:end]` may be cut: after words, after letters without spaces."""
+    return [unit.end() for unit in UNITS.finditer(text, span.start, span.end)]
 
 
 def merge_chunks(chunks: Sequence[Span], ranked: Sequence[int], *, by_rank: bool) -> list[Span]:

@@ -35,6 +35,7 @@ class Embedder(Protocol):
     name: str
     fingerprint: str  # of weights, configuration and tokenizer
     max_tokens: int | None  # the longest text it reads, special tokens not counted; None: any
+    languages: str  # that it was trained on; nothing: not known
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text, special tokens not counted."""
@@ -56,8 +57,9 @@ class Embedder(Protocol):
 class SentenceEmbedder:
     """A sentence-transformers model in a local folder, as an `Embedder`."""
 
-    def __init__(self, name: str, folder: Path, *, device: str) -> None:
+    def __init__(self, name: str, folder: Path, *, device: str, languages: str = "") -> None:
         self.name = name
+        self.languages = languages
         self._model: SentenceTransformer | None = _load(name, folder, device)
         self.fingerprint = _fingerprint(folder)
         self.count_tokens = _token_counter(self._model)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from backends.retrieval.chroma import Database, Vectors
 from backends.retrieval.embedders import Embedder
+from harness.text import WORDS_AND_MARKS, words
 
 if TYPE_CHECKING:
     from bm25s import BM25
 
-_WORD = r"(?u)\b\w+\b"  # the usual pattern drops words of one letter, and with them digits
 _EXTRA_NEIGHBOURS = 256  # fetched beyond those asked for, so that ties end in document order
-_WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
 
 
 class Index(Protocol):
@@ -79,7 +77,12 @@ class VectorRetriever:
 
     def describe(self) -> Mapping[str, str]:
         """Return what decides which passages are found."""
-        return {"embedder": self._embedder.name, "embedder_hash": self._embedder.fingerprint}
+        languages = {"languages": self._embedder.languages} if self._embedder.languages else {}
+        return {
+            "embedder": self._embedder.name,
+            "embedder_hash": self._embedder.fingerprint,
+            **languages,
+        }
 
     def close(self) -> None:
         """Close the embedder and the database."""
@@ -123,7 +126,7 @@ class VectorIndex:
 
 
 class LexicalRetriever:
-    """BM25 over lower-case words: no model, no vectors, no limit of tokens."""
+    """BM25 over lower-case words of every script: no model, no vectors, no limit of tokens."""
 
     max_tokens: int | None = None
 
@@ -132,7 +135,7 @@ class LexicalRetriever:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the words and punctuation marks of each text."""
-        return [len(_WORD_OR_MARK.findall(text)) for text in texts]
+        return [len(WORDS_AND_MARKS.findall(text)) for text in texts]
 
     def index(self, passages: Sequence[str]) -> Index:
         """Count the words of the passages."""
@@ -161,32 +164,23 @@ class LexicalIndex:
         self._count = len(passages)
         self._bm25: BM25 | None = None
         self.held_bytes = 0
-        words = _words(passages)
-        if any(words):  # bm25s divides by the mean number of words
+        found = list(map(words, passages))
+        if any(found):  # bm25s divides by the mean number of words
             self._bm25 = bm25s.BM25()
-            self._bm25.index(words, show_progress=False)
+            self._bm25.index(found, show_progress=False)
             arrays = [self._bm25.scores[part] for part in ("data", "indices", "indptr")]
             vocabulary = "".join(self._bm25.vocab_dict)
             self.held_bytes = sum(part.nbytes for part in arrays) + len(vocabulary.encode())
 
     def search(self, questions: Sequence[str], max_results: int) -> list[list[int]]:
         """Return the numbers of the best passages of each question; ties in document order."""
-        return [self._rank(words)[:max_results] for words in _words(questions)]
+        return [self._rank(words(question))[:max_results] for question in questions]
 
     def close(self) -> None:
         """Release the matrix."""
         self._bm25 = None
 
-    def _rank(self, words: list[str]) -> list[int]:
-        if self._bm25 is None or not words:
+    def _rank(self, asked: list[str]) -> list[int]:
+        if self._bm25 is None or not asked:
             return list(range(self._count))
-        return [int(number) for number in (-self._bm25.get_scores(words)).argsort(kind="stable")]
-
-
-def _words(texts: Sequence[str]) -> list[list[str]]:
-    import bm25s
-
-    found: list[list[str]] = bm25s.tokenize(
-        list(texts), token_pattern=_WORD, stopwords=None, return_ids=False, show_progress=False
-    )
-    return found
+        return [int(number) for number in (-self._bm25.get_scores(asked)).argsort(kind="stable")]

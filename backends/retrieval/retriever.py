@@ -13,6 +13,7 @@ from backends.retrieval.embedders import (
 )
 from backends.retrieval.index import LexicalRetriever, Retriever, VectorRetriever
 from harness.errors import UserError
+from harness.text import ENGLISH
 
 MIN_CHUNK_TOKENS = 8  # room for a character, which may be four tokens
 
@@ -38,7 +39,13 @@ def open_embedder(embedder: str, device: str) -> tuple[Embedder | None, str]:
         return None, notice
     name = embedder if folder is None else "minilm"
     on = "cuda" if device == "cuda" else "cpu"  # not on meta, where a model's weights may be
-    return SentenceEmbedder(name, folder or find_embedder(embedder), device=on), notice
+    found = SentenceEmbedder(
+        name,
+        folder or find_embedder(embedder),
+        device=on,
+        languages=ENGLISH if folder else "",
+    )
+    return found, notice
 
 
 def open_retriever(embedder: str, device: str, persist_dir: Path | None = None) -> Retriever:

@@ -18,6 +18,14 @@ def squad_scores(question: Question, answer: str) -> Mapping[str, float]:
     return {"f1": f1(answer, question.targets), **exact_score(question, answer)}
 
 
+def official_scores(question: Question, answer: str) -> Mapping[str, float]:
+    """Return `f1` and `exact_match` as SQuAD's own script gives them, to the last digit."""
+    return {
+        "f1": _best(answer, question.targets, _token_f1, official=True),
+        "exact_match": _best(answer, question.targets, _equal, official=True),
+    }
+
+
 def exact_score(question: Question, answer: str) -> Mapping[str, float]:
     """Return `exact_match` alone."""
     return {"exact_match": exact_match(answer, question.targets)}
@@ -25,7 +33,7 @@ def exact_score(question: Question, answer: str) -> Mapping[str, float]:
 
 def exact_match(answer: str, targets: Sequence[str]) -> float:
     """Return 1 if the normalised answer equals one of the targets, else 0."""
-    return _best(answer, targets, lambda given, target: float(given == target))
+    return _best(answer, targets, _equal)
 
 
 def f1(answer: str, targets: Sequence[str]) -> float:
@@ -41,13 +49,24 @@ def contains(answer: str, targets: Sequence[str]) -> float:
     return _best(answer, targets, lambda given, target: float(f" {target} " in f" {given} "))
 
 
-def _best(answer: str, targets: Sequence[str], compare: Callable[[str, str], float]) -> float:
-    pairs = [normalize_pair(answer, target) for target in targets if target.strip()]
+def _best(
+    answer: str,
+    targets: Sequence[str],
+    compare: Callable[[str, str], float],
+    *,
+    official: bool = False,
+) -> float:
+    wanted = [target for target in targets if target.strip()]
+    pairs = [normalize_pair(answer, target, official=official) for target in wanted]
     if not pairs:
         return float(not normalize(answer) or abstained(answer))
     if is_sentinel(answer) and all(given != target for given, target in pairs):
         return 0.0
     return max(compare(given, target) for given, target in pairs)
+
+
+def _equal(given: str, target: str) -> float:
+    return float(given == target)
 
 
 def _token_f1(given: str, target: str) -> float:
@@ -62,17 +81,18 @@ METRICS = (
     Metric(
         "exact_match",
         "1 if the answer is one of the targets: lower case, no punctuation, no articles, single "
-        "spaces, in this order. Without targets, 1 for an abstention. In passkey: nothing but the "
-        "numbers, in any order.",
+        "spaces, in this order; forms of one Unicode character are equal. Without targets, 1 for "
+        "an abstention. In passkey: nothing but the numbers, in any order.",
         source=_SQUAD,
         judges=True,
         compares_whole=True,
     ),
     Metric(
         "f1",
-        "Best over the targets of 2PR/(P+R) on their words, normalised as for exact_match. Without "
-        "targets, 1 for an abstention; the sentinel scores 0 where there is a target. In HotpotQA "
-        "a yes or no is right or wrong as a whole.",
+        "Best over the targets of 2PR/(P+R) on their words, normalised as for exact_match; on "
+        "their letters in scripts without spaces and in Korean. Without targets, 1 for an "
+        "abstention; the sentinel scores 0 where there is a target. In HotpotQA a yes or no is "
+        "right or wrong as a whole.",
         source=f"{_SQUAD}; HotpotQA, arXiv 1809.09600",
         compares_whole=True,
     ),

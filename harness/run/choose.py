@@ -23,6 +23,7 @@ from harness.run.plan import Configuration, Job, Plan, Settings
 from harness.run.records import FIXED
 from harness.run.samples import draw
 from harness.run.spec import Spec, build, check, present, settings_of
+from harness.text import ENGLISH, is_english, script_of
 
 log = logging.getLogger(__name__)
 
@@ -176,11 +177,28 @@ def make_plan(
         if controlled.left_out:
             part = "in part" if controlled.samples else "left out"
             notices.append(f"{configuration.name} in {job.name} {part}: {controlled.left_out}.")
+    notices += _of_other_languages(jobs, configurations)
     for notice in notices:
         log.warning(notice)
     if not any(plan.cells()):
         raise UserError("nothing is left to run. Choose other suites or backends.")
     return replace(plan, notices=tuple(notices))
+
+
+def _of_other_languages(
+    jobs: Sequence[Job], configurations: Sequence[Configuration]
+) -> Iterator[str]:
+    """Yield a line for each suite whose contexts a backend's embedder was not trained to read."""
+    readers = [each for each in configurations if each.description.get("languages") == ENGLISH]
+    for job in jobs if readers else ():
+        other = sum(not is_english(sample.context) for sample in job.samples)
+        if job.suite.metrics and 2 * other > len(job.samples):
+            script = script_of("".join(sample.context[:1000] for sample in job.samples[:50]))
+            names = ", ".join(each.name for each in readers)
+            yield (
+                f"{names} in {job.name}: the embedder was trained on {ENGLISH}, and the contexts "
+                f"are not (letters: {script}). Take embedder=bm25 or one of their language."
+            )
 
 
 def _choose(group: str, texts: Sequence[str], *, named: bool) -> list[Choice]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.text import normalize, normalize_pair, split_sentences
+from harness.text import is_english, normalize, normalize_pair, script_of, split_sentences, words
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,36 @@ def sentences_of(text: str) -> list[str]:
 def test_sentences_end_where_a_reader_ends_them(text: str, sentences: list[str]) -> None:
     """Abbreviations and wrapped lines do not end one; list items and lines of code do."""
     assert sentences_of(text) == sentences
+
+
+def test_search_words_are_letters_and_pairs_where_no_spaces_are_set() -> None:
+    """Words of other scripts are whole; one form and one case for each."""
+    assert words("Die 3 STRASSEN von Köln") == ["die", "3", "strassen", "von", "köln"]
+    assert words("東京は") == ["東", "京", "は", "東京", "京は"]
+    assert words("NHK東京 \uff12\uff10") == ["nhk", "東", "京", "東京", "20"]
+    assert words("") == words("!?") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("Ada lives in Paris.", "Latin"),
+        ("Ада живёт в Paris.", "Cyrillic"),
+        ("東京は日本の首都です", "Japanese"),
+        ("北京是首都", "Han"),
+        ("القاهرة", "Arabic"),
+        ("123", ""),
+    ],
+)
+def test_script_is_that_of_most_letters(text: str, script: str) -> None:
+    """Kana make Han Japanese; digits and signs are of no script."""
+    assert script_of(text) == script
+
+
+def test_english_is_told_from_other_languages_in_its_letters() -> None:
+    """By its commonest words, in a text of some length; a short one is not judged."""
+    german = "Der Vertrag wurde im Mai geschlossen und gilt für alle Häuser der Stadt. " * 8
+    assert is_english("The contract of May is for all houses in the town. " * 8)
+    assert not is_english(german)
+    assert is_english(german[:60])
+    assert not is_english("東京は日本の首都です")

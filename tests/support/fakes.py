@@ -81,6 +81,7 @@ class Fake:
     mib: int = 0  # touched in prepare, and freed
     gate: Path | None = None  # answers about 3 words wait until this folder exists
     note: str = ""
+    languages: str = ""  # of its embedder
 
     def __post_init__(self) -> None:
         self.model.log.append(f"build {self.words}")
@@ -96,8 +97,9 @@ class Fake:
         return FakeContext(context, self)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return a notice, if there is one."""
-        return {"notice": self.note} if self.note else {}
+        """Return what there is of a notice and of languages."""
+        said = {"notice": self.note, "languages": self.languages}
+        return {name: text for name, text in said.items() if text}
 
     def close(self) -> None:
         """Write down that it was closed."""

@@ -16,6 +16,7 @@ class LetterEmbedder:
 
     name = "letters"
     fingerprint = "letters-1"
+    languages = ""
     max_tokens: int | None = 40
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.data.formats.fields import answers, name_of, objects, text
 from benchmarks.data.formats.format import Entry, Format, Paragraph
 from benchmarks.data.formats.lines import read_json
-from benchmarks.scoring.answers import squad_scores
+from benchmarks.scoring.answers import official_scores
 from harness.api import Question
 from harness.errors import UserError
 
@@ -63,6 +63,6 @@ FORMAT = Format(
     source="https://rajpurkar.github.io/SQuAD-explorer/",
     read=read,
     metrics=("f1", "exact_match"),
-    score=squad_scores,
+    score=official_scores,
     fills=True,
 )

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from backends.retrieval.chunking import Span, word_ends
 from backends.retrieval.index import LexicalRetriever, Retriever, VectorRetriever
+from backends.retrieval.retriever import cut_passages
 from harness.errors import UserError
 from tests.support.tiny_embedder import LetterEmbedder
 
+CITIES = "北京 上海 广州 深圳 成都 杭州 武汉 西安".split()
+KEEPERS = "王伟 李娜 张敏 刘洋 陈静 杨帆 赵磊 黄丽".split()
 COLORS = ("red", "blue", "green", "black", "white", "brown", "pink", "gray", "gold", "pale")
 THINGS = ("vase", "lamp", "cup", "bowl", "chair", "rug", "clock", "box", "pen", "bag")
 NEEDLE = "The amber harp is in hall 7 and costs 3 coins."
@@ -148,3 +152,20 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def test_passages_without_words_can_be_searched(retriever: Retriever) -> None:
     """Punctuation alone is no error."""
     assert retriever.index(["!!!", "..."]).search(["what?", "!"], 1)
+
+
+def test_words_are_searched_where_no_spaces_stand_between_them() -> None:
+    """Chinese is cut into passages of the size asked for, and each is found by its words."""
+    pairs = list(zip(CITIES, KEEPERS, strict=True))
+    text = "".join(f"{city}的仓库由{keeper}管理。" for city, keeper in pairs)
+    retriever = LexicalRetriever()
+    _, passages = cut_passages(text, retriever, chunk_tokens=14)
+    assert len(passages) == len(pairs)
+    index = retriever.index(passages)
+    found = index.search([f"谁管理{city}的仓库?" for city in CITIES], 1)
+    assert [passages[first] for (first,) in found] == passages
+
+
+def test_a_passage_may_end_between_letters_where_no_spaces_are_set() -> None:
+    """A budget of tokens takes a part of a long Chinese sentence, not none of it."""
+    assert word_ends("东京 is big", Span(0, 9)) == [1, 2, 5, 9]

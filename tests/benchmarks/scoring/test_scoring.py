@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scoring.answers import contains, exact_match, f1
-from harness.api import ABSTENTION
+from benchmarks.data.formats import squad_v2
+from benchmarks.scoring.answers import contains, exact_match, f1, official_scores
+from harness.api import ABSTENTION, Question
 from tests.support.squad import EXCERPT, answers, predictions
 
 Score = Callable[[str, Sequence[str]], float]
@@ -23,10 +24,13 @@ OF_EXCERPT = {"v2.0": (57.14, 68.54), "v1.1": (60.71, 84.84)}
 def percentages(squad: Path, given: Path) -> tuple[float, float]:
     """Return exact match and F1 in percent, as the official scripts round them."""
     targets, said = answers(squad), predictions(given)
-    pairs = [(said[question], accepted) for question, accepted in targets.items()]
+    scores = [
+        squad_v2.FORMAT.score(Question(name, "?", tuple(accepted)), said[name])
+        for name, accepted in targets.items()
+    ]
     return (
-        round(100 * sum(exact_match(*pair) for pair in pairs) / len(pairs), 2),
-        round(100 * sum(f1(*pair) for pair in pairs) / len(pairs), 2),
+        round(100 * sum(score["exact_match"] for score in scores) / len(scores), 2),
+        round(100 * sum(score["f1"] for score in scores) / len(scores), 2),
     )
 
 
@@ -84,6 +88,64 @@ def test_best_target_counts() -> None:
 def test_f1_counts_repeated_words() -> None:
     """A word that is said twice matches a target that has it once only once."""
     assert f1("cat cat", ("cat",)) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "target"),
+    [
+        ("東京。", "東京"),
+        ("「東京」", "東京"),
+        ("ﾄｳｷｮｳ", "トウキョウ"),  # half-width kana
+        ("cafe\u0301", "caf\u00e9"),
+        ("\u1112\u1161\u11ab", "\ud55c"),  # a Korean syllable in its three letters
+        ("“Paris”", "Paris"),
+        ("«Paris»", "Paris"),
+        ("1903\u20131912", "1903-1912"),
+        ("\u22125", "-5"),
+        ("\uff11\uff12", "12"),
+        ("٣", "3"),
+        ("ﬁve", "five"),
+        ("Straße", "STRASSE"),
+        ("İstanbul", "istanbul"),
+        ("co\u00adoperate", "cooperate"),  # a soft hyphen
+        ("القاهرة؟", "القاهرة"),
+        ("दिल्ली।", "दिल्ली"),
+        ("北京 市", "北京市"),
+    ],
+)
+def test_one_answer_in_two_forms_is_right(answer: str, target: str) -> None:
+    """Punctuation, forms and digits of all of Unicode count as little as those of ASCII."""
+    for one, other in ((answer, target), (target, answer)):
+        assert [score(one, (other,)) for score in (exact_match, f1, contains)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "target", "wrong"),
+    [
+        ("日本の首都は東京です。", "東京", "大阪"),
+        ("ประเทศไทยมีเมืองหลวงคือกรุงเทพ", "กรุงเทพ", "เชียงใหม่"),
+        ("한국의 수도는 서울입니다.", "서울", "부산"),
+        ("Die Hauptstadt heißt „Bern“.", "Bern", "Ber"),
+        ("Столица — Москва.", "Москва", "Моск"),
+    ],
+)
+def test_contains_finds_the_words_of_every_script(sentence: str, target: str, wrong: str) -> None:
+    """Where no spaces stand between words, a target is found among the letters."""
+    assert contains(sentence, (target,)) == 1
+    assert contains(sentence, (wrong,)) == 0
+    assert 0 < f1(sentence, (target,)) < 1
+
+
+def test_marks_of_a_letter_belong_to_it() -> None:
+    """A Thai letter with another vowel is another letter."""
+    assert exact_match("กา", ("กี",)) == 0
+    assert f1("ก\u0e31", ("ก\u0e35",)) == 0
+
+
+def test_squad_files_keep_the_scores_of_the_official_script() -> None:
+    """In Latin letters its curly quotes count, as in the published scores; elsewhere not."""
+    assert official_scores(Question("q", "?", ("Paris",)), "“Paris”")["exact_match"] == 0
+    assert official_scores(Question("q", "?", ("東京",)), "「東京」。")["exact_match"] == 1
 
 
 @pytest.mark.parametrize("score", [exact_match, f1, contains])

@@ -196,6 +196,22 @@ def test_random_weights_are_refused_for_answers(tmp_path: Path) -> None:
         execute(tmp_path, [SCORED, COSTS], [FAKE], model=model)
 
 
+def test_contexts_in_another_language_than_the_embedders_are_named(tmp_path: Path) -> None:
+    """The run says so once for a suite; on English contexts, and without an embedder, nothing."""
+    asked = [{"id": "1", "question": "?", "answers": ["東京"]}]
+    for name, context in (
+        ("ja", "東京は日本の首都です。"),
+        ("en", "Tokyo is the capital of Japan."),
+    ):
+        line = json.dumps({"id": name, "context": context, "questions": asked})
+        (tmp_path / name).write_text(line + "\n", encoding="utf-8")
+    suites = choose_suites([f"qa,data={tmp_path / 'ja'}", f"qa,data={tmp_path / 'en'}"])
+    backends = choose_backends([FAKE, f"{FAKE},languages=English"])
+    (notice,) = make_plan(FakeModel(), suites, backends, Settings()).notices
+    assert notice.startswith(f"{FAKE},languages=English in qa,data={tmp_path / 'ja'}: ")
+    assert "letters: Japanese" in notice
+
+
 def test_a_backends_notice_is_in_its_rows(tmp_path: Path) -> None:
     """What a backend says of itself under `notice` reaches every row and run.json."""
     rows = execute(tmp_path, [f"{SCORED},contexts=1"], [f"{FAKE},note=no model"])
