@@ -1,80 +1,86 @@
 """Whether an answer abstains: the sentinel that the prompt asks for, or a refusal in words.
 
 The sentinel is what counts for models that follow the prompt. Others refuse in their own words:
-`REFUSALS` lists the forms that are recognised, in the first sentence only, and an answer that goes
-on with "but" or "however" has answered after all. The list is short on purpose. A refusal that it
-misses counts as an answer and stands in the records to be read.
+`refusals.py` lists the forms that are recognised. The first sentence decides, and the second where
+the first only says what the text is about; an answer that goes on with "but" or with a guess has
+answered after all. A refusal that is missed counts as an answer and stands in the records.
 """
 
 import re
+import unicodedata
 
+from benchmarks.scoring.refusals import ENGLISH, TEXT
+from benchmarks.scoring.refusals_by_language import OTHERS
 from harness.api import ABSTENTION
+from harness.text import straighten
 
-_TEXT = (
-    r"(?:the|this|that|your) (?:given |provided |above )?(?:text|passage|context|document|article|"
-    r"paragraph|excerpt|story|narrative|report|information|source|knowledge)"
-)
-_IN_TEXT = rf"(?:\w+ )?(?:in|by|within|from) {_TEXT}\b"
-_STATED = (
-    r"(?:explicitly |directly )?(?:mentioned|stated|specified|given|provided|said|found|included|"
-    r"known|disclosed|described|discussed|available|contained|indicated|present|covered|listed|"
-    r"answered)"
-)
-_STATES = (
-    r"(?:explicitly |directly )?(?:say|state|mention|specify|provide|give|contain|include|indicate|"
-    r"tell|reveal|discuss|address|answer|explain|describe|disclose|identify|name|list|have|offer)"
-)
-_TOLD = (
-    r"(?:determined?|answer(?:ed)?|known?|found|find|infer(?:red)?|said|say|told?|tell|"
-    r"established?|conclude[d]?|deduced?|derived?|ascertain(?:ed)?|provided?)\b"
-)
-_CANNOT = r"(?:can ?not|can't|could not|couldn't|am unable to|was unable to|am not able to)"
-_IT = r"(?:it|this|that|the (?:answer|question|information))"
+REFUSALS = {**ENGLISH, **OTHERS}
+"""All forms, by what they stand for or by their language."""
 
-REFUSALS = {
-    "one word": r"^(?:n/?a|unknown|unanswerable|undetermined|no (?:answer|information))$",
-    "not stated": rf"^(?:{_IT} is )?not {_STATED}(?:$| {_IN_TEXT})",
-    "the answer is not there": rf"^(?:{_IT} is )?not (?:in|within) {_TEXT}\b",
-    "X is not stated in the text": (
-        rf"\b(?:is|are|was|were)(?: not|n't|(?: not|n't) been| never) {_STATED} {_IN_TEXT}"
-    ),
-    "the text does not state X": (
-        rf"^(?:(?:based on|according to|in) .*, )?{_TEXT}(?: \w+)? "
-        rf"(?:(?:do|does|did)(?: not|n't)|never) {_STATES}s?\b"
-    ),
-    "there is no information": (
-        rf"^(?:there (?:is|are|was|were) |i have |{_TEXT} (?:has|gives|provides|contains) )?"
-        r"(?:no|not enough|insufficient|not sufficient) (?:(?:specific|relevant|further) )?"
-        r"(?:(?:information|mention|answer)\b|"
-        rf"(?:indication|evidence|details?|data) (?:.* )?{_IN_TEXT})"
-    ),
-    "I do not know": (
-        r"^i (?:(?:do|did)(?: not|n't) (?:know|have|see|find)|(?:am|'m) not (?:sure|certain|aware)|"
-        rf"have no (?:idea|information|way)|{_CANNOT} {_TOLD})"
-    ),
-    "it cannot be told": (
-        rf"^{_IT}(?: \w+)? (?:(?:can ?not|can't|could not|couldn't) be {_TOLD}|"
-        r"is (?:impossible|not possible|unclear|unknown|unanswerable)"
-        rf"(?:$| to {_TOLD}| {_IN_TEXT}))"
-    ),
-    "cannot tell": rf"^(?:can ?not|can't|unable to|(?:impossible|not possible) to) (?:be )?{_TOLD}",
-}
-"""Forms of refusal in words, each with what it stands for. Matched in lower case."""
-
-_COURTESY = re.compile(
-    r"^(?:answer\s*:\s*|(?:(?:i'm|i am) )?(?:very |so )?sorry,? (?:but )?|"
-    r"i apologi[sz]e,? (?:but )?|unfortunately,? |well,? |as an ai(?: language)? model,? )+"
+_ABOUT = (
+    rf"(?:{TEXT}|what (?:is|was|has been) (?:given|provided|said|written)|(?:the )?information "
+    rf"(?:given|provided))"
 )
-# Of a refusal: a clause before a semicolon is enough, and "etc." ends no refusal.
-_SENTENCE_END = re.compile(r"[.!?](?:\s+|$)|[\n;]\s*")
+_CONTRACTIONS = tuple(
+    (re.compile(short), long)
+    for short, long in (
+        (r"\bcan'?t\b", "can not"),
+        (r"\b(do|does|did|is|are|was|were|could|would|has|have)n'?t\b", r"\1 not"),
+        (r"\b(it|that|there|here)'s\b", r"\1 is"),
+        (r"\b(?:i'm|im(?= not))\b", "i am"),
+        (r"\b(i|we)'ve\b", r"\1 have"),
+        (r"\b(we|they|you)'re\b", r"\1 are"),
+        (r"\bi'd\b", "i would"),
+    )
+)
+_LEAD = re.compile(
+    r"^(?:(?:the )?answer(?: is)?\s*: ?|a: |(?:i'm|i am|we are|we're) (?:\w+ )?(?:sorry|"
+    r"afraid)\b,? ?(?:but |that |to say (?:that )?)?|"
+    r"sorry,? (?:but )?|(?:i|my) apologi\w+(?: for \w+ \w+)?,? (?:but )?|unfortunately,? |"
+    r"regrettably,? |sadly,? |well,? |"
+    r"h+m+,? |honestly,? |to be honest,? |frankly,? |actually,? |as (?:an? )?(?:ai|large|"
+    r"artificial)\b[^,]*, |"
+    r"as far as i (?:can|could) (?:tell|see),? |"
+    rf"(?:based (?:only |solely )?(?:on|upon)|according to|in|from|given|judging (?:by|from)|"
+    rf"looking at|(?:after|having) (?:carefully )?read(?:ing)?|per|going by|with) (?:only )?"
+    rf"{_ABOUT}(?: alone| only)?,? )+"
+)
+_FILLER = re.compile(
+    rf"^(?:let me|let's|good question|i (?:have |'ve )?(?:read|looked|searched|checked|re-?read|"
+    rf"went)|looking|"
+    rf"{TEXT} (?:\w+ )?(?:mentions?|says?|states?|talks?|describes?|discusses?|speaks?|is about|"
+    rf"refers?|covers?|deals?|focuses)|"
+    rf"(?:sorry|unfortunately|no|hm+)$|thank)\b"
+)
+# A clause before a semicolon is enough, and "etc." ends no refusal.
+_SENTENCE_END = re.compile(
+    r"[.!?](?:[\"')\]]*\s+|[\"')\]]*$)|[!?](?=[^\x00-\x7f])|[\u3002\u0964\u061f\u06d4]|[\n;]\s*"
+)
+# Vowel signs of Indic and Thai letters are no \w.
+_MARKS_BEFORE = re.compile(r"^[^\w\u0300-\u036f\u0900-\u0eff]+")
+_MARKS_AFTER = re.compile(r"[^\w\u0300-\u036f\u0900-\u0eff]+$")
 _SENTINEL = re.sub(r"\W+", " ", ABSTENTION.lower()).strip()
-_PATTERN = re.compile("|".join(f"(?:{form})" for form in REFUSALS.values()))
-_ANSWERS_AFTER_ALL = re.compile(r"\b(?:but|although|though|however|here (?:is|are)|here's)\b")
+_ENGLISH = re.compile("|".join(f"(?:{form})" for form in ENGLISH.values()))
+_OTHERS = re.compile("|".join(f"(?:{forms})" for forms in OTHERS.values()))
+_TURNS = re.compile(
+    r"\b(?:but|although|though|however|yet)\b(?!.*(?:\b(?:not|no|nothing|cannot|never|unclear|"
+    r"unknown)\b|n't))|"
+    r"\b(?:here (?:is|are)|here's)\b"
+)
+_GOES_ON = re.compile(
+    r"(?:but|although|though|however|nevertheless|nonetheless|that said|still|yet|here (?:is|"
+    r"are)|here's|"
+    r"(?:possibly|probably|perhaps|maybe|presumably|most likely|likely)\b|(?:my|a|the|an?) "
+    r"(?:\w+ )?guess|"
+    r"if i (?:had|have) to|i (?:would |'d )?(?:think|believe|guess|suspect|say|assume|"
+    r"suppose)\b(?!.*\bnot\b)|"
+    r"(?:so )?the answer is (?!not)|answer:)"
+)
 
 
 def is_sentinel(answer: str) -> bool:
     """Say whether the first sentence of `answer` is the sentinel, or there is no text at all."""
-    first, _ = _sentences(answer)
+    first, _ = _sentences(_plain(answer))
     return not first or re.sub(r"\W+", " ", first).strip() == _SENTINEL
 
 
@@ -85,14 +91,31 @@ def abstained(answer: str) -> bool:
     """
     if is_sentinel(answer):
         return True
-    first, rest = _sentences(answer)
-    goes_on = _ANSWERS_AFTER_ALL.search(first) or _ANSWERS_AFTER_ALL.match(rest)
-    return bool(_PATTERN.search(first)) and not goes_on
+    first, rest = _sentences(_plain(answer))
+    if _refuses(first):
+        return not _GOES_ON.match(rest)
+    if _FILLER.match(first):
+        second, rest = _sentences(rest)
+        return _refuses(second) and not _GOES_ON.match(rest)
+    return False
 
 
-def _sentences(answer: str) -> tuple[str, str]:
-    """Return the first sentence and the rest, in lower case and without courtesies."""
-    text = answer.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    text = _COURTESY.sub("", re.sub(r"^\W+", "", text))
+def _refuses(sentence: str) -> bool:
+    if found := _ENGLISH.search(sentence):
+        return not _TURNS.search(sentence, found.end())
+    return bool(_OTHERS.search(sentence))
+
+
+def _plain(answer: str) -> str:
+    """Return an answer in lower case, one form for each character, no contractions."""
+    text = straighten(unicodedata.normalize("NFKC", answer)).lower().strip()
+    for short, long in _CONTRACTIONS:
+        text = short.sub(long, text)
+    return text
+
+
+def _sentences(text: str) -> tuple[str, str]:
+    """Return the first sentence, without courtesies and marks around it, and the rest."""
+    text = _LEAD.sub("", _MARKS_BEFORE.sub("", text))
     first, _, rest = _SENTENCE_END.sub("\n", text, count=1).partition("\n")
-    return " ".join(re.sub(r"\W+$", "", first).split()), rest
+    return " ".join(_MARKS_AFTER.sub("", first).split()), rest

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.paths import DATA
 from tests.support.squad import EXCERPT, predictions
 
 HALUEVAL = DATA / "halueval"
+OURS = DATA / "abstention"
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -59,6 +61,14 @@ def test_sentinel_counts_whatever_its_case_and_punctuation(answer: str) -> None:
         "Unfortunately, the question can't be answered.",
         "It is unclear.",
         "Cannot be determined.",
+        "I'm not sure.",
+        "I\N{RIGHT SINGLE QUOTATION MARK}m not sure who it was.",
+        "im not sure",
+        "Unable to determine.",
+        "The owner is not provided.",
+        "There isn't enough information.",
+        "The text speaks of the bridge. It does not say who designed it.",
+        "While the text names Ada, it does not say when she was born.",
     ],
 )
 def test_refusal_in_words_is_an_abstention(answer: str) -> None:
@@ -79,6 +89,11 @@ def test_refusal_in_words_is_an_abstention(answer: str) -> None:
         "Ada lives in London. Her age is not mentioned in the text.",
         "unknown soldiers",
         "no indication",
+        "The report does not mention costs above 900 euros.",
+        "I cannot tell a lie",
+        "He gave no answer.",
+        "I don't know. Probably London.",
+        "No information desk is open.",
         "not found in any other group of chloroplasts",
         "it cannot be written as the knot sum of two nontrivial knots",
         "it is not known if they are distinct or equal classes",
@@ -91,15 +106,41 @@ def test_claim_is_no_abstention(answer: str) -> None:
     assert not abstained(answer)
 
 
+def rates(given: Iterable[tuple[str, bool]]) -> tuple[float, float]:
+    """Return precision and recall over answers, each with whether it abstains."""
+    found = [(abstained(answer), abstains) for answer, abstains in given]
+    right = sum(said and abstains for said, abstains in found)
+    said, all_of_them = (sum(column) for column in zip(*found, strict=True))
+    return right / said, right / all_of_them
+
+
+def test_refusals_are_told_from_answers_that_sound_like_them() -> None:
+    """Of 100 refusals and 100 claims of many forms, at most 5 in 100 are mistaken."""
+    rows = read(OURS / "phrases.jsonl")
+    assert sum(bool(row["abstains"]) for row in rows) == len(rows) / 2 == 100
+    precision, recall = rates((row["answer"], bool(row["abstains"])) for row in rows)
+    assert precision >= 0.95
+    assert recall >= 0.95
+
+
+LANGUAGES = read(OURS / "languages.jsonl")
+
+
+@pytest.mark.parametrize("language", sorted({row["language"] for row in LANGUAGES}))
+def test_refusals_of_other_languages_are_recognised(language: str) -> None:
+    """The commonest phrases of each language abstain, and its answers do not."""
+    rows = [row for row in LANGUAGES if row["language"] == language]
+    assert [row["answer"] for row in rows if abstained(row["answer"]) != row["abstains"]] == []
+
+
 def test_refusals_of_a_chat_model_are_recognised() -> None:
-    """Of hand-labelled ChatGPT answers no claim is taken for a refusal; most refusals are found."""
+    """Of hand-labelled ChatGPT answers no claim is taken for a refusal, and refusals are found."""
     rows = read(HALUEVAL / "general.jsonl")
-    claims = [row["chatgpt_response"] for row in rows if not row["abstains"]]
-    refusals = [row["chatgpt_response"] for row in rows if row["abstains"]]
-    assert [claim for claim in claims if abstained(claim)] == []
-    assert len(claims) == 21
-    found = sum(abstained(refusal) for refusal in refusals)
-    assert found >= 0.85 * len(refusals) > 0
+    labelled = [(row["chatgpt_response"], bool(row["abstains"])) for row in rows]
+    assert sum(abstains for _, abstains in labelled) == 18
+    precision, recall = rates(labelled)
+    assert precision >= 0.95
+    assert recall >= 0.95
 
 
 @pytest.mark.parametrize("field", ["right_answer", "hallucinated_answer"])
