@@ -75,7 +75,8 @@ def lm_eval(*, path: Path, output: Path | None, only: str | None, **names: str) 
     """Import FILE, a samples_TASK_DATE.jsonl of lm-eval --log_samples.
 
     The model's name is read from results_DATE.json in the same folder. The scores are those of
-    lm-eval; scores that are not between 0 and 1 are left out.
+    lm-eval; scores that are not between 0 and 1 are left out. Where it scores a task as a whole,
+    SQuAD 2.0's for one, the answers are scored here.
 
     \b
     Examples:
@@ -83,8 +84,9 @@ def lm_eval(*, path: Path, output: Path | None, only: str | None, **names: str) 
       gist-bench import lm-eval samples.jsonl --model gpt2 --filter strict-match
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.imports import lm_eval as reader
+    from harness.run.plugins import load_layout
 
-    _write(partial(reader.read, only=only), path, output, names)
+    _write(partial(reader.read, layouts=load_layout, only=only), path, output, names)
 
 
 def _write(

@@ -11,8 +11,14 @@ from harness.errors import UserError
 from harness.run.records import Row
 
 _LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
-_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ITEM = re.compile(
+    r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|([-+]?\d[\d.]*(?:e[-+]?\d+)?)", re.DOTALL | re.I
+)
+_ESCAPED = re.compile(
+    r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U(00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})|(.))",
+    re.DOTALL,
+)
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +70,31 @@ def read_text(path: Path) -> str:
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Return the texts of a list that was written as text, or the text alone.
+    r"""Return the texts of a list that was written as text, or the text alone.
 
     Python and numpy write lists differently, `['a', 'b']` and `['a' 'b']`; read as Python, the
-    second would be one text, `ab`.
+    second would be one text, `ab`. Escapes are what they stand for: `\xa0` is one character.
     """
     if not _LIST.fullmatch(text):
         return (text,)
-    found = [_ESCAPED.sub(r"\1", one or other) for one, other in _QUOTED.findall(text)]
-    return tuple(found) or (text,)
+    inside = text.strip()[1:-1]
+    quoted: list[str] = []
+    every: list[str] = []
+    for one, other, number in _ITEM.findall(inside):
+        item = number or _ESCAPED.sub(_unescaped, one or other)
+        every.append(item)
+        if not number:
+            quoted.append(item)
+    # Numbers are items only in a list of nothing but items: "[see page 5]" is a text.
+    if not _ITEM.sub("", inside).replace(",", " ").strip():
+        return tuple(every)
+    return tuple(quoted) or (text,)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """Return the character that an escape of Python stands for."""
+    code = found[1] or found[2] or found[3]
+    return chr(int(code, 16)) if code else _LETTERS.get(found[4], found[4])
 
 
 def hash_of(questions: Iterable[object]) -> str:

@@ -1,8 +1,9 @@
 """kvpress: the folder of an evaluation, with `predictions.csv` and `config.yaml`.
 
-`predictions.csv` has a row per question: `question`, `answer` (the references, a list as text),
-`predicted_answer`, `task`, `max_new_tokens`. It leaves the contexts out and holds no scores: they
-are made here, by the metrics that are official for RULER's tasks, and by SQuAD's for all others.
+`predictions.csv` has a row per question: `question`, `answer` or `answers` (the references, a list
+as text), `predicted_answer`, `task`, `max_new_tokens`. It leaves the contexts out and holds no
+scores: they are made here, by the metrics that are official for RULER's tasks, and by SQuAD's for
+all others.
 """
 
 import csv
@@ -24,6 +25,13 @@ NO_CONTEXTS = (
     "predictions.csv holds no contexts: its rows are taken as independent, and intervals are too "
     "narrow where several questions share one."
 )
+
+_OF_DATA = ("data_dir", "fraction", "needle_depth", "max_context_length", "max_new_tokens")
+_NAMED = frozenset({"dataset", "model", "press_name", *_OF_DATA})
+# What changes no answer. Every other option tells two evaluations apart, known here or not.
+_WITHOUT_EFFECT = frozenset({"device", "output_dir", "log_level", "press_init_command"})
+_DEFAULTS: Mapping[str, object] = {"fraction": 1.0, "seed": 42}
+_FORMER = {"compress_questions": "query_aware"}
 
 Score = Callable[[Question, str], Mapping[str, float]]
 Layouts = Callable[[str], Any]  # a layout of data sets by its name: it has `score` and `metrics`
@@ -47,7 +55,7 @@ def read(path: Path, names: Names, layouts: Layouts) -> Imported:
         raise UserError(
             f"{file.parent} has no {CONFIG} that names the model. Give its name with --model."
         )
-    names = names.over(Names("kvpress", _press(table)))
+    names = names.over(Names("kvpress", _press(table, file.parent)))
     tasks = {row.get("task", "") for row in table}
     of_ruler = all(task.partition("_")[0] in RULER for task in tasks)
     layout = layouts("ruler" if of_ruler else "squad")
@@ -69,6 +77,8 @@ def _table(file: Path) -> Iterator[dict[str, str]]:
     try:
         reader = csv.reader(StringIO(text, newline=""), strict=True)
         header = next(reader)
+        if "answer" not in header:  # LongBench's rows
+            header = ["answer" if name == "answers" else name for name in header]
         missing = [name for name in NEEDED if name not in header]
         if missing:
             shown = ", ".join(name[:40] for name in header[:8])
@@ -108,21 +118,39 @@ def _configured(folder: Path) -> Names:
         ) from error
     if not isinstance(config, dict):
         raise UserError(f"{file} does not hold options. Restore it, or delete it and give --model.")
+    given = {_FORMER.get(name, name): value for name, value in _flat(config)}
+    options = {
+        name: value
+        for name, value in given.items()
+        if value is not False and value != _DEFAULTS.get(name)
+    }
     press, suite = config.get("press_name"), config.get("dataset")
-    asked = {"data_dir": config.get("data_dir"), "fraction": config.get("fraction")}
-    asked = {name: value for name, value in asked.items() if value != 1.0}
-    kept = {"compression_ratio": config.get("compression_ratio")}
+    kept = {name: options[name] for name in options if name not in _NAMED | _WITHOUT_EFFECT}
+    if press == "no_press":
+        kept.pop("compression_ratio", None)
     return Names(
-        spec(f"kvpress-{suite}", asked) if suite else "",
-        spec(str(press), kept if press != "no_press" else {}) if press else "",
+        spec(f"kvpress-{suite}", {name: options.get(name) for name in _OF_DATA}) if suite else "",
+        spec(str(press), kept) if press else "",
         str(config.get("model") or ""),
     )
 
 
-def _press(table: list[dict[str, str]]) -> str:
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield options by name, those of an option that holds options as `outer.inner`."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _press(table: list[dict[str, str]], folder: Path) -> str:
     """Return a name for the backend by what its rows say."""
     ratios = {row.get("compression_ratio", "") for row in table}
-    return spec("kvpress", {"compression_ratio": ratios.pop()} if len(ratios) == 1 else {})
+    known = {"compression_ratio": ratios.pop() if len(ratios) == 1 else None}
+    # The folder's name is all that is left where the configuration is missing.
+    known["query_aware"] = "True" if "query_aware" in folder.name.split("__") else None
+    return spec("kvpress", known)
 
 
 def _row(number: int, row: Mapping[str, str], names: Names, score: Score) -> Row:

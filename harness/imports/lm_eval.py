@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.api import Question
 from harness.errors import UserError
 from harness.imports.imported import Imported, Names, hash_of, listed, read_text, spec
+from harness.imports.kvpress import Layouts
 from harness.run.records import FIXED, Cell, Row
 
 _FILE = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?")
@@ -26,13 +28,19 @@ NO_CONTEXTS = (
     "intervals are too narrow where some do."
 )
 
+SCORED_HERE = (
+    "The file holds no score of its rows, as in tasks that lm-eval scores as a whole: answers are "
+    "scored here, by SQuAD's F1 and exact match."
+)
 
-def read(path: Path, names: Names, *, only: str | None = None) -> Imported:
+
+def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None) -> Imported:
     """Return the logged samples of one task.
 
     Args:
         path: the file.
         names: what to call suite, backend and model; the rest is read from the files' names.
+        layouts: gives the layout whose scorer is used where the file holds no scores of its rows.
         only: the filter whose scores count, where a task has several.
 
     Raises:
@@ -46,9 +54,20 @@ def read(path: Path, names: Names, *, only: str | None = None) -> Imported:
             f"{path.parent} has no results file of lm-eval that names the model. "
             "Give its name with --model."
         )
-    metrics, left_out = _metrics(path, table)
+    metrics, left_out = _metrics(table)
+    rows = [_row(row, names, metrics) for _, row in table]
+    scored_here = not (metrics or left_out)
+    if scored_here:
+        squad = layouts("squad_v2")
+        rows = [_scored(cells, row, squad) for cells, (_, row) in zip(rows, table, strict=True)]
+        metrics = {name: None for name in squad.metrics if any(name in cells for cells in rows)}
+    if not metrics:
+        named = ", ".join(_named(table)) or "none"
+        raise UserError(f"{path}: no score between 0 and 1. Metrics of the file: {named}.")
     shared = all(_context(row) is not None for _, row in table)
     notices = [] if shared else [NO_CONTEXTS]
+    if scored_here:
+        notices.append(SCORED_HERE)
     if left_out:
         notices.append(f"Not between 0 and 1, so left out: {', '.join(left_out)}.")
     return Imported(
@@ -56,7 +75,7 @@ def read(path: Path, names: Names, *, only: str | None = None) -> Imported:
         names,
         (),
         tuple(metrics),
-        [_row(row, names, metrics) for _, row in table],
+        rows,
         hash_of([row["doc_id"], row.get("doc_hash") or row["doc"]] for _, row in table),
         tuple(notices),
     )
@@ -132,27 +151,50 @@ def _names_from(path: Path) -> Names:
     return Names(suite, spec("lm-eval", {"model": results_json.get("model_source")}), str(model))
 
 
-def _metrics(
-    path: Path, table: list[tuple[str, dict[str, Any]]]
-) -> tuple[dict[str, None], list[str]]:
-    """Return the scores that are shares, in the order of the file, and those that are not."""
+def _named(table: list[tuple[str, dict[str, Any]]]) -> dict[str, None]:
+    """Return the names of the file's scores, in its order."""
     named: dict[str, None] = {}
     for _, row in table:
         listed_here = row.get("metrics")
         given = listed_here if isinstance(listed_here, list) else [n for n in row if n not in _OLD]
         named |= dict.fromkeys(str(name) for name in given)
+    return named
+
+
+def _metrics(table: list[tuple[str, dict[str, Any]]]) -> tuple[dict[str, None], list[str]]:
+    """Return the scores that are shares, in the order of the file, and those that are not."""
     shares: dict[str, None] = {}
     left_out = []
-    for name in named:
+    for name in _named(table):
         values = [value for _, row in table if (value := _share(row.get(name))) is not None]
         if values and all(0 <= value <= 1 for value in values) and name not in FIXED:
             shares[name] = None
         elif values:
             left_out.append(name)
-    if not shares:
-        shown = ", ".join(named) or "none"
-        raise UserError(f"{path}: no score between 0 and 1. Metrics of the file: {shown}.")
     return shares, left_out
+
+
+def _scored(cells: Row, row: Mapping[str, Any], layout: Any) -> Row:
+    """Return a row with scores of its answer against its references, if it has both in words."""
+    references, answer = _references(row), cells["answer"]
+    if references is None or not isinstance(answer, str):
+        return cells
+    question = Question("q", "", references)
+    return {**cells, **layout.score(question, answer), "targets": references}
+
+
+def _references(row: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the accepted answers: those of the document, or the target; None: it has none.
+
+    The target of SQuAD 2.0 is one answer of several, or a word for "none" that varies by task.
+    """
+    document = row["doc"] if isinstance(row["doc"], dict) else {}
+    given = document.get("answers")
+    given = given.get("text") if isinstance(given, dict) else given
+    if isinstance(given, list) and all(isinstance(text, str) for text in given):
+        return tuple(dict.fromkeys(given))
+    target = row["target"]
+    return _targets(target) if isinstance(target, str | list) and target else None
 
 
 def _share(value: object) -> float | None:

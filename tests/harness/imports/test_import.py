@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.imports.imported import listed
 from tests.support.commands import GistBench
@@ -87,6 +89,15 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         (r"['it\'s']", ("it's",)),
         ("Rome", ("Rome",)),
         ("[sic]", ("[sic]",)),
+        ("[see page 5]", ("[see page 5]",)),
+        ("[4321, 12.5]", ("4321", "12.5")),
+        ("['a', 5]", ("a", "5")),
+        (
+            r"['a\xa0b' 'c\nd\te' 'f\u200bg' '\U0001f600' 'h\\i']",
+            ("a\xa0b", "c\nd\te", "f\u200bg", "\U0001f600", r"h\i"),
+        ),
+        (r"['\U00110000', '\ud83d']", ("U00110000", "\ud83d")),
+        ("[]", ()),
         ("", ("",)),
     ],
 )
@@ -111,6 +122,57 @@ def test_kvpress_is_scored_as_ruler_scores(gist_bench: GistBench, tmp_path: Path
     assert json.loads(rows[3]["targets"]) == ["New York", "O'Brien's"]
     unknown = ("context_tokens", "new_tokens", "prepare_s", "generate_s", "held_bytes", "error")
     assert {row[column] for row in rows for column in unknown} == {""}
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-16", categories=None), max_size=8), min_size=1),
+    st.booleans(),
+)
+def test_any_text_comes_back_from_a_written_list(texts: list[str], by_numpy: bool) -> None:
+    """Whatever Python's repr escapes is what it was."""
+    written = str(np.array(texts, dtype=object)) if by_numpy else repr(texts)
+    assert listed(written) == tuple(texts)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "query_aware: true",
+        "compress_questions: true",  # its former name
+        "key_channel_compression_ratio: 0.5",
+        "threshold: 0.1",
+        "needle_depth: 50",
+        "fp8: true",
+        "seed: 7",
+        "model_kwargs: {load_in_8bit: true}",
+        "an_option_of_tomorrow: 3",
+    ],
+)
+def test_evaluations_that_differ_in_an_option_are_kept_apart(
+    gist_bench: GistBench, tmp_path: Path, option: str
+) -> None:
+    """Two runs of one press are two configurations in the tables, and no row is dropped."""
+    base = CONFIG + "compression_ratio: 0.5\nquery_aware: false\nseed: 42\ndevice: cuda:0\n"
+    for name, config in (("a", base), ("b", base.replace("query_aware: false\n", "") + option)):
+        folder = predictions(tmp_path / f"kv-{name}", config=config.replace("seed: 42\n", ""))
+        assert gist_bench("import", "kvpress", folder, "-o", tmp_path / name)[0] == 0
+    (first,), (second,) = (
+        {(row["suite"], row["backend"]) for row in rows_of(tmp_path / name)} for name in ("a", "b")
+    )
+    assert first == ("kvpress-ruler,data_dir=4096", "snapkv,compression_ratio=0.5")
+    assert first != second
+
+
+def test_a_folder_without_configuration_says_by_its_name_what_was_seen(
+    gist_bench: GistBench, tmp_path: Path
+) -> None:
+    """A press that saw the question is not merged with one that did not."""
+    path = predictions(tmp_path / "ruler__4096__m__snapkv__0.50__query_aware")
+    (path.parent / "config.yaml").unlink()
+    assert gist_bench("import", "kvpress", path, "-o", tmp_path / "a", "--model", "m")[0] == 0
+    assert {row["backend"] for row in rows_of(tmp_path / "a")} == {
+        "kvpress,compression_ratio=0.5,query_aware=True"
+    }
 
 
 def test_folder_of_kvpress_is_its_csv(gist_bench: GistBench, tmp_path: Path) -> None:
@@ -189,6 +251,53 @@ def test_lm_eval_of_choices_and_old_files_is_read(gist_bench: GistBench, tmp_pat
     assert not {"perplexity", "8192", "bleu"} & set(first)
     notices = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["notices"]
     assert any("left out: perplexity" in notice for notice in notices)
+
+
+def test_tasks_that_lm_eval_scores_as_a_whole_are_scored_here(
+    gist_bench: GistBench, tmp_path: Path
+) -> None:
+    """SQuAD 2.0's samples hold answers and references in place of scores."""
+
+    def squad(doc_id: int, said: str, *texts: str) -> dict[str, Any]:
+        prediction = {"id": str(doc_id), "prediction_text": said, "no_answer_probability": 0.1}
+        references = {"id": str(doc_id), "answers": {"text": list(texts), "answer_start": [0]}}
+        pair = [prediction, references]
+        return sample(
+            doc_id,
+            doc={"context": "c", "question": "?", "answers": references["answers"]},
+            target=texts[0] if texts else "unanswerable",
+            filtered_resps=[said, [-3.5, False]],
+            metrics=["exact", "f1", "HasAns_f1"],
+            exact=pair,
+            f1=pair,
+            HasAns_f1=pair,
+        )
+
+    path = logged(
+        tmp_path / "lm",
+        squad(0, "the Ada", "Ada", "Ada Byron"),
+        squad(1, "Ada Lovelace", "Ada"),
+        squad(2, "not in the text"),
+        squad(3, "Rome"),
+    )
+    assert gist_bench("import", "lm-eval", path, "-o", tmp_path / "run")[0] == 0
+    rows = rows_of(tmp_path / "run")
+    assert [row["exact_match"] for row in rows] == ["1", "0", "1", "0"]
+    assert [row["f1"] for row in rows] == ["1", "0.6666666667", "1", "0"]
+    assert [json.loads(row["targets"]) for row in rows] == [["Ada", "Ada Byron"], ["Ada"], [], []]
+    notices = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["notices"]
+    assert any("scored here" in notice for notice in notices)
+
+
+def test_longbench_columns_of_kvpress_are_read(gist_bench: GistBench, tmp_path: Path) -> None:
+    """LongBench calls the references `answers`."""
+    path = predictions(tmp_path / "kv", task="hotpotqa", predicted_answer="New York")
+    text = path.read_text(encoding="utf-8").replace(",answer,", ",answers,", 1)
+    path.write_text(text, encoding="utf-8")
+    assert gist_bench("import", "kvpress", path, "-o", tmp_path / "run")[0] == 0
+    rows = rows_of(tmp_path / "run")
+    assert [row["f1"] for row in rows] == ["0", "0", "0", "1"]
+    assert json.loads(rows[1]["targets"]) == ["12", "34"]
 
 
 def test_one_filter_counts(gist_bench: GistBench, tmp_path: Path) -> None:
