@@ -95,3 +95,17 @@ def one_line(error: BaseException) -> str:
 def _is_out_of_memory(error: BaseException) -> bool:
     """Say whether an allocator of a GPU found no room; torch is not imported for its class."""
     return type(error).__name__ == "OutOfMemoryError"
+
+
+def printable(text: object, longest: int | None = None) -> str:
+    r"""Return a text as it may be shown to a person: one line, and nothing that a terminal obeys.
+
+    Control characters, half characters and marks of direction become escapes, `\x1b`. A server, a
+    damaged file and a file's name may hold any of them.
+    """
+    line = " ".join(str(text).split())
+    if longest is not None and len(line) > longest:
+        line = f"{line[:longest]}..."
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line
+    )

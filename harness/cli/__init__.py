@@ -18,7 +18,7 @@ from typing import NoReturn
 import click
 
 from harness.cli.threads import share_cores
-from harness.errors import SampleError, UserError, did_you_mean
+from harness.errors import SampleError, UserError, did_you_mean, printable
 
 _COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -112,7 +112,7 @@ def _mistakes_in_one_line() -> Iterator[None]:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"gist-bench: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"gist-bench: error: {printable(message)}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -134,7 +134,7 @@ class _Notices(logging.Handler):
         ours = record.name.partition(".")[0] in _OURS
         if (ours or record.levelno >= logging.ERROR) and text not in self._written:
             self._written.add(text)
-            tqdm.write(f"gist-bench: {text}", file=sys.stderr)
+            tqdm.write(f"gist-bench: {printable(text)}", file=sys.stderr)
 
 
 @contextmanager

@@ -75,7 +75,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--key-env",
     metavar="NAME",
-    help="Environment variable that holds the server's API key. Default: OPENAI_API_KEY.",
+    help="Environment variable that holds the server's API key. Default: OPENAI_API_KEY, which is "
+    "sent over https or to this machine only.",
 )
 @click.option(
     "--parallel",
@@ -118,7 +119,9 @@ def command(*, paths: tuple[Path, ...], **given: Any) -> None:
 
 
 def _print_notice(notice: str) -> None:
-    click.echo(notice, err=True)
+    from harness.errors import printable
+
+    click.echo(printable(notice), err=True)
 
 
 @contextmanager

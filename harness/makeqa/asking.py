@@ -34,6 +34,8 @@ Rules:
 The text:
 """
 AGAIN = "That could not be read. Reply with the JSON list alone."
+REPLY_CHARACTERS = 200_000  # of a reply that are read; a dozen questions have 10 thousand
+BRACES = 2_000  # that are tried as the start of a question: each may cost as much as the rest
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.S)
 _LAST_COMMA = re.compile(r",(?=\s*[}\]])")
 _NOTHING = frozenset({"", "none", "null", "na", "unanswerable", "not in text", "unknown"})
@@ -65,7 +67,7 @@ def _request(wanted: Mapping[str, int]) -> str:
 
 def parse(reply: str) -> Proposals:
     """Return the questions in a reply, and how many parts of it look like one but are none."""
-    text = _THOUGHT.sub("", reply)
+    text = _THOUGHT.sub("", reply)[:REPLY_CHARACTERS]
     rows = max(list(_objects(text)), list(_objects(_LAST_COMMA.sub("", text))), key=len)
     read = [_proposal(row) for row in rows]
     items = tuple(proposal for proposal in read if proposal)
@@ -75,7 +77,8 @@ def parse(reply: str) -> Proposals:
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """Yield the innermost JSON objects with a question, in order."""
     decoder, at = json.JSONDecoder(), text.find("{")
-    while at >= 0:
+    tries = BRACES
+    while at >= 0 and (tries := tries - 1):
         try:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):

@@ -74,7 +74,7 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
         UserError: an option, a document, the teacher or an earlier output does not do.
     """
     _check_outputs(options)
-    key = read_key(options.key_env)
+    key = read_key(options.key_env, options.teacher, notify)
     models = Models(options.device, load_in_4bit=options.load_in_4bit, shots=options.shots)
     with ExitStack() as stack:
         # Before the documents are read: its name may be mistyped.

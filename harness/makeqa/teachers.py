@@ -1,6 +1,7 @@
 """Who writes the questions: what `--teacher` names, and the key of a server."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from harness.makeqa.asking import Asking
 from harness.makeqa.models import Models
 from harness.makeqa.proposals import Proposer
 from harness.makeqa.rules import Rules
+
+DEFAULT_KEY = "OPENAI_API_KEY"  # the environment variable
 
 
 def is_address(teacher: str) -> bool:
@@ -41,15 +44,26 @@ def open_teacher(
     )
 
 
-def read_key(name: str | None) -> str:
+def read_key(name: str | None, teacher: str, notify: Callable[[str], object]) -> str:
     """Return the key for a server, or nothing; it is never printed.
+
+    A key that nobody named for this server goes over no unencrypted connection to another machine.
 
     Raises:
         UserError: the variable that was named is not set, or holds what is no key.
     """
-    key = os.environ.get(name or "OPENAI_API_KEY", "").strip()
+    key = os.environ.get(name or DEFAULT_KEY, "").strip()
     if name and not key:
         raise UserError(f"the environment variable {name} of --key-env is not set.")
     if not (key.isascii() and key.isprintable()):
-        raise UserError(f"the key in {name or 'OPENAI_API_KEY'} has characters that no key has.")
+        raise UserError(f"the key in {name or DEFAULT_KEY} has characters that no key has.")
+    if key and not name and teacher.startswith("http://"):
+        from harness.makeqa.server import is_loopback
+
+        if not is_loopback(teacher):
+            notify(
+                f"{DEFAULT_KEY} is not sent to the teacher: its address is not encrypted (http). "
+                f"--key-env {DEFAULT_KEY} sends it anyway."
+            )
+            return ""
     return key

@@ -9,7 +9,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -50,6 +50,8 @@ class Fault:
     finish: str = "stop"
     hang_up: bool = False  # in the middle of the reply
     silence: bool = False  # until the server is closed
+    stream: Iterable[bytes] = ()  # sent instead, headers included, until the client hangs up
+    pause_s: float = 0.0  # between pieces of the stream
 
 
 @dataclass
@@ -89,6 +91,14 @@ def serve(faults: Iterable[Fault] = ()) -> Iterator[Stub]:
         def _reply(self, body: dict[str, Any], fault: Fault) -> None:
             if fault.silence:
                 stub.closing.wait()
+                return
+            if fault.stream:
+                with suppress(OSError):
+                    for piece in fault.stream:
+                        self.wfile.write(piece)
+                        if stub.closing.wait(fault.pause_s):
+                            break
+                self.close_connection = True
                 return
             data = (honest(body, fault) if fault.body is None else fault.body).encode()
             self.send_response(fault.status)

@@ -1,6 +1,7 @@
 """The lines of a text file, numbered from 1, as text or as JSON objects."""
 
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from benchmarks.data.formats.fields import name_of
 from harness.errors import UserError
 
 _GZIP = b"\x1f\x8b"
+_UNPACKED_BYTES = 128 * 1024**2  # that a gzip file may always have
+_UNPACKED_RATIO = 100  # and times its size beyond; text is packed 3 to 30 times, a trap a thousand
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ADVICE = (
     "This layout is one JSON text in a whole file. Give the file as it was published; JSONL of "
@@ -24,8 +27,10 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     Raises:
         UserError: the file cannot be read, or is not UTF-8.
     """
-    # Not splitlines(): U+2028 and its like may stand inside a text.
-    for number, line in enumerate(_content(path).split(b"\n"), start=1):
+    # Not splitlines(): U+2028 and its like may stand inside a text. A file of bytes ends its lines
+    # by \n alone, and holds one at a time.
+    for number, ended in enumerate(io.BytesIO(_content(path)), start=1):
+        line = ended.removesuffix(b"\n")
         where = f"{path} line {number}"
         try:
             text = line.decode("utf-8")
@@ -81,13 +86,29 @@ def _content(path: Path) -> bytes:
     """Return the bytes of a file, unpacked if it is gzipped."""
     try:
         content = path.read_bytes()
-        content = gzip.decompress(content) if content.startswith(_GZIP) else content
+        content = _unpacked(path, content) if content.startswith(_GZIP) else content
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is a damaged gzip file: {error}. Get it again.") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UserError(f"cannot read {path}: {reason}. Give the path of a file.") from error
     return content.removeprefix(_BYTE_ORDER_MARK)
+
+
+def _unpacked(path: Path, packed: bytes) -> bytes:
+    """Return what a gzip file holds; a small one that fills the memory is refused first."""
+    longest = max(_UNPACKED_BYTES, _UNPACKED_RATIO * len(packed))
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        size = 0
+        while piece := file.read(1024**2):  # counted first: nothing is kept of a trap
+            size += len(piece)
+            if size > longest:
+                raise UserError(
+                    f"{path} unpacks to more than {longest // 1024**2} MB, over "
+                    f"{size // len(packed)} times its size. Unpack it, and give the file inside."
+                )
+        file.seek(0)
+        return file.read()
 
 
 def _parsed(where: str, text: str, advice: str) -> Any:

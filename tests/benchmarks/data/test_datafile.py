@@ -1,6 +1,8 @@
 """A person's own data file: what is read from it, and the one line that each mistake gets."""
 
+import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +205,24 @@ def test_one_long_target_among_many_raises_no_limit(tmp_path: Path) -> None:
     data = written(tmp_path, asked("word " * 36, *["Rome"] * 200))
     (sample,) = Dataset.open(str(data)).samples(WordTokenizer(), 0)
     assert (sample.max_new_tokens, sample.notice) == (32, "")
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    """The memory stays small, and the line says what to do if the file is meant."""
+    path = tmp_path / "data.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        for _ in range(300):
+            file.write(b" " * 1024**2)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"unpacks to more than 128 MB, .*Unpack it, and give"):
+        samples_of(path)
+    assert tracemalloc.get_traced_memory()[1] < 16 * 1024**2
+    tracemalloc.stop()
+
+
+def test_what_compresses_well_is_read(tmp_path: Path) -> None:
+    """Filler that repeats itself is packed several hundred times, and is no trap."""
+    context = "The grass is green. The sky is blue. " * 200_000
+    path = tmp_path / "data.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps({**GOOD, "context": context}).encode()))
+    assert samples_of(path)[0].context == context

@@ -1,16 +1,20 @@
 """Reading documents: what becomes text, and what is refused or skipped with its reason."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pypdf import PdfWriter
 from pypdf.generic import (
+    ArrayObject,
     DecodedStreamObject,
     DictionaryObject,
     NameObject,
+    NumberObject,
 )
 
+from harness.makeqa.extract import Limits
 from harness.makeqa.readers import Document, Skipped, Unreadable, read_document, read_documents
 
 LINES = ("The pump was replaced in March by a new one.", "It had leaked since the winter before.")
@@ -161,3 +165,79 @@ def test_a_folder_is_read_in_order_without_what_is_hidden(tmp_path: Path) -> Non
     names = [Path(one.source).relative_to(tmp_path).as_posix() for one in found]
     assert names == ["a.txt", "copy.txt", "b/1.txt", "b/2.txt"]
     assert [type(one) for one in found] == [Document, Skipped, Document, Document]
+
+
+def write_shared_pages(path: Path, *, pages: int, words: int) -> Path:
+    """Write a small PDF that shows one long page many times."""
+    writer = PdfWriter(write_pdf(path, LINES[:1]))
+    page = writer.pages[0]
+    stream = DecodedStreamObject()
+    stream.set_data(b"BT /F1 12 Tf 50 700 Td" + b" (word) Tj" * words + b" ET")
+    page[NameObject("/Contents")] = writer._add_object(stream.flate_encode(9))
+    tree = writer.root_object["/Pages"].get_object()
+    assert isinstance(tree, DictionaryObject)
+    tree[NameObject("/Kids")] = ArrayObject([page.indirect_reference] * pages)
+    tree[NameObject("/Count")] = NumberObject(pages)
+    writer.write(path)
+    return path
+
+
+HARMFUL: dict[str, tuple[str, Callable[[Path], object], Limits]] = {
+    "shared.pdf": (
+        "takes more than 2 s to read",
+        lambda path: write_shared_pages(path, pages=500, words=5_000),
+        Limits(seconds=2),
+    ),
+    "big.txt": (
+        "has more than 1 MB, the most that is read",
+        lambda path: path.write_bytes(b"word " * 300_000),
+        Limits(bytes=1024**2),
+    ),
+    "memory.html": (
+        r"needs more than 0 GB of memory|its parser stopped",
+        lambda path: path.write_bytes(b"<html>" + b"<p>x" * 100_000),
+        Limits(memory_bytes=96 * 1024**2, seconds=60),
+    ),
+    "comments.html": (
+        "takes more than 1 s to read",
+        lambda path: path.write_bytes(b"<html>" + b"<!--" * 200_000),
+        Limits(seconds=1, seconds_per_megabyte=0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_a_document_that_costs_too_much_is_skipped_and_named(tmp_path: Path, name: str) -> None:
+    """Size, memory and time of one document are limited, and the others are read."""
+    reason, make, limits = HARMFUL[name]
+    make(tmp_path / name)
+    (tmp_path / "zz.txt").write_text(LINES[0])
+    skipped, read = read_documents([tmp_path], limits)
+    assert isinstance(skipped, Skipped)
+    assert re.search(reason, skipped.reason)
+    assert read == Document((tmp_path / "zz.txt").as_posix(), f"{LINES[0]}\n")
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000])
+@pytest.mark.parametrize("tag", ["div", "b"])
+def test_html_of_any_depth_is_read(tmp_path: Path, depth: int, tag: str) -> None:
+    """Nesting is no reason to lose a document."""
+    path = tmp_path / "deep.html"
+    path.write_text(f"<html>{f'<{tag}>' * depth}The pump leaked.{f'</{tag}>' * depth}")
+    assert read_document(path, Limits(seconds=120)) == "The pump leaked.\n"
+
+
+def test_comments_in_front_of_html_take_no_time(tmp_path: Path) -> None:
+    """What is no page after all was a riddle of 2 to the power of their number."""
+    path = tmp_path / "a.txt"
+    path.write_text("<!-- a --> " * 2_000 + "That was all.")
+    assert read_document(path).endswith("That was all.\n")
+
+
+def test_an_error_of_a_parser_has_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    """A damaged file may hold any sign where its message quotes it."""
+    path = tmp_path / "a.pdf"
+    path.write_bytes(b"%PDF-1.7\n\x1b[2J\x07 trailer << /Root \x1b[31m >>\nstartxref\n9\n%%EOF")
+    with pytest.raises(Unreadable) as refused:
+        read_document(path)
+    assert refused.value.reason.isprintable()
