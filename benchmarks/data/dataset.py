@@ -1,7 +1,8 @@
 """What the option `data` names: a file in a known layout, as samples.
 
 `data=squad:FILE` names a layout of `benchmarks.data.formats`, `data=hub:NAME` a data set of the
-Hugging Face hub. A plain path is a person's own JSONL, as `benchmarks.data.datafile` describes it.
+Hugging Face hub. A plain path is a person's own JSONL, as `benchmarks.data.datafile` describes it,
+or a CSV, TSV or Parquet file with a row per question.
 """
 
 import random
@@ -38,6 +39,8 @@ class Dataset:
         parts = _PREFIXED.fullmatch(data)
         if parts and parts[1] == hub.PREFIX:
             return cls(hub.FORMAT, hub.read(parts[2], split, columns))
+        if not (parts and parts[1] in formats.names()) and Path(data).suffix.lower() in hub.FILES:
+            return cls(hub.FORMAT, hub.read(data, split, columns))
         if columns != hub.COLUMNS:
             raise UserError(
                 "context, question and answers name columns of a data set of the hub, "

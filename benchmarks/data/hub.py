@@ -1,9 +1,15 @@
-"""Data sets of the Hugging Face hub, and folders of data files, through the library `datasets`.
+"""Data sets of the Hugging Face hub, folders and single files, through the library `datasets`.
 
-`data=hub:NAME` takes `NAME`, `NAME@REVISION` or `NAME:CONFIG@REVISION`; a folder is a name as well.
-Rows with the same context become one context with all its questions.
+`data=hub:NAME` takes `NAME`, `NAME@REVISION` or `NAME:CONFIG@REVISION`; a folder or a file of
+`FILES` is a name as well. Rows with the same context become one context with all its questions.
+
+CSV has no types: its cells are read as the texts that they are (`007` is no 7), and an empty one
+or `NA` in the column of answers means that the context does not say.
 """
 
+import json
+import math
+from ast import literal_eval
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PREFIX = "hub"
+FILES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}  # how `datasets` calls their readers
+_NO_ANSWER = frozenset("na n/a nan null none <na> #n/a".split())  # in a cell of a CSV; or nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ def read(name: str, split: str, columns: Columns) -> list[Entry]:
                 f"hub:{name} has no column {column!r}. Columns: {', '.join(rows.column_names)}. "
                 "Name yours by context=, question= and answers=."
             )
+    untyped = _is_csv(rows)
     asked: dict[str, list[Question]] = {}
     for number, row in enumerate(rows):
         where = f"hub:{name}, {split} row {number}"
@@ -52,7 +61,7 @@ def read(name: str, split: str, columns: Columns) -> list[Entry]:
         question = Question(
             str(number),
             text(where, found, columns.question),
-            _targets(where, found, columns.answers),
+            _targets(where, found, columns.answers, untyped=untyped),
         )
         asked.setdefault(text(where, found, columns.context), []).append(question)
     if not asked:
@@ -65,7 +74,7 @@ def read(name: str, split: str, columns: Columns) -> list[Entry]:
 
 def _load(name: str, split: str) -> "Dataset":
     try:
-        from datasets import load_dataset
+        from datasets import Features, Value, load_dataset
         from datasets.exceptions import DatasetsError
         from datasets.utils.logging import disable_progress_bar
     except ImportError as missing:
@@ -75,18 +84,30 @@ def _load(name: str, split: str) -> "Dataset":
     config = ""
     if not Path(place).expanduser().exists():
         place, _, config = place.partition(":")
+    path = Path(place).expanduser()
+    named: dict[str, Any] = {"split": split, "revision": revision or None}
+    if path.is_file() and (reader := FILES.get(path.suffix.lower())):
+        named |= {"path": reader, "data_files": {split: str(path)}}
+        named |= {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
+    else:
+        named |= {"path": str(path), "name": config or None}
     try:
-        rows: Dataset = load_dataset(
-            str(Path(place).expanduser()), config or None, split=split, revision=revision or None
-        )
+        rows: Dataset = load_dataset(**named)
+        if _is_csv(rows):  # again, now that the names of the columns are known, as texts
+            texts = Features({column: Value("string") for column in rows.column_names})
+            rows = load_dataset(**named, features=texts, keep_default_na=False)
     except (DatasetsError, OSError, ValueError) as error:
         # "An error occurred" is what it says of a file that is not in order; the cause knows more.
         reason = str(error.__cause__ or error).strip().partition("\n")[0].rstrip(".")
         raise UserError(
             f"cannot load hub:{name} with split={split}: {reason or type(error).__name__}. "
-            "Give a data set of the hub or a folder of data files, and one of its splits."
+            "Give a data set of the hub, or a folder or file of data, and one of its splits."
         ) from error
     return rows
+
+
+def _is_csv(rows: "Dataset") -> bool:
+    return str(rows.info.builder_name) == "csv"
 
 
 def _flat(where: str, row: dict[str, Any], columns: Columns) -> dict[str, Any]:
@@ -102,9 +123,18 @@ def _flat(where: str, row: dict[str, Any], columns: Columns) -> dict[str, Any]:
     return found
 
 
-def _targets(where: str, row: dict[str, Any], column: str) -> tuple[str, ...]:
-    """Return the accepted answers: a text, a list of texts, or SQuAD's object with `text`."""
+def _targets(
+    where: str, row: dict[str, Any], column: str, *, untyped: bool = False
+) -> tuple[str, ...]:
+    """Return the accepted answers: a text, a number, a list of them, or SQuAD's object with `text`.
+
+    Nothing means that the context does not hold the answer; so does `NA` in a CSV.
+    """
     given = row[column]
+    if untyped and isinstance(given, str):
+        given = _listed(given)
+        if isinstance(given, str) and given.strip().lower() in _NO_ANSWER:
+            return ()
     if isinstance(given, dict) and "text" in given:
         given = given["text"]
     if isinstance(given, dict):
@@ -112,8 +142,35 @@ def _targets(where: str, row: dict[str, Any], column: str) -> tuple[str, ...]:
             f"{where}: {column!r} is an object with {', '.join(given)}. "
             f"Name a part of it: answers={column}.{next(iter(given), 'text')}."
         )
-    given = [given] if isinstance(given, str) else given
-    return answers(where, {column: given}, column)
+    several = given if isinstance(given, list) else [given]
+    accepted = [_as_text(where, column, one) for one in several]
+    advice = "Leave the cell empty" if untyped else "Write []"
+    return answers(where, {column: list(filter(None, accepted))}, column, advice=advice)
+
+
+def _listed(cell: str) -> Any:
+    """Return the list that a cell of a CSV writes down, as JSON or as Python, or the cell."""
+    for read_list in (json.loads, literal_eval) if cell.strip()[:1] == "[" else ():
+        try:
+            found = read_list(cell.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list):
+            return found
+    return cell
+
+
+def _as_text(where: str, column: str, value: object) -> str:
+    """Return an answer as text; a number as it is written, 1815 where a table has 1815.0."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UserError(
+            f"{where}: {column!r} is {name_of(value)}; give a text, a number or a list of them."
+        )
+    return str(value) if str(value).strip() else ""
 
 
 FORMAT = Format(

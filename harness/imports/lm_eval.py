@@ -167,11 +167,16 @@ def _metrics(table: list[tuple[str, dict[str, Any]]]) -> tuple[dict[str, None], 
     left_out = []
     for name in _named(table):
         values = [value for _, row in table if (value := _share(row.get(name))) is not None]
-        if values and all(0 <= value <= 1 for value in values) and name not in FIXED:
+        if values and all(0 <= value <= 1 for value in values) and _is_column(name):
             shares[name] = None
         elif values:
             left_out.append(name)
     return shares, left_out
+
+
+def _is_column(name: str) -> bool:
+    """Say whether a score of another tool can name a column: not ours, and no formula."""
+    return name not in FIXED and (name[:1].isalnum() or name[:1] == "_")
 
 
 def _scored(cells: Row, row: Mapping[str, Any], layout: Any) -> Row:

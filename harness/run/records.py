@@ -3,7 +3,8 @@
 A sample's lines go out in one write that is synced to the disk, so that a run can be killed at any
 moment: `recover` drops a torn last line, and every line of a sample that has fewer lines than
 questions. An empty cell means "not known". Line breaks and tabs in texts are escaped: one row is
-one line. Nothing that is computed from rows is stored.
+one line. So is a sign at the start of a text that makes it a formula in a spreadsheet. Nothing
+that is computed from rows is stored.
 """
 
 import csv
@@ -50,6 +51,9 @@ _WORDS = ("evidence_recall", "question", "answer", "targets", "evidence", "error
 FIXED = frozenset(_WHO + _COSTS + _WORDS)
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"})
+FORMULA = (
+    "=+-@\uff1d\uff0b\uff0d\uff20"  # what begins a formula in a spreadsheet, also in full width
+)
 _ESCAPE = re.compile(r"\\(.)")
 _BREAKS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
@@ -76,11 +80,12 @@ def cell(value: Cell) -> str:
         return f"{value:.10g}"
     if isinstance(value, tuple):
         return json.dumps(value, ensure_ascii=False)
-    return str(value).translate(_ESCAPES)
+    text = str(value).translate(_ESCAPES)
+    return f"\\{text}" if text[:1] in FORMULA and text else text
 
 
 def unescaped(text: str) -> str:
-    """Return a text as it was before it was put on one line."""
+    """Return a text as it was before `cell` wrote it, in this version or an earlier one."""
     return _ESCAPE.sub(lambda found: _BREAKS.get(found[1], found[1]), text)
 
 
@@ -101,6 +106,8 @@ class Records:
 
     def __init__(self, path: Path, header: tuple[str, ...]) -> None:
         self._header = header
+        first, last = header.index(_COSTS[0]), header.index(_WORDS[0])
+        self._numbers = {*header[first : last + 1]} - {"batch_id", "memory_kind"}
         self._file = open_to_append(path)
         if not os.fstat(self._file).st_size:
             append(self._file, _encode([header]))
@@ -110,8 +117,12 @@ class Records:
         for row in rows:
             unknown = set(row) - set(self._header)
             assert not unknown, f"no such columns: {unknown}"
-        cells = [[cell(row.get(name)) for name in self._header] for row in rows]
+        cells = [[self._cell(name, row.get(name)) for name in self._header] for row in rows]
         append(self._file, _encode(cells))
+
+    def _cell(self, column: str, value: Cell) -> str:
+        # A number that was read as text from another run is still a number: -0.5 is no formula.
+        return value if column in self._numbers and isinstance(value, str) else cell(value)
 
     def close(self) -> None:
         """Close the file."""
@@ -136,9 +147,9 @@ def recover(path: Path, header: tuple[str, ...], questions: Mapping[Key, int]) -
     if lines and lines[0] + b"\n" != head:
         raise UserError(f"{path} was changed by another program. Start over with --restart.")
     rows = [_read(line, header) for line in lines[1:]]
-    names = [(row["suite"], row["backend"], row["sample_id"]) if row else None for row in rows]
+    names = [_name(row) if row else None for row in rows]
     counts = Counter(names)
-    whole = {_cells(key): key for key, n in questions.items() if counts[_cells(key)] == n}
+    whole = {_texts(key): key for key, n in questions.items() if counts[_texts(key)] == n}
     kept = [line for line, name in zip(lines[1:], names, strict=True) if name in whole]
     if torn or len(kept) < len(rows):
         write_atomically(path, head + b"".join(line + b"\n" for line in kept))
@@ -169,5 +180,11 @@ def _encode(lines: Iterable[Sequence[str]]) -> bytes:
     return text.getvalue().encode("utf-8", errors="backslashreplace")
 
 
-def _cells(key: Key) -> tuple[str, str, str]:
-    return cell(key.suite), cell(key.backend), cell(key.sample_id)
+def _texts(key: Key) -> tuple[str, ...]:
+    """Return what names a sample as it reads back from a file."""
+    return tuple(unescaped(cell(text)) for text in (key.suite, key.backend, key.sample_id))
+
+
+def _name(row: Mapping[str, str]) -> tuple[str, ...]:
+    # Not escaped: rows of earlier versions have fewer escapes.
+    return tuple(unescaped(row[column]) for column in ("suite", "backend", "sample_id"))

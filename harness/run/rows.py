@@ -7,6 +7,7 @@ are read on request only, evidence never. Nothing is counted here.
 """
 
 import csv
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -19,6 +20,7 @@ from harness.errors import UserError
 from harness.run.controls import present_name
 from harness.run.headline import refuse_unknown
 from harness.run.metadata import RECORDS, RunMetadata, read_metadata
+from harness.run.records import FORMULA
 
 IDENTITY = ("suite", "backend", "model", "sample_id", "question_id")  # slices follow
 MEASURES = (  # between the slices and the metrics
@@ -40,6 +42,7 @@ MEASURES = (  # between the slices and the metrics
 OUTCOME = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
 TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
 ANSWERS = frozenset({"answer", "targets"})  # the bulk of a file, and in no table
+_FORMULA = re.compile(rf"^\\([{re.escape(FORMULA)}])")  # escaped for spreadsheets alone
 UNREAD = frozenset({"question", "evidence"})  # more than all the rest
 
 
@@ -139,6 +142,8 @@ def _read_file(file: Path, unread: Collection[str]) -> tuple[pd.DataFrame, list[
         frame = pd.DataFrame()
     if frame.empty:
         raise UserError(f"{file} has no rows. Run gist-bench run first, or give another path.")
+    for column in TEXTS.union(slices).intersection(frame.columns):
+        frame[column] = frame[column].str.replace(_FORMULA, r"\1", regex=True)
     frame["backend"] = frame["backend"].map(present_name)
     for column in frame.columns:
         if column not in TEXTS | ANSWERS and column not in slices:

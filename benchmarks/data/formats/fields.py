@@ -54,13 +54,18 @@ def texts(where: str, row: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(row[name])
 
 
-def answers(where: str, row: dict[str, Any], name: str) -> tuple[str, ...]:
-    """Return accepted answers of which one can be compared; none is no mistake."""
+def answers(
+    where: str, row: dict[str, Any], name: str, *, advice: str = "Write []"
+) -> tuple[str, ...]:
+    """Return accepted answers of which one can be compared; none is no mistake.
+
+    `advice` is how the layout says that there is none.
+    """
     given = texts(where, row, name)
     if given and not any(normalize(answer, articles=True) for answer in given):
         raise UserError(
             f"{where}: {name!r} hold no letter or digit to compare: {_short(str(list(given)))}. "
-            "Write [] if the context does not hold the answer."
+            f"{advice} if the context does not hold the answer."
         )
     return given
 

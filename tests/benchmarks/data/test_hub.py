@@ -59,6 +59,67 @@ def test_answers_are_text_list_or_spans(tmp_path: Path, answers: object) -> None
     assert sample.questions[0].targets == ("Rome",)
 
 
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (1815, ("1815",)),
+        ([1815, 0.5], ("1815", "0.5")),
+        (1815.0, ("1815",)),  # a column of whole numbers with one missing
+        (None, ()),
+        ("", ()),
+        ("NA", ("NA",)),  # in JSON it was written on purpose
+        ([], ()),
+        ({"text": [7]}, ("7",)),
+    ],
+)
+def test_numbers_are_answers_and_nothing_is_none(
+    tmp_path: Path, answers: object, expected: tuple[str, ...]
+) -> None:
+    """Tables hold answers as numbers, and say nothing where the context does not say."""
+    (sample,) = samples(f"hub:{folder(tmp_path, {**ROWS[0], 'answers': answers})}")
+    assert sample.questions[0].targets == expected
+
+
+CELLS = {
+    "1815": ("1815",),
+    "007": ("007",),
+    "1.50": ("1.50",),
+    "": (),
+    "NA": (),
+    "n/a": (),
+    "NaN": (),
+    "-5": ("-5",),
+    "True": ("True",),
+    '"[""Rome"", ""in Rome""]"': ("Rome", "in Rome"),
+    "\"['Rome', 5]\"": ("Rome", "5"),
+    "[sic]": ("[sic]",),
+    "1e3": ("1e3",),
+}
+
+
+@pytest.mark.parametrize("form", ["hub:folder", "hub:file", "file", "tsv"])
+def test_cells_of_a_csv_are_the_texts_that_they_are(tmp_path: Path, form: str) -> None:
+    """Types are not guessed, whatever else stands in the column; nothing is no answer."""
+    mark = "\t" if form == "tsv" else ","
+    path = tmp_path / "set" / ("test.tsv" if form == "tsv" else "test.csv")
+    path.parent.mkdir()
+    lines = [f"Ada lives in Rome.{mark}Which {n}?{mark}{cell}" for n, cell in enumerate(CELLS)]
+    path.write_text("\n".join([mark.join(("context", "question", "answers")), *lines]) + "\n")
+    named = {"hub:folder": f"hub:{path.parent}", "hub:file": f"hub:{path}"}.get(form, str(path))
+    (sample,) = samples(named)
+    assert [question.targets for question in sample.questions] == list(CELLS.values())
+
+
+def test_advice_on_a_csv_is_about_its_cells(tmp_path: Path) -> None:
+    """Nobody writes [] into a table."""
+    path = tmp_path / "mine.csv"
+    path.write_text("context,question,answers\nAda lives in Rome.,Where?,?\n")
+    with pytest.raises(UserError, match="Leave the cell empty if the context"):
+        samples(str(path))
+    path.write_text("text,question,answers\nAda lives in Rome.,Where?,Rome\n")
+    assert samples(str(path), context="text")[0].context == "Ada lives in Rome."
+
+
 def test_columns_and_split_are_named(tmp_path: Path) -> None:
     """A data set with other names is read by naming them; a point leads into an object."""
     row = {"page": {"text": "Ada lives in Rome."}, "input": "Where?", "gold": {"value": "Rome"}}
@@ -90,7 +151,8 @@ def test_wrong_name_says_which_there_are(
     ("row", "message"),
     [
         ({**ROWS[0], "answers": {"value": "x"}}, "Name a part of it: answers=answers.value"),
-        ({**ROWS[0], "answers": 3}, "test row 0: 'answers' is a number; give a list"),
+        ({**ROWS[0], "answers": True}, "test row 0: 'answers' is true or false; give a text"),
+        ({**ROWS[0], "answers": "?"}, "Write [] if the context does not hold the answer"),
         ({**ROWS[0], "context": None}, "test row 0: 'context' is null; give text"),
         ({**ROWS[0], "question": " "}, "test row 0: 'question' is blank"),
         ('{"context": ', "cannot load hub:"),

@@ -8,7 +8,17 @@ import pytest
 
 from harness.api import Question
 from harness.errors import UserError
-from harness.run.records import FIXED, Cell, Key, Records, columns, evidence_recall, recover
+from harness.run.records import (
+    FIXED,
+    Cell,
+    Key,
+    Records,
+    columns,
+    evidence_recall,
+    recover,
+    unescaped,
+)
+from harness.run.rows import read_rows
 
 HEADER = columns(["kind", "tokens"], ["f1", "exact_match"])
 
@@ -21,6 +31,7 @@ def row(sample: str, question: str, **cells: Cell) -> dict[str, Cell]:
 
 def write(path: Path, *samples: list[dict[str, Cell]]) -> None:
     """Write the rows of each sample."""
+    path.parent.mkdir(exist_ok=True)
     records = Records(path, HEADER)
     for rows in samples:
         records.append(rows)
@@ -137,3 +148,47 @@ def test_evidence_recall_is_the_share_of_support_found() -> None:
     assert evidence_recall(question, ["Ann is a baker.", "Bo is 7."]) == 1.0
     assert evidence_recall(question, []) is None
     assert evidence_recall(Question("q", "?", ("x",)), ["Ann is a baker."]) is None
+
+
+FORMULAS = ["=1+1", "+5", "-5", "@SUM(A1)", "=cmd|' /C calc'!A0", "\uff1d1", "\t=1", "-", "\\=1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_text_is_a_formula_in_a_spreadsheet(tmp_path: Path, text: str) -> None:
+    """Ids, slices, answers and words begin with a backslash there, and read back as they were."""
+    names = ("sample_id", "question_id", "kind", "question", "answer", "error", "notice")
+    write(tmp_path / "r.csv", [row("1", "a") | dict.fromkeys((*names, "batch_id"), text)])
+    (found,) = read(tmp_path / "r.csv")
+    assert {found[name][0] for name in (*names, "batch_id")} == {"\\"}
+    assert {unescaped(found[name]) for name in names} == {text}
+
+
+def test_numbers_stay_numbers_in_a_spreadsheet(tmp_path: Path) -> None:
+    """A score below zero is no formula, even if it was read as text."""
+    write(tmp_path / "r.csv", [row("1", "a", f1="-0.5", exact_match=-1.0, generate_s=1e-7)])
+    (found,) = read(tmp_path / "r.csv")
+    assert (found["f1"], found["exact_match"], found["generate_s"]) == ("-0.5", "-1", "1e-07")
+
+
+def test_rows_of_earlier_versions_are_resumed(tmp_path: Path) -> None:
+    """Their signs are not escaped, and their samples are finished all the same."""
+    path = tmp_path / "r.csv"
+    write(path, [row("=1", "a", answer="=2")])
+    path.write_bytes(path.read_bytes().replace(b"\\=", b"="))
+    before = path.read_bytes()
+    assert recover(path, HEADER, {Key("s", "b", "=1"): 1}) == {Key("s", "b", "=1"): ""}
+    assert path.read_bytes() == before
+
+
+def test_reports_show_ids_and_slices_as_they_were(tmp_path: Path) -> None:
+    """The sign that a spreadsheet needs is not in a table, be the run old or new."""
+    names = {"suite": "qa", "backend": "full", "model": "@org/m", "sample_id": "=1"}
+    rows = [{**names, "question_id": "-1", "kind": "+a", "f1": 1.0}]
+    for name in ("new", "old"):
+        write(tmp_path / name / "records.csv", rows)
+    old = tmp_path / "old" / "records.csv"
+    old.write_bytes(old.read_bytes().replace(b"\\", b""))
+    for name in ("new", "old"):
+        (read_back,) = read_rows([tmp_path / name]).frame.to_dict("records")
+        shown = [read_back[column] for column in ("model", "sample_id", "question_id", "kind")]
+        assert shown == ["@org/m", "=1", "-1", "+a"]
