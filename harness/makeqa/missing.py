@@ -1,9 +1,9 @@
 """Rules for questions that the text does not answer.
 
-Either a sentence with a gap in which another name replaces the right one: it has the form of a
-question that can be answered, so only the text shows that it cannot. Or a property of a name that
-the text never states: each such question lists the words with which a text would state it, and is
-asked only where none of them is in the text.
+Each has the wording of questions that the text does answer, so that only the text shows that it
+cannot be: questions in words of their own would teach to abstain by form. A sentence with a gap in
+which another name replaces the right one; a gap whose name stands in no sentence with what is asked
+for; who says what nobody says.
 """
 
 import random
@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator
 
 from harness.makeqa.checks import holds
+from harness.makeqa.joining import gaps, joined_question, others_with
 from harness.makeqa.mentions import (
+    NUMBER_WORDS,
     TITLES,
     AnnotatedText,
     Mention,
@@ -19,34 +21,13 @@ from harness.makeqa.mentions import (
     gap_question,
 )
 from harness.makeqa.proposals import Proposal
+from harness.makeqa.speech import WORDS, Speech, find_speech
 
-_PERSON = (
-    ("When was {} born?", "born|birth"),
-    ("What is the telephone number of {}?", "phone|call(?:ed|s)? up"),
-    ("How tall is {}?", "tall|height|feet|foot|inch|metres?"),
-    ("How much does {} earn in a year?", "earn|salar|wage|income|paid|pay"),
-    ("Which university did {} go to?", "universit|college|student|stud(?:y|ied)|degree"),
-    ("What is the name of {}'s mother?", "mother|mamma|parents?"),
-    ("What is the name of {}'s dog?", "dogs?|hound|puppy|terrier"),
-    ("On which day did {} marry?", "marr|wedding|wife|husband|bride"),
-    ("Which instrument does {} play?", "instrument|violin|piano|flute|guitar|fiddle|play(?:s|ed)"),
-    ("Which languages does {} speak?", "languages?|speaks?|french|german|english|latin"),
-    ("In which street does {} live?", "street|road|avenue|lane|square"),
-    ("What is {} allergic to?", "allerg"),
-    ("Which newspaper does {} read?", "newspaper|paper|journal|gazette|times"),
-    ("How many brothers has {}?", "brothers?|sisters?|siblings?"),
-)
-_ANYTHING = (
-    ("What does the name {} mean?", "means?|meaning|meant"),
-    ("Which song was written about {}?", "songs?|sung|sing|music"),
-    ("Which film was made about {}?", "films?|movies?|cinema"),
-    ("Which poet wrote about {}?", "poets?|poems?|poetry|verses?"),
-    ("In which museum is there a picture of {}?", "museums?|pictures?|portraits?|paint|gallery"),
-    ("Which prize was given to {}?", "prizes?|awards?|medals?|won|win"),
-    ("Which ship bears the name of {}?", "ships?|boats?|vessels?|steamers?"),
-)
+# Of the contexts: few sentences have a number, so that the wording would mostly have no answer.
+JOINED = 0.25
 _VERBS = "said|says|cried|asked|replied|answered|thought|went|looked|took|came|began|knew|felt"
-_PEOPLES = re.compile(r"[A-Z][a-z]+(?:ish|ese|ian|can|man|men)|French|Dutch|Greek|Welsh")
+_QUOTES = re.compile(r"[\"'`\u2018-\u201f\u00ab\u00bb]")
+_NUMBERS = re.compile(rf"\d|\b(?:{'|'.join(NUMBER_WORDS)})\b", re.I)
 
 
 def swapped(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
@@ -79,23 +60,35 @@ def _swap(sentence: Sentence, gap: Mention, name: Mention, other: str) -> str:
     return text
 
 
-def attributes(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
-    """Yield questions about names, each about something of which the text has no word."""
-    names = sorted(name for name in annotated.names if not _PEOPLES.fullmatch(name))
-    names = rng.sample(names, len(names))
-    shift = rng.randrange(len(_PERSON))
-    for turn in range(len(_PERSON)):
-        for place, name in enumerate(names):
-            forms = _PERSON if is_person(annotated, name) else _ANYTHING
-            form, words = forms[(place + turn + shift) % len(forms)]
-            if not re.search(rf"\b(?:{words})", annotated.text, re.I):
-                question = form.format(_with_article(annotated, name))
-                yield Proposal("unanswerable", question, (), ())
+def joined(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
+    """Yield gaps whose name has other sentences, none of which holds what is asked for."""
+    if rng.random() > JOINED:
+        return
+    for sentence, name in gaps(annotated, rng):
+        others = others_with(annotated, sentence, name)
+        if not others:
+            continue
+        if not any(_NUMBERS.search(other.text) for other in others):
+            yield Proposal("unanswerable", joined_question(sentence, name, "value"), (), ())
+        if all(one.text == name.text for other in others for one in other.names):
+            yield Proposal("unanswerable", joined_question(sentence, name, "name"), (), ())
 
 
-def _with_article(annotated: AnnotatedText, name: str) -> str:
-    """Return `the Hatter` where the text mostly says so."""
-    return f"the {name}" if 2 * annotated.count(f"the {name}") > annotated.names[name] else name
+def narrated(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
+    """Yield sentences of the narrator, and ask who says them; for texts with speech alone."""
+    if not any(find_speech(annotated)):
+        return
+    told = [one.text.rstrip(".!?\u2026") for one in annotated.sentences if _is_told(annotated, one)]
+    for words in rng.sample(told, len(told)):
+        yield Proposal("unanswerable", Speech(words, "", "").question, (), ())
+
+
+def _is_told(annotated: AnnotatedText, sentence: Sentence) -> bool:
+    """Say whether a sentence is in a paragraph without speech, and of the length of speech."""
+    paragraphs = (" ".join(one.split()) for one in re.split(r"\n\s*\n", annotated.text))
+    around = [one for one in paragraphs if sentence.text in one]
+    told = bool(around) and not any(_QUOTES.search(one) for one in around)
+    return told and len(sentence.text.split()) in WORDS
 
 
 def is_person(annotated: AnnotatedText, name: str) -> bool:

@@ -10,8 +10,9 @@ that a model reads. For good training data, take a language model as the teacher
     reasoning     two sentences joined by a name: the gap of one names it, the other has a number or
                   another name; a gap, or speech, and how often its name is written; which of two
                   constants is greater
-    unanswerable  a sentence with a gap and a wrong name; something of a name of which no word is in
-                  the text; a constant that is not there
+    unanswerable  in the wordings of the others: a sentence with a gap and a wrong name; a gap whose
+                  name has no other sentence with what is asked for; who says what nobody says; a
+                  constant that is not there
 """
 
 import random
@@ -25,14 +26,8 @@ from harness.makeqa import code_rules, missing
 from harness.makeqa.checks import holds
 from harness.makeqa.cutting import Context
 from harness.makeqa.global_rules import count_of, global_questions
-from harness.makeqa.mentions import (
-    AnnotatedText,
-    Mention,
-    Sentence,
-    gap_question,
-    one_of_each,
-    spellings,
-)
+from harness.makeqa.joining import gaps, joined_question, others_with
+from harness.makeqa.mentions import AnnotatedText, gap_question, spellings
 from harness.makeqa.proposals import Proposal, Proposals
 from harness.makeqa.speech import Speech, find_speech
 
@@ -82,7 +77,7 @@ def _in_turn(
 
 def _name_gaps(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """The name that is missing in a sentence."""
-    for sentence, name in _gaps(annotated, rng):
+    for sentence, name in gaps(annotated, rng):
         question = gap_question(name, sentence.gap(name))
         yield Proposal("lookup", question, (name.text,), (sentence.text,))
 
@@ -108,15 +103,12 @@ def _speakers(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal
 
 def _joined_values(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """A gap gives a name; of the other sentences with the name, one has a number."""
-    for sentence, name in _gaps(annotated, rng):
-        others = _others(annotated, sentence, name)
+    for sentence, name in gaps(annotated, rng):
+        others = others_with(annotated, sentence, name)
         values = [(other, value) for other in others for value in other.values]
         if not sentence.values and len(values) == 1:
             other, value = values[0]
-            question = (
-                f"Take the name that is missing here: {sentence.gap(name)} "
-                "Which number or date does the text give in another sentence with that name?"
-            )
+            question = joined_question(sentence, name, "value")
             yield Proposal(
                 "reasoning", question, spellings(value.text), (sentence.text, other.text)
             )
@@ -124,25 +116,22 @@ def _joined_values(annotated: AnnotatedText, rng: random.Random) -> Iterator[Pro
 
 def _joined_names(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """A gap gives a name; in the other sentences, it stands beside one other name."""
-    for sentence, name in _gaps(annotated, rng):
+    for sentence, name in gaps(annotated, rng):
         beside = {
             mention.text: other
-            for other in _others(annotated, sentence, name)
+            for other in others_with(annotated, sentence, name)
             for mention in other.names
             if not (holds(mention.text, name.text) or holds(name.text, mention.text))
         }
         if len(beside) == 1:
             ((answer, other),) = beside.items()
-            question = (
-                f"Take the name that is missing here: {sentence.gap(name)} "
-                "Which other name stands beside that name in another sentence of the text?"
-            )
+            question = joined_question(sentence, name, "name")
             yield Proposal("reasoning", question, (answer,), (sentence.text, other.text))
 
 
 def _counted_gaps(annotated: AnnotatedText, rng: random.Random) -> Iterator[Proposal]:
     """A gap gives a name; how often is it written?"""
-    for sentence, name in _gaps(annotated, rng):
+    for sentence, name in gaps(annotated, rng):
         asked = f"that is missing here: {sentence.gap(name)}"
         yield from _counted(annotated, name.text, asked, sentence.text)
 
@@ -167,21 +156,6 @@ def _counted(annotated: AnnotatedText, name: str, asked: str, evidence: str) -> 
         )
 
 
-def _gaps(annotated: AnnotatedText, rng: random.Random) -> list[tuple[Sentence, Mention]]:
-    """Return sentences with a name to leave out, in any order."""
-    return _shuffled(one_of_each(annotated.gap_sentences), rng)
-
-
-def _others(annotated: AnnotatedText, sentence: Sentence, name: Mention) -> list[Sentence]:
-    """Return the other sentences with a name; none if the text has it outside of prose too."""
-    others = [
-        other
-        for other in annotated.sentences
-        if other.text != sentence.text and any(one.text == name.text for one in other.names)
-    ]
-    return others if annotated.names[name.text] <= len(others) + 1 else []
-
-
 def _shuffled(found: Iterable[T], rng: random.Random) -> list[T]:
     items = list(found)
     return rng.sample(items, len(items))
@@ -197,5 +171,10 @@ _RULES: Mapping[str, tuple[Rule, ...]] = {
         _counted_speakers,
         _counted_gaps,
     ),
-    "unanswerable": (missing.swapped, missing.attributes, code_rules.missing_constants),
+    "unanswerable": (
+        missing.swapped,
+        missing.joined,
+        missing.narrated,
+        code_rules.missing_constants,
+    ),
 }

@@ -305,7 +305,7 @@ def test_a_wrong_name_makes_a_gap_that_no_sentence_fills() -> None:
         one.question.partition("text: ")[2]
         for seed in range(9)
         for one in Rules(seed).propose(as_context(STORY), EACH).items
-        if one.kind == "unanswerable" and "____" in one.question
+        if one.kind == "unanswerable" and "sentence of the text: " in one.question
     ]
     assert asked
     for sentence in asked:
@@ -315,6 +315,52 @@ def test_a_wrong_name_makes_a_gap_that_no_sentence_fills() -> None:
         undone = [sentence.replace(one, other) for one in names for other in names if one != other]
         halves = [one.split("____") for one in undone]
         assert any(first in flat and last in flat for first, last in halves)
+
+
+BOOK = Path("tests/data/squad/test-articles-v1.1.excerpt.json")
+
+
+def wording(question: str) -> str:
+    """Return a question without what it takes from the text."""
+    bare = re.sub('["`\u201c].*?["`\u201d]', "X", question)
+    bare = re.sub(r"here: .*(?= Which | How )", "here: S", bare, flags=re.S)
+    return re.sub(r"of the text: .*", "of the text: S", bare, flags=re.S)
+
+
+def asked_about_stories() -> list[Proposal]:
+    """Return what the rules ask about the story, code and articles, under many seeds."""
+    articles = json.loads(BOOK.read_text(encoding="utf-8"))["data"]
+    texts = ["\n\n".join(one["context"] for one in article["paragraphs"]) for article in articles]
+    texts += [STORY, STORY + CODE, f"{STORY}\n\nThe night was long, and nobody saw Adamo Brenta.\n"]
+    return [
+        one
+        for seed in range(8)
+        for text in texts
+        for one in Rules(seed).propose(as_context(text), dict.fromkeys(KINDS, 4)).items
+    ]
+
+
+def test_unanswerable_questions_have_the_wordings_of_answerable_ones() -> None:
+    """A model that abstained by the form of a question would gain nothing."""
+    asked = asked_about_stories()
+    answerable = {wording(one.question) for one in asked if one.answers}
+    unanswerable = [wording(one.question) for one in asked if not one.answers]
+    assert len(unanswerable) > 100
+    assert len(set(unanswerable)) >= 4
+    assert set(unanswerable) <= answerable
+
+
+def test_what_nobody_says_and_what_no_sentence_has_is_not_in_the_text() -> None:
+    """The narrator's sentences are nobody's speech; the joined sentences lack what is asked for."""
+    for one in asked_about_stories():
+        if one.kind != "unanswerable":
+            continue
+        if one.question.startswith("Who says"):
+            words = one.question.split("\u201c")[1].rstrip("?\u201d")
+            assert f'"{words}' not in STORY
+        elif one.question.startswith("Take the name"):
+            assert one.question.count("____") == 1
+            assert one.question.endswith(("with that name?", "sentence of the text?"))
 
 
 def test_a_count_is_that_of_the_text() -> None:
