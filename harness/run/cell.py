@@ -6,15 +6,13 @@ asked at once, how many contexts are held, how a failure becomes a row. Backends
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
-
-from tqdm import tqdm
 
 from harness.api import Backend, Generation, Model, PreparedContext, Question, Sample, Suite
 from harness.errors import ContextTooLong, OutOfMemory, SampleError
 from harness.run.controls import ContextAssignment
 from harness.run.measure import Measurement, Meter, memory_errors
 from harness.run.plan import Cell, Job
+from harness.run.progress import Progress
 from harness.run.records import Cell as Value
 from harness.run.records import Records, Row, evidence_recall
 from harness.run.thoughts import split_thought
@@ -27,7 +25,7 @@ class Bench:
     model: Model
     meter: Meter
     records: Records
-    progress: "tqdm[NoReturn]"  # of questions
+    progress: Progress
     batch_size: int
     count_tokens: Callable[[str], int]
 
@@ -50,7 +48,7 @@ class CellRun:
                 self.bench.records.append(rows)
                 if ends_sweep(self.cell.job, rows[0].get("error")):
                     stopped.add(sample.contexts_held)
-            self.bench.progress.update(controlled.questions)
+            self.bench.progress.update(controlled)
 
     def _rows(self, sample: Sample, assignment: ContextAssignment) -> list[Row]:
         """Return the rows of an assignment: a failure keeps the measurements before it."""

@@ -8,14 +8,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from harness.api import Backend, Model
 from harness.errors import SampleError
 from harness.run.cell import Bench, CellRun, ends_sweep
 from harness.run.environment import environment
 from harness.run.measure import Meter, memory_errors
 from harness.run.plan import Cell, Plan
+from harness.run.progress import Progress
 from harness.run.records import Key, Records
 from harness.run.runfolder import RunFolder
 from harness.run.spec import Spec, build
@@ -58,14 +57,8 @@ def run(
         if cells or not folder.is_finished:
             checks = folder.checks if folder.checks is not None else run_checks()
             folder.start(now, notices=plan.notices, checks=checks)
-            left = sum(each.questions for cell in cells for each in cell.samples)
-            total = sum(questions.values())
-            # disable=None: no bar in a file or a pipe.
-            bar = tqdm(
-                total=total, initial=total - left, unit=" questions", disable=None, smoothing=0.1
-            )
             with (
-                bar as progress,
+                Progress(cells, total=sum(questions.values())) as progress,
                 closing(Records(folder.records, header)) as records,
             ):
                 count_tokens = cache(lambda text: len(model.tokenizer.encode(text)))
@@ -112,8 +105,7 @@ def _run_with_one_backend(bench: Bench, cells: Sequence[Cell]) -> None:
         bench.meter.freeze_gc()
         try:
             for cell in cells:
-                running = f"{cell.job.name} {cell.configuration.name}"
-                bench.progress.set_description(running, refresh=False)
+                bench.progress.begin(cell)
                 CellRun(bench, cell, backend).run()
         finally:
             bench.meter.unfreeze_gc()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.imports.imported import listed
@@ -124,6 +124,7 @@ def test_kvpress_is_scored_as_ruler_scores(gist_bench: GistBench, tmp_path: Path
     assert {row[column] for row in rows for column in unknown} == {""}
 
 
+@settings(suppress_health_check=list(HealthCheck), deadline=None)  # machines may be busy
 @given(
     st.lists(st.text(st.characters(codec="utf-16", categories=None), max_size=8), min_size=1),
     st.booleans(),
