@@ -58,7 +58,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 @contextmanager
-def reading(what: object, *, advice: str = "") -> Iterator[None]:
+def reading(what: object, *, fault: str = "cannot be read", advice: str = "") -> Iterator[None]:
     """Turn what goes wrong in reading other people's data into one line that names them.
 
     This is the one place that catches everything. Libraries raise what they like for damaged data
@@ -68,6 +68,7 @@ def reading(what: object, *, advice: str = "") -> Iterator[None]:
 
     Args:
         what: the file or folder that is read, as the message names it.
+        fault: what is wrong with it, in front of the reason.
         advice: what to do, in a sentence.
 
     Raises:
@@ -81,7 +82,8 @@ def reading(what: object, *, advice: str = "") -> Iterator[None]:
         panicked = type(error).__name__ == "PanicException"  # of pyo3, which no module exports
         if not (panicked or isinstance(error, Exception)) or _is_out_of_memory(error):
             raise
-        raise UserError(f"{what} cannot be read: {one_line(error)}. {advice}".strip()) from error
+        subject = f"{what} {fault}".strip()
+        raise UserError(f"{subject}: {one_line(error)}. {advice}".strip()) from error
 
 
 def one_line(error: BaseException) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from harness.errors import UserError
 
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)  # Windows makes links for administrators alone
+
 
 @contextmanager
 def locked(path: Path, *, protected: Path) -> Iterator[None]:
@@ -20,10 +22,11 @@ def locked(path: Path, *, protected: Path) -> Iterator[None]:
         protected: the file or folder that the lock is for, as the message names it.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or it is a link to somewhere else.
     """
     from filelock import FileLock, Timeout  # 0.1 s
 
+    _refuse_link(path)  # what it leads to is emptied else
     holder = _read_holder(path)  # first: some versions of filelock empty the file when they try
     lock = FileLock(path, timeout=0)
     try:
@@ -43,8 +46,9 @@ def locked(path: Path, *, protected: Path) -> Iterator[None]:
 def write_atomically(path: Path, data: bytes) -> None:
     """Put `data` in the place of a file: a crash leaves the old file or the new one."""
     unfinished = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
+    unfinished.unlink(missing_ok=True)  # of a killed process; or a link that waits for us
     try:
-        with unfinished.open("wb") as file:
+        with unfinished.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -54,9 +58,15 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def open_to_append(path: Path) -> int:
-    """Return the descriptor of a file that `append` adds to; it is made if it does not exist."""
+    """Return the descriptor of a file that `append` adds to; it is made if it does not exist.
+
+    Raises:
+        UserError: it is a link to somewhere else.
+    """
+    _refuse_link(path)
     as_it_is = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | as_it_is, 0o644)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | as_it_is | _NO_LINKS
+    return os.open(path, flags, 0o644)
 
 
 def append(file: int, data: bytes) -> None:
@@ -66,9 +76,20 @@ def append(file: int, data: bytes) -> None:
     os.fsync(file)
 
 
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        target = path.readlink()
+        raise UserError(f"{path} is a link to {target}. Remove it, or choose another folder.")
+
+
 def _write_holder(path: Path, process: str) -> None:
-    with suppress(OSError):  # Windows lets nobody write to a locked file; a disk may be full
-        path.write_text(process)
+    # Windows lets nobody write to a locked file; a disk may be full.
+    with suppress(OSError):
+        file = os.open(path, os.O_WRONLY | os.O_TRUNC | _NO_LINKS)
+        try:
+            os.write(file, process.encode())
+        finally:
+            os.close(file)
 
 
 def _read_holder(path: Path) -> str:

@@ -42,10 +42,18 @@ _OURS = ("harness", "backends", "gist", "benchmarks")
 _DISK = MappingProxyType(
     {
         errno.ENOSPC: "no space is left on the disk. Free some and give the same command again",
+        errno.EDQUOT: "the disk quota is used up. Free some and give the same command again",
+        errno.EFBIG: "the file is larger than this disk, or a limit (ulimit -f), allows. Raise the "
+        "limit, or choose another folder",
         errno.EACCES: "no permission. Choose another folder",
         errno.EPERM: "no permission. Choose another folder",
         errno.EROFS: "the disk is read-only. Choose another folder",
         errno.ENOTDIR: "a part of this path is no folder. Choose another folder",
+        errno.EISDIR: "this is a folder. Give the name of a file",
+        errno.EEXIST: "there is a file where a folder must be. Choose another folder",
+        errno.ENAMETOOLONG: "this name is too long. Choose a shorter one",
+        errno.ELOOP: "its links lead in a circle. Choose another folder",
+        errno.EMFILE: "too many files are open. Raise the limit (ulimit -n)",
     }
 )
 

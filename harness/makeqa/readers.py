@@ -126,6 +126,8 @@ def read_documents(paths: Sequence[Path], limits: Limits = LIMITS) -> Iterator[D
         seen.add(path.resolve())
         source = path.as_posix()
         try:
+            if not alone:
+                _refuse_link_out(path, paths)
             text = read_document(path, limits)
         except Unreadable as error:
             if alone:
@@ -136,6 +138,13 @@ def read_documents(paths: Sequence[Path], limits: Limits = LIMITS) -> Iterator[D
             yield Skipped(source, f"has the same text as {texts[text]}.")
         else:
             yield Document(source, text)
+
+
+def _refuse_link_out(path: Path, folders: Sequence[Path]) -> None:
+    """Refuse a link that leads out of the folders that were given."""
+    real = path.resolve()
+    if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+        raise Unreadable(path, "is a link out of its folder. Give the file that it leads to.")
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:

@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass, replace
+from inspect import signature
 from itertools import product
 from typing import Any
 
-from harness.api import BUDGET, Model, Suite
-from harness.errors import NotReady, UserError
+from harness.api import BUDGET, Model, Question, Suite
+from harness.errors import NotReady, UserError, did_you_mean, reading
 from harness.run import plugins
 from harness.run.controls import CONTROLS, split_control, wrap
 from harness.run.metadata import Budget
@@ -75,10 +76,46 @@ def choose_suites(texts: Sequence[str]) -> list[tuple[Choice, Suite]]:
     chosen = _choose(plugins.SUITES, texts or plugins.names(plugins.SUITES), named=bool(texts))
     suites: list[tuple[Choice, Suite]] = [(c, build(c.kind, c.spec)) for c in chosen]
     for choice, suite in suites:
+        _check_metrics(choice, suite)
         taken = sorted(FIXED & {*suite.slice_names, *suite.metrics})
         if taken:
             raise UserError(f"{choice.spec}: {taken[0]!r} is a column of every run. Rename it.")
     return suites
+
+
+def _check_metrics(choice: Choice, suite: Suite) -> None:
+    """Refuse a suite that scores by other names than it declares, before anything is loaded.
+
+    It is asked to score a made-up answer. One that cannot, since it knows its own questions only,
+    shows the same with its first row.
+    """
+    declared: dict[str, Any] = {"metrics": suite.metrics, "slice_names": suite.slice_names}
+    for name, given in declared.items():
+        if not (isinstance(given, tuple) and all(isinstance(each, str) for each in given)):
+            raise UserError(f"{choice.spec}: {name}={given!r} must be a tuple of names.")
+    if not suite.metrics:
+        return
+    for targets in (("a",), ()):
+        question = Question("check", "?", targets)
+        try:
+            signature(suite.score).bind(question, "a", "a")
+            with reading("a made-up answer", fault="cannot be scored"):
+                scores = suite.score(question, "a", "a")
+        except TypeError as error:
+            raise UserError(
+                f"{choice.spec}: score(question, answer, context) cannot be called: {error}."
+            ) from error
+        except UserError:
+            continue
+        if not isinstance(scores, Mapping):
+            raise UserError(f"{choice.spec}: score returns {scores!r}. It must return a mapping.")
+        for name in scores:
+            if name not in suite.metrics:
+                raise UserError(
+                    f"{choice.spec}: score returns the metric {name!r}, which is not among its "
+                    f"metrics. {did_you_mean(str(name), suite.metrics)}"
+                    f"Declared: {', '.join(suite.metrics)}."
+                )
 
 
 def choose_backends(

@@ -6,15 +6,19 @@ A built-in is an entry point like any other, so that a plug-in needs no line of 
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any, cast
 
 from harness.api import Metric, Suite
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, reading
 
 BACKENDS = "gist_bench.backends"
 SUITES = "gist_bench.suites"
 LAYOUTS = "gist_bench.data"  # layouts of data sets, for the suites over documents
 STORES = "gist_bench.stores"  # gists as files: `file` and `folder`
+_MEMBERS = MappingProxyType(
+    {BACKENDS: ("prepare", "describe", "close"), SUITES: ("samples", "score")}
+)
 METRICS = "gist_bench.metrics"  # what the metrics of suites mean: tuples of `Metric`
 
 
@@ -40,7 +44,15 @@ def load(group: str, name: str) -> type:
             f"unknown {word} {name!r}. {did_you_mean(name, known)}"
             f"Installed: {', '.join(sorted(known))}; or write module:Class."
         )
-    return _import(entry)
+    found = _import(entry)
+    for member in _MEMBERS.get(group, ()):
+        if not callable(getattr(found, member, None)):
+            raise UserError(
+                f"{name!r} is no {group.rpartition('.')[2].removesuffix('s')}: its class "
+                f"{found.__name__} has no method {member!r}. "
+                f"It needs {', '.join(_MEMBERS[group])}; see docs/extending.md."
+            )
+    return found
 
 
 def load_layout(name: str) -> Any:
@@ -63,15 +75,22 @@ def metrics_of(suite: str) -> tuple[str, ...]:
 def metrics() -> list[Metric]:
     """Return the definitions that are installed with the suites and data sets."""
     entries = sorted(_installed(METRICS).values(), key=lambda entry: entry.name)
-    return [metric for entry in entries for metric in entry.load()]
+    found: list[Metric] = []
+    for entry in entries:
+        with reading(f"the metrics of {entry.value!r}", advice="Correct or remove that package."):
+            found += entry.load()
+    return found
 
 
 def _import(entry: EntryPoint) -> type:
     module_name, _, attribute = entry.value.partition(":")
-    try:
-        module = import_module(module_name)
-    except (ImportError, ValueError) as missing:  # ValueError: an empty module name
-        raise UserError(f"cannot import {entry.value!r}: {missing}. Is it installed?") from missing
+    with reading(f"{entry.value!r}", fault="cannot be imported", advice="Correct its code."):
+        try:
+            module = import_module(module_name)
+        except (ImportError, ValueError) as missing:  # ValueError: an empty module name
+            raise UserError(
+                f"cannot import {entry.value!r}: {missing}. Is it installed?"
+            ) from missing
     found = getattr(module, attribute, None)
     if not isinstance(found, type):
         raise UserError(f"module {module_name!r} has no class {attribute!r}. Write module:Class.")

@@ -81,3 +81,24 @@ def test_data_is_added_at_the_end_as_it_is(tmp_path: Path) -> None:
         append(file, data)
         os.close(file)
     assert (tmp_path / "log").read_bytes() == b"one\r\ntwo\n"
+
+
+def test_a_link_is_not_followed_to_what_it_leads_to(tmp_path: Path) -> None:
+    """Neither by a lock, nor by rows that are added, nor by a file on its way to its place."""
+    target = tmp_path / "precious"
+    target.write_bytes(b"precious")
+    (tmp_path / "link").symlink_to(target)
+    with (
+        pytest.raises(UserError, match=r"is a link to .*precious\. Remove it"),
+        locked(tmp_path / "link", protected=tmp_path),
+    ):
+        pass
+    with pytest.raises(UserError, match="is a link to"):
+        open_to_append(tmp_path / "link")
+    waiting = tmp_path / f".store.json.{os.getpid()}.tmp"
+    waiting.symlink_to(target)
+    write_atomically(tmp_path / "store.json", b"new")
+    write_atomically(tmp_path / "link", b"new")  # takes the link's place
+    assert target.read_bytes() == b"precious"
+    assert not (tmp_path / "link").is_symlink()
+    assert not waiting.exists()

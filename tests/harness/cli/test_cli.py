@@ -147,7 +147,13 @@ def test_an_interrupted_run_keeps_what_is_done(
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOTDIR])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS),
+        *(errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+    ],
+)
 def test_a_disk_that_refuses_is_one_line(
     gist_bench: GistBench, tmp_path: Path, tiny_qwen3_folder: Path, error: int
 ) -> None:

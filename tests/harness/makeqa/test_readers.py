@@ -241,3 +241,21 @@ def test_an_error_of_a_parser_has_nothing_that_a_terminal_obeys(tmp_path: Path) 
     with pytest.raises(Unreadable) as refused:
         read_document(path)
     assert refused.value.reason.isprintable()
+
+
+def test_a_link_out_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    """It is named; a link inside the folder is the file it leads to, and one given by name too."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("Nobody is to read this.")
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "own.txt").write_text("Ann keeps bees.")
+    (notes / "out.txt").symlink_to(secret)
+    (notes / "outside").symlink_to(tmp_path, target_is_directory=True)
+    found = list(read_documents([notes]))
+    assert [each.text for each in found if isinstance(each, Document)] == ["Ann keeps bees.\n"]
+    (skipped,) = [each for each in found if isinstance(each, Skipped)]
+    assert skipped.source.endswith("out.txt")
+    assert "link out of its folder" in skipped.reason
+    (named,) = read_documents([notes / "out.txt"])
+    assert isinstance(named, Document)
