@@ -3,7 +3,7 @@
 Both context managers leave the model as they found it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,16 +15,16 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from gist.checkpoint import CONFIG, WEIGHTS, AdapterCard, check_base, read_card
-from gist.embedding import GistEmbedding, add_gist_embeddings, remove_gist_embeddings
+from gist.checkpoint import WEIGHTS, AdapterCard, adapter_folder, check_base, read_card
+from gist.embedding import add_gist_embeddings
 from gist.layout import GistPlan
 from gist.lora import Embeddings, LoraOptions
 from gist.models.model import LanguageModel
-from harness.errors import UserError
+from gist.stored_adapter import fault, read_adapter
+from harness.errors import UserError, one_line
 
 
 @contextmanager
@@ -74,22 +74,13 @@ def attached(lm: LanguageModel, folder: Path) -> Iterator[AdapterCard]:
         UserError: the folder is no adapter, or one of another base model; or its tensors are not
             those of its configuration.
     """
+    folder = adapter_folder(folder)
     card = read_card(folder)
     check_base(card, lm, folder)
-    try:
-        if not (folder / CONFIG).is_file():  # PEFT would ask the hub for it
-            raise FileNotFoundError(f"{CONFIG} is missing")
-        config = LoraConfig.from_pretrained(str(folder))
-        tensors = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        raise UserError(f"{folder} cannot be loaded as an adapter: {error}") from None
-    config.inference_mode = True
-    config.base_model_name_or_path = None  # PEFT warns where the base has moved
+    config, tensors = read_adapter(folder, card)
     with _wrapped(lm.model, config, card.plan, seed=0) as adapted:
-        if fault := _fault(
-            tensors, get_peft_model_state_dict(adapted, save_embedding_layers=False)
-        ):
-            raise UserError(f"{folder} cannot be loaded as an adapter: {fault}. Train it again.")
+        if found := fault(tensors, get_peft_model_state_dict(adapted, save_embedding_layers=False)):
+            raise UserError(f"{folder} cannot be loaded as an adapter: {found}. Train it again.")
         set_peft_model_state_dict(adapted, tensors)
         adapted.eval()
         yield card
@@ -107,37 +98,32 @@ def _wrapped(
     model: PreTrainedModel, config: LoraConfig, plan: GistPlan, *, seed: int
 ) -> Iterator[PeftModel]:
     """Wrap a model into PEFT's, with the plan's gist embeddings; unwrap it afterwards."""
-    embedding = add_gist_embeddings(model, plan.rows, seed=seed) if plan.rows else None
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            adapted = get_peft_model(model, config)
-    except ValueError as error:
-        _remove(model, embedding)
-        targets = ", ".join(sorted(config.target_modules or ()))
-        raise UserError(f"LoRA cannot be added to {targets}: {error}") from None
-    try:
+    with _restored(model):
+        if plan.rows:
+            add_gist_embeddings(model, plan.rows, seed=seed)
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                adapted = get_peft_model(model, config)
+        except (ValueError, TypeError) as error:
+            targets = ", ".join(sorted(config.target_modules or ()))
+            raise UserError(f"LoRA cannot be added to {targets}: {one_line(error)}") from None
         yield adapted
+
+
+@contextmanager
+def _restored(model: PreTrainedModel) -> Iterator[None]:
+    """Put every module of a model back to its place, however far PEFT came in replacing them."""
+    children = [(module, dict(module._modules)) for module in model.modules()]
+    trainable = [(weight, weight.requires_grad) for weight in model.parameters()]
+    attributes = set(vars(model))
+    try:
+        yield
     finally:
-        adapted.unload()
-        _remove(model, embedding)
-
-
-def _remove(model: PreTrainedModel, embedding: GistEmbedding | None) -> None:
-    if embedding is not None:
-        remove_gist_embeddings(model, embedding)
-
-
-def _fault(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> str:
-    """Return the first thing wrong with the tensors of a file; PEFT loads whatever fits."""
-    for name in sorted({*found, *expected}):
-        if name not in found:
-            return f"tensor {name} is missing"
-        if name not in expected:
-            return f"tensor {name} belongs to no part of it"
-        if found[name].shape != expected[name].shape:
-            shapes = (list(each[name].shape) for each in (found, expected))
-            return "tensor {} has shape {}, not {}".format(name, *shapes)
-        if not found[name].isfinite().all():
-            return f"tensor {name} holds numbers that are not finite"
-    return ""
+        for module, its_own in children:
+            module._modules.clear()
+            module._modules.update(its_own)
+        for weight, trains in trainable:
+            weight.requires_grad_(trains)
+        for name in set(vars(model)) - attributes:
+            delattr(model, name)

@@ -10,16 +10,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from gist.layout import GistPlan
+from gist.layout import GistPlan, Placement, Positions
 from gist.models import shipped
-from harness.errors import UserError
+from harness.errors import UserError, reading
 from harness.files import write_atomically
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel  # torch, which reading a card does without
 
+ADAPTER = "adapter"  # the folder in which train-gist leaves its result
 CARD = "gist.json"
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -47,24 +48,63 @@ def read_card(folder: Path) -> AdapterCard:
     """Read `gist.json`.
 
     Raises:
-        UserError: the folder is no gist checkpoint.
+        UserError: the folder is no gist checkpoint, or a damaged one.
     """
-    path = folder / CARD
-    try:
+    path = adapter_folder(folder) / CARD
+    if not path.is_file():
+        there = f"{CARD} is missing" if folder.is_dir() else "there is no such folder"
+        raise UserError(
+            f"{folder} is no gist checkpoint: {there}. Make one with gist-bench train-gist."
+        )
+    with reading(path, advice="Restore it, or train the adapter again."):
         values = json.loads(path.read_text(encoding="utf-8"))
         plan = GistPlan(**values.pop("plan"))
-        return AdapterCard(plan=plan, **values | {"ratios": tuple(values["ratios"])})
-    except FileNotFoundError:
-        raise UserError(
-            f"{folder} is no gist checkpoint: {CARD} is missing. "
-            "Make one with gist-bench train-gist."
-        ) from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+        card = AdapterCard(plan=plan, **values | {"ratios": tuple(values["ratios"])})
+        if wrong := _wrong(card):
+            raise ValueError(f"{wrong} is not what it must be")
+    return card
+
+
+def adapter_folder(folder: Path) -> Path:
+    """Return the folder with the adapter: the given one, or `adapter` in what train-gist wrote."""
+    inside = folder / ADAPTER
+    return inside if not (folder / CARD).is_file() and (inside / CARD).is_file() else folder
+
+
+def _wrong(card: AdapterCard) -> str:
+    """Return the first field of a card whose value cannot be."""
+    plan = card.plan
+    possible = {
+        "plan.rows": _is_count(plan.rows) and (plan.rows == 0) == (plan.placement == "pool"),
+        "plan.placement": plan.placement in get_args(Placement),
+        "plan.positions": plan.positions in get_args(Positions),
+        "plan.segment_tokens": _is_count(plan.segment_tokens) and plan.segment_tokens > 0,
+        "plan.keep_prefix": isinstance(plan.keep_prefix, bool),
+        "base": isinstance(card.base, str),
+        "base_fingerprint": isinstance(card.base_fingerprint, str),
+        "prompt_hash": isinstance(card.prompt_hash, str),
+        "ratios": all(isinstance(ratio, int | float) and ratio >= 1 for ratio in card.ratios),
+        "training": isinstance(card.training, dict),
+        "shots": _is_count(card.shots),
+    }
+    wrong = (name for name, holds in possible.items() if not holds)
+    return next((f"{name}={_value(card, name)!r}" for name in wrong), "")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _value(card: AdapterCard, name: str) -> object:
+    found: object = card
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 def file_hash(folder: Path) -> str:
     """Return a hash of all that decides an answer: weights, LoRA's scale and targets, the card."""
+    folder = adapter_folder(folder)
     digest = hashlib.sha256()
     for name in (WEIGHTS, CONFIG, CARD):
         digest.update((folder / name).read_bytes())

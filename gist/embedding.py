@@ -66,8 +66,3 @@ def draw_embeddings(gists: torch.Tensor, *, like: torch.Tensor, seed: int) -> No
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(gists.shape, generator=generator).to(weight.device)
     gists.copy_(weight.mean(dim=0) + noise * weight.std(dim=0))
-
-
-def remove_gist_embeddings(model: PreTrainedModel, embedding: GistEmbedding) -> None:
-    """Restore the model's own embeddings."""
-    model.set_input_embeddings(embedding.base)

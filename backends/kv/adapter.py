@@ -114,10 +114,10 @@ def find_adapter(lm: "LanguageModel", checkpoint: Path | None) -> Path:
     Raises:
         NotReady: there is none for this model.
     """
-    if checkpoint is not None:
-        return checkpoint
-    from gist.checkpoint import shipped_adapter
+    from gist.checkpoint import adapter_folder, shipped_adapter
 
+    if checkpoint is not None:
+        return adapter_folder(checkpoint)
     if folder := shipped_adapter(lm.fingerprint):
         return folder
     raise NotReady(

@@ -10,6 +10,7 @@ from backends.kv.cached import CachedContext
 from backends.kv.segments import check_segment_tokens, compress_context
 from backends.kv.size import check_size
 from harness.api import Source
+from harness.errors import OutOfMemory, UserError
 
 if TYPE_CHECKING:
     from gist.gistfile import Manifest
@@ -106,6 +107,18 @@ class GistFiles:
 
         manifest, state = load_gist_file(path, self.model, self._adapter.adapter_id)
         return CachedContext(self.model, state, context_entries=manifest.gists)
+
+    def is_whole(self, path: Path, sha256: str) -> bool:
+        """Say whether a file is there, undamaged, and of the document with this hash."""
+        from gist.gistfile import load_gist_file
+
+        try:
+            manifest, _ = load_gist_file(path, self.model, self._adapter.adapter_id)
+        except UserError:
+            return False
+        except OutOfMemory:  # it cannot be read here; its header is all that is known
+            return True
+        return manifest.source_sha256 == sha256
 
     def close(self) -> None:
         """Unload the adapter."""

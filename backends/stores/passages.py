@@ -9,8 +9,10 @@ its vector, so that a process that was stopped at any point has only its last do
 
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from backends.retrieval.chroma import Database, Vectors
 from backends.retrieval.index import Index, LexicalRetriever
 from backends.retrieval.retriever import cut_passages, open_embedder
-from harness.errors import UserError
+from harness.errors import UserError, reading
+from harness.files import write_atomically
 
 if TYPE_CHECKING:
     from backends.retrieval.embedders import Embedder
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 
 CHUNK_TOKENS = 40  # as in rag
 TOP_K = 8
+OURS = re.compile("[0-9a-f]{32}")  # names of a document's files, see `document_id`
+REMOVE = "It is damaged: remove it and give gist-bench compress again."
 _COLLECTION = "passages"
 
 
@@ -61,7 +66,8 @@ class Passages:
         if notice:
             log.warning(notice)
         if self._embedder is not None:
-            self._database = Database(self.folder / "chroma")
+            with reading(self._chroma, advice=REMOVE):
+                self._database = Database(self._chroma)
 
     def describe(self) -> Mapping[str, str]:
         """Return what decides which passages are found."""
@@ -72,11 +78,15 @@ class Passages:
 
     def indexed(self) -> dict[str, str]:
         """Return the documents that are wholly indexed, each with its file's hash."""
-        files = {path.stem: _read(path) for path in sorted(self.folder.glob("*.json"))}
+        files = {}
+        for path in self._files():
+            with suppress(UserError):  # damaged: it is indexed again
+                files[path.stem] = _read(path)
         if self._database is None:
             return {name: str(kept["sha256"]) for name, kept in files.items()}
-        marks = self._vectors().metadata()
-        vectors = Counter((mark["document"], mark["sha256"]) for mark in marks)
+        with reading(self._chroma, advice=REMOVE):
+            marks = self._vectors().metadata()
+            vectors = Counter((mark["document"], mark["sha256"]) for mark in marks)
         return {
             name: str(kept["sha256"])
             for name, kept in files.items()
@@ -90,8 +100,7 @@ class Passages:
         _, passages = cut_passages(text, reader, chunk_tokens=chunk_tokens)
         written = {"name": name, "sha256": sha256, "passages": passages}
         path = self.folder / f"{document}.json"
-        path.with_suffix(".tmp").write_text(json.dumps(written), encoding="utf-8")
-        path.with_suffix(".tmp").replace(path)
+        write_atomically(path, json.dumps(written).encode())
         self._words = None
         if self._embedder is not None:
             self._put_vectors(document, sha256, passages, self._embedder)
@@ -99,15 +108,17 @@ class Passages:
     def drop(self, document: str) -> None:
         """Take a document out."""
         if self._database is not None:
-            self._vectors().remove({"document": document})
+            with reading(self._chroma, advice=REMOVE):
+                self._vectors().remove({"document": document})
         (self.folder / f"{document}.json").unlink(missing_ok=True)
         self._words = None
 
     def clear(self) -> None:
         """Take all documents out, whatever embedder they were indexed with."""
-        if (self.folder / "chroma").exists():
-            (self._database or Database(self.folder / "chroma")).clear()
-        for path in self.folder.glob("*.json"):
+        if self._chroma.exists():
+            with reading(self._chroma, advice=REMOVE):
+                (self._database or Database(self._chroma)).clear()
+        for path in self._files():
             path.unlink()
         self._words = None
 
@@ -117,14 +128,16 @@ class Passages:
             index, passages = self._by_words()
             return [passages[number] for number in index.search([question], max_results)[0]]
         vectors = self._embedder.embed_questions([question])  # (1, dimension)
-        (found,) = self._vectors().nearest(vectors, max_results)
+        with reading(self._chroma, advice=REMOVE):
+            (found,) = self._vectors().nearest(vectors, max_results)
         texts: dict[str, list[str]] = {}
         nearest = []
         for _, label in found:
             document, _, number = label.partition("/")
             if document not in texts:
                 texts[document] = _read(self.folder / f"{document}.json")["passages"]
-            nearest.append(SearchHit(document, texts[document][int(number)]))
+            with reading(self._chroma, advice=REMOVE):
+                nearest.append(SearchHit(document, texts[document][int(number)]))
         return nearest
 
     def close(self) -> None:
@@ -138,10 +151,19 @@ class Passages:
         self, document: str, sha256: str, passages: Sequence[str], embedder: "Embedder"
     ) -> None:
         embedded = embedder.embed_passages(passages)  # (passages, dimension)
-        vectors = self._vectors()
-        vectors.remove({"document": document})
         labels = [f"{document}/{number}" for number in range(len(passages))]
-        vectors.add(labels, embedded, {"document": document, "sha256": sha256})
+        with reading(self._chroma, advice=REMOVE):
+            vectors = self._vectors()
+            vectors.remove({"document": document})
+            vectors.add(labels, embedded, {"document": document, "sha256": sha256})
+
+    @property
+    def _chroma(self) -> Path:
+        return self.folder / "chroma"
+
+    def _files(self) -> list[Path]:
+        """Return the documents' files, in order; other files in the folder are not ours."""
+        return sorted(path for path in self.folder.glob("*.json") if OURS.fullmatch(path.stem))
 
     def _vectors(self) -> Vectors:
         assert self._database is not None, "documents searched by words have no vectors"
@@ -152,7 +174,7 @@ class Passages:
         if self._words is None:
             kept = [
                 SearchHit(path.stem, passage)
-                for path in sorted(self.folder.glob("*.json"))
+                for path in self._files()
                 for passage in _read(path)["passages"]
             ]
             if not kept:
@@ -169,12 +191,9 @@ def _read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or damaged.
     """
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        whole = isinstance(kept["passages"], list) and isinstance(kept["sha256"], str)
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        whole = False
-    if not whole:
-        raise UserError(f"{path} is damaged. Remove it and give gist-bench compress again.")
-    found: dict[str, Any] = kept
+    with reading(path, advice="It is damaged: give gist-bench compress again."):
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        texts = [found["name"], found["sha256"], *found["passages"]]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("it holds something else than texts")
     return found

@@ -10,6 +10,7 @@ A question is answered from the gists of one document: the one with the passage 
 
 import hashlib
 import json
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,13 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from backends.kv.cached import CachedContext
 from backends.stores.gistfiles import GistFiles
-from backends.stores.passages import TOP_K, Passages, SearchHit
+from backends.stores.passages import OURS, TOP_K, Passages, SearchHit
 from harness.api import Generation, Source
-from harness.errors import SampleError, UserError
+from harness.errors import SampleError, UserError, reading
 from harness.files import locked, write_atomically
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
+
+log = logging.getLogger(__name__)
 
 FORMAT = "gist-bench store 1"
 MANIFEST = "store.json"
@@ -125,15 +128,13 @@ class Store:
             UserError: the folder is no store.
         """
         path = folder / MANIFEST
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not path.is_file():
             raise UserError(
                 f"{folder} is no gist store: it has no {MANIFEST}. "
                 "Make one with gist-bench compress."
-            ) from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path} cannot be read: {error}") from None
+            )
+        with reading(path, advice="Make the store anew with gist-bench compress."):
+            manifest = json.loads(path.read_text(encoding="utf-8"))
         texts = ("model", "checkpoint", "dtype", "options", "embedder", "embedder_hash")
         good = isinstance(manifest, dict) and manifest.get("format") == FORMAT
         if not good or not all(isinstance(manifest.get(name), str) for name in texts):
@@ -205,8 +206,8 @@ class Store:
             "options": self._files.options,
             **self._index().describe(),
         }
-        if (self.folder / MANIFEST).exists() and not force:
-            kept = self.read_manifest(self.folder)
+        kept = None if force else self._manifest_to_continue()
+        if kept is not None:
             self._check_manifest(kept)
             if kept["options"] != manifest["options"]:
                 raise UserError(
@@ -215,13 +216,27 @@ class Store:
                     "Give the same, another folder, or --force."
                 )
             indexed = self._index().indexed()
-            return {name: sha for name, sha in indexed.items() if self._path(name).exists()}
+            return {
+                name: sha
+                for name, sha in indexed.items()
+                if self._files.is_whole(self._path(name), sha)
+            }
         for document in self._kept():  # made with other options than the new manifest says
             self._path(document).unlink(missing_ok=True)
         self._index().clear()
         text = json.dumps(manifest, indent=1) + "\n"
         write_atomically(self.folder / MANIFEST, text.encode())
         return {}
+
+    def _manifest_to_continue(self) -> Mapping[str, Any] | None:
+        """Return the manifest of a store that is there; None if there is none, or a damaged one."""
+        if not (self.folder / MANIFEST).exists():
+            return None
+        try:
+            return self.read_manifest(self.folder)
+        except UserError as damaged:
+            log.warning(f"{damaged} All of its documents are compressed again.")
+            return None
 
     def _check_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Refuse a store of another model, adapter or embedder."""
@@ -250,7 +265,8 @@ class Store:
 
     def _kept(self) -> set[str]:
         folder = self.folder / "documents"
-        return {path.stem for kind in ("*.gist", "*.json") for path in folder.glob(kind)}
+        found = {path.stem for kind in ("*.gist", "*.json") for path in folder.glob(kind)}
+        return {name for name in found if OURS.fullmatch(name)}
 
     def _path(self, document: str) -> Path:
         return self.folder / "documents" / f"{document}.gist"
@@ -258,10 +274,10 @@ class Store:
     def _name_of(self, document: str) -> str:
         from gist.gistfile import read_manifest
 
-        path = self._path(document)
-        if not path.exists():
+        try:
+            return read_manifest(self._path(document)).source
+        except UserError:  # missing or damaged
             return document
-        return read_manifest(path).source
 
 
 def document_id(name: str) -> str:

@@ -56,7 +56,7 @@ def render_chat(
     failures = []  # the first is told: text is the form that most templates want
     for messages in _forms(turns):
         try:
-            with reading("the model's chat template", advice=MEND):
+            with reading("the model's chat template", fault="fails", advice=MEND):
                 rendered = str(
                     tokenizer.apply_chat_template(
                         messages,

@@ -18,18 +18,18 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
-    StrictDataclassError,
 )
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from gist.models import gguf_files, shipped
-from gist.models.architecture import check_supported
-from harness.errors import UserError, one_line
+from gist.models.architecture import check_supported, without_window
+from harness.errors import UserError, one_line, reading
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 # Only what transformers reads: some repositories keep the weights twice, in another layout.
 TEXTS = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
 WEIGHTS = ["model.safetensors", "model-*.safetensors"]
+RESTORE = "Download or copy the model again."
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -102,34 +102,31 @@ def read_config(folder: Path, name: str) -> PretrainedConfig:
             f"{name} is no model: it has no config.json. Expected: config.json, tokenizer.json, "
             "model.safetensors."
         )
-    try:
+    with reading(folder / "config.json", advice=RESTORE):
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
-        raise UserError(f"cannot read {folder / 'config.json'}: {one_line(error)}") from error
-    check_supported(config, name)
+        check_supported(config, name)
+        without_window(config)
     return config
 
 
 def read_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
     """Return the tokenizer in `folder`."""
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, TypeError, ImportError, KeyError) as error:
-        raise UserError(
-            f"{name} has no usable tokenizer: expected tokenizer.json and tokenizer_config.json "
-            f"in its folder ({one_line(error)})"
-        ) from error
+    expected = "Expected: tokenizer.json and tokenizer_config.json in its folder."
+    with reading(name, fault="has no usable tokenizer", advice=expected):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False
+        )
+        tokenizer.decode(tokenizer("a")["input_ids"])  # what is wrong inside shows when it is used
+    return tokenizer
 
 
 def check_weights(folder: Path, name: str) -> None:
     """Refuse a folder without complete safetensors weights."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        try:
+        with reading(index, advice=RESTORE):
             shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"cannot read {index}: {one_line(error)}") from error
-        missing = sorted(shard for shard in shards if not (folder / shard).is_file())
+            missing = sorted(shard for shard in shards if not (folder / shard).is_file())
         if missing:
             raise UserError(
                 f"{name} lacks {len(missing)} of {len(shards)} weight files: {missing[0]}"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     BitsAndBytesConfig,
@@ -23,11 +22,12 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from gist.models import fit, folders, nf4, shapes, shipped
+from gist.models.architecture import positions_of
 from gist.models.fingerprint import fingerprint_folder, fingerprint_shape
 from gist.models.memory import check_fits
 from gist.models.model import LanguageModel
 from gist.models.prompt import PromptIds, PromptText, TextTokenizer, end_of_turn, render_prompt
-from harness.errors import OutOfMemory, UserError, one_line
+from harness.errors import OutOfMemory, UserError, one_line, reading
 
 log = logging.getLogger(__name__)
 
@@ -86,21 +86,36 @@ def load_model(
     else:
         load = _load_shape if name.startswith(shapes.PREFIX) else _load_folder
         loaded = load(name, target, kind, load_in_4bit)
-    pieces = render_prompt(loaded.tokenizer, prompt)
-    _check_vocabulary(loaded, pieces, name)
+    with reading(name, fault="has no usable tokenizer", advice=folders.RESTORE):
+        pieces = render_prompt(loaded.tokenizer, prompt)
+        tokenizer = TextTokenizer(loaded.tokenizer)
+        _check_vocabulary(loaded, pieces, name)
+        end_ids = find_end_ids(loaded.model, loaded.tokenizer, name)
     return LanguageModel(
         name=name,
         model=loaded.model,
-        tokenizer=TextTokenizer(loaded.tokenizer),
+        tokenizer=tokenizer,
         prompt=pieces,
-        end_ids=find_end_ids(loaded.model, loaded.tokenizer, name),
-        max_positions=int(loaded.model.config.get_text_config().max_position_embeddings),
+        end_ids=end_ids,
+        max_positions=_usable_positions(loaded.model.config, name),
         fingerprint=loaded.fingerprint,
         random_weights=loaded.random_weights,
         load_in_4bit=load_in_4bit,
         does_not_fit=loaded.does_not_fit,
         details=loaded.details,
     )
+
+
+def _usable_positions(config: PretrainedConfig, name: str) -> int:
+    """Return how many positions can be used; say so where the model was made for more."""
+    usable = positions_of(config)
+    published = int(config.get_text_config().max_position_embeddings)
+    if usable < published:
+        log.warning(
+            f"{name}: sequences end at {usable} of {published} positions. There its rotary angles "
+            "switch, and entries that were cached before it would be wrong."
+        )
+    return usable
 
 
 def read_facts(name: str) -> tuple[PretrainedConfig, PreTrainedTokenizerBase]:
@@ -148,6 +163,11 @@ def find_end_ids(
     given = model.generation_config.eos_token_id if model.generation_config else None
     ends.update(given if isinstance(given, list) else [given])
     stated = frozenset(end for end in ends if end is not None)
+    if not all(isinstance(end, int) for end in stated):
+        raise UserError(
+            f"generation_config.json of {name} names eos_token_id={given!r}, which is no number or "
+            "list of numbers. Correct it."
+        )
     turn = end_of_turn(tokenizer)
     if turn is None or turn in stated:
         return stated
@@ -166,14 +186,17 @@ def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: b
     stored_4bit = _check_stored_quantisation(config, name, in_4bit)
     tokenizer = folders.read_tokenizer(folder, name)
     folders.check_weights(folder, name)
-    need_bytes = fit.weights_bytes(config, dtype, in_4bit)
+    with reading(folder / "config.json", advice=folders.RESTORE):  # sizes that no model can have
+        need_bytes = fit.weights_bytes(config, dtype, in_4bit)
     check_fits(need_bytes, device, what=f"{name} (weights as {str(dtype).removeprefix('torch.')})")
     quantisation = nf4.quantisation(dtype) if in_4bit and not stored_4bit else None
-    model = _read_weights(folder, name, device, dtype, quantisation)
+    model = _read_weights(folder, config, name, device, dtype, quantisation)
+    with reading(f"cannot load {name}", fault="", advice=folders.RESTORE):
+        fingerprint = fingerprint_folder(folder)
     return _Loaded(
         model,
         tokenizer,
-        fingerprint_folder(folder),
+        fingerprint,
         random_weights=False,
         details={"revision": folders.hub_revision(folder), **_described(name, tokenizer)},
     )
@@ -231,6 +254,7 @@ def _tokenizer_folder(shape: str) -> Path:
 
 def _read_weights(
     folder: Path,
+    config: PretrainedConfig,
     name: str,
     device: torch.device,
     dtype: torch.dtype,
@@ -240,20 +264,20 @@ def _read_weights(
     # Given as None, it would switch off a quantisation that the checkpoint itself states.
     options = {} if quantisation is None else {"quantization_config": quantisation}
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            device_map=str(device),
-            attn_implementation="sdpa",  # boolean 4D masks are wrong in the eager implementation
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **options,
-        )
+        with reading(f"cannot load {name}", fault="", advice=folders.RESTORE):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                device_map=str(device),
+                attn_implementation="sdpa",  # boolean 4D masks are wrong in eager attention
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **options,
+            )
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(f"{name} does not fit on {device}: {one_line(error)}") from error
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        raise UserError(f"cannot load {name}: {one_line(error)}") from error
     model: PreTrainedModel = loaded[0]
     missing = sorted(loaded[1]["missing_keys"])
     if missing:  # the library would fill them with random numbers

@@ -10,6 +10,7 @@ import torch
 from transformers import PretrainedConfig
 
 from gist.models import fit
+from gist.models.architecture import positions_of
 
 CONTEXT_TOKENS = (2048, 4096, 8192)
 RATIO = 16  # context tokens per gist token
@@ -54,7 +55,7 @@ def compute_needs(
     for tokens in CONTEXT_TOKENS:
         cached, read = BACKENDS[backend](tokens)
         entries = prompt_tokens + read + ASK_TOKENS
-        if entries > config.get_text_config().max_position_embeddings:
+        if entries > positions_of(config):
             continue
         request = fit.request_bytes(
             config,

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from gist.models import fit, nf4
-from gist.models.architecture import check_supported
+from gist.models.architecture import check_supported, without_window
 from gist.models.memory import check_fits
 from harness.errors import OutOfMemory, UserError
 
@@ -115,6 +115,7 @@ def shape_config(name: str) -> PretrainedConfig:
         )
     config = _to_config(settings, name)
     check_supported(config, name)
+    without_window(config)
     return config
 
 

@@ -1,6 +1,7 @@
 """What happens beside the steps of a training: the log, held-out scores, checkpoints, signals."""
 
 import csv
+import io
 import json
 import logging
 import math
@@ -20,6 +21,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from gist.training.curriculum import Curriculum
 from gist.training.heldout import BASELINES, WAYS, HeldOut, Scores, gap_recovered, verdict
+from harness.errors import reading
 
 LOG_FIELDS = (
     "step",
@@ -305,11 +307,14 @@ def rows_until(path: Path, state: TrainerState, names: Sequence[str]) -> list[di
     """Return the rows of a CSV up to the step reached; the file loses the others."""
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        read = list(csv.DictReader(file))
-    # A killed training may leave a torn last row.
-    whole = [row for row in read if None not in row.values()]
-    rows = [row for row in whole if float(row["step"]) <= state.global_step]
+    # A killed training may leave a torn last row, whose last number can look like a whole one.
+    text = path.read_bytes().decode(errors="replace")
+    with reading(path, advice="Remove it, and what was logged so far is lost."):
+        read = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+        if read and list(read[0]) != list(names):
+            raise ValueError(f"its columns are not {', '.join(names)}")
+        whole = [row for row in read if None not in (*row, *row.values())]
+        rows = [row for row in whole if float(row["step"]) <= state.global_step]
     if state.is_world_process_zero:
         partial = path.with_suffix(".tmp")
         partial.unlink(missing_ok=True)

@@ -7,14 +7,16 @@ from typing import Any
 
 from peft import PeftModel
 
-from gist.checkpoint import check_base, read_card
+from gist.checkpoint import adapter_folder, check_base, read_card
 from gist.collator import Example
 from gist.forward import Forward
 from gist.models.model import LanguageModel
+from gist.stored_adapter import read_adapter
 from gist.training.callbacks import log
 from gist.training.configuration import Stage, TrainingConfiguration
 from gist.validity import mask_blocks
-from harness.errors import UserError
+from harness.errors import UserError, reading
+from harness.files import write_atomically
 
 GIST_TOKEN = "<GIST_"  # the name that gist tokens have in print
 
@@ -41,13 +43,13 @@ def check_start(folder: Path, lm: LanguageModel, configuration: TrainingConfigur
     """Refuse to go on from an adapter of another base or of another build."""
     card = read_card(folder)
     check_base(card, lm, folder)
-    config = json.loads((folder / "adapter_config.json").read_text())
-    full = "lm_head" in (config["modules_to_save"] or ())
+    config = read_adapter(adapter_folder(folder), card)[0]
+    full = "lm_head" in (config.modules_to_save or ())
     adapter, gists = configuration.adapter, configuration.layout.plan.rows
     for name, wanted, found in (
-        ("rank", adapter.rank, config["r"]),
-        ("alpha", adapter.alpha, config["lora_alpha"]),
-        ("targets", sorted(adapter.targets), sorted(config["target_modules"])),
+        ("rank", adapter.rank, config.r),
+        ("alpha", adapter.alpha, config.lora_alpha),
+        ("targets", sorted(adapter.targets), sorted(config.target_modules or ())),
         ("rows", gists, card.plan.rows),
         ("embeddings", adapter.embeddings, "full" if full else "rows"),
     ):
@@ -63,7 +65,8 @@ def claim_folder(output: Path, record: Mapping[str, Any], *, resume: bool) -> No
     path = output / "training.json"
     values = json.loads(json.dumps(record))
     if resume and path.is_file():
-        begun = json.loads(path.read_text())
+        with reading(path, advice="Give another --output."):
+            begun = dict(json.loads(path.read_text(encoding="utf-8")))
         changed = sorted(name for name in values if begun.get(name) != values[name])
         if changed:
             raise UserError(
@@ -71,7 +74,7 @@ def claim_folder(output: Path, record: Mapping[str, Any], *, resume: bool) -> No
                 "Give the same command, or another --output."
             )
     output.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values, indent=1) + "\n")
+    write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())
 
 
 def check_mask(adapted: PeftModel, forward: Forward, examples: Sequence[Example]) -> None:

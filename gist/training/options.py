@@ -4,6 +4,7 @@ A setting has one name: that of the field it fills, in whichever part of the con
 stands. Types and bounds are checked here, by what the fields declare.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from types import UnionType
@@ -128,11 +129,14 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
     if is_dataclass(kind):
         assert isinstance(kind, type)
         return _nested(name, value, kind)
+    if origin is Mapping and isinstance(value, Mapping):
+        return {_typed(name, key, str): _typed(name, value[key], arguments[1]) for key in value}
     if kind is float and isinstance(value, str):
         value = _number(value)  # YAML takes 1e-4 for text
     accepted: Any = {float: (int, float), Literal: (str, int)}.get(origin or kind, origin or kind)
     right = isinstance(value, accepted) and isinstance(value, bool) <= (kind is bool)
-    if not right or (origin is Literal and value not in arguments):
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if not (right and finite) or (origin is Literal and value not in arguments):
         raise ValueError(f"{name}={value!r} must be {_describe(kind)}")
     return value
 

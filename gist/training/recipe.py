@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 
 from gist.adapter import added, store_as
-from gist.checkpoint import CARD, AdapterCard, write_card
+from gist.checkpoint import CARD, AdapterCard, adapter_folder, write_card
 from gist.collator import Example
 from gist.forward import Forward, forward_for
 from gist.models.model import LanguageModel
@@ -145,7 +145,9 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
     configuration, batches = training.configuration, training.batches
     prepare_for_training(adapted)
     if configuration.init_adapter:
-        set_peft_model_state_dict(adapted, load_peft_weights(configuration.init_adapter))
+        set_peft_model_state_dict(
+            adapted, load_peft_weights(str(adapter_folder(Path(configuration.init_adapter))))
+        )
     check_mask(adapted, training.forward, _compressed_batch(batches))
     last = _first_batch(batches, training.stages[-1])
     curriculum, collator = batches.curriculum, training.forward.collator

@@ -144,6 +144,7 @@ def _show_model(name: str, device: str | None, dtype: str | None) -> list[str]:
     import torch
 
     from gist.models import fit
+    from gist.models.architecture import positions_of
     from gist.models.loading import choose_device, choose_dtype, read_facts
     from gist.models.memory import usable_bytes
     from harness.report.format import size
@@ -156,7 +157,7 @@ def _show_model(name: str, device: str | None, dtype: str | None) -> list[str]:
         return [str(problem)]
     places = {f"here ({target})": usable_bytes(target), GPU: GPU_USABLE_BYTES}
     prompt_tokens = _tokens_in_front(tokenizer)
-    positions = config.get_text_config().max_position_embeddings
+    positions = positions_of(config)
     click.echo(f"  {config.model_type}, {positions} positions. Computed, not measured:")
     # The chosen type of weights, what a GPU would be given, and 4 bits.
     chosen = choose_dtype(dtype, target, load_in_4bit=False)

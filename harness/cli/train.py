@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 
 from harness.api import ABSTENTION, PROMPT, prompt_with
-from harness.errors import UserError
+from harness.errors import UserError, reading
 from harness.run.spec import Spec
 from harness.run.training_data import data_hash, feed, texts
 
@@ -229,13 +229,13 @@ def _settings(
 
     settings: dict[str, Any] = {}
     if config is not None:
-        try:
+        with reading(config, fault="is no YAML"):
             found = yaml.safe_load(config.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{config} is no YAML: {error}") from None
-        if not isinstance(found, dict):
+        if not (isinstance(found, dict) and all(isinstance(name, str) for name in found)):
             raise UserError(f"{config} must hold options, as name: value. See gist/reference.")
         settings = found
+        if not isinstance(settings.get("sources", {}), dict):
+            raise UserError(f"sources in {config} must be options, as name: suite,option=value.")
     settings |= {name: value for name, value in given.items() if value not in (None, ())}
     named = {Path(path).stem: str(Spec("qa", {"data": path})) for path in data}
     named |= {text: text for text in suites}

@@ -40,11 +40,12 @@ class Models:
 
     def facts(self, name: str) -> tuple[Tokenizer, int]:
         """Return a model's tokenizer and positions, for which its weights are not needed."""
+        from gist.models.architecture import positions_of
         from gist.models.loading import read_facts
         from gist.models.prompt import TextTokenizer
 
         config, tokenizer = read_facts(name)
-        return TextTokenizer(tokenizer), int(config.get_text_config().max_position_embeddings)
+        return TextTokenizer(tokenizer), positions_of(config)
 
     def teacher(self, name: str) -> "LocalTeacher":
         """Return a model as a teacher.

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
+from harness.errors import reading
 from harness.run.controls import present_name
 
 RECORDS = "records.csv"
 RUN = "run.json"
+RESTORE = "Restore or remove it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,11 @@ def read_run(folder: Path) -> dict[str, Any]:
     file = folder / RUN
     if not file.is_file():
         return {}
-    try:
+    with reading(file, fault="is not JSON of gist-bench", advice=RESTORE):
         run = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON: {error}. Restore or remove it.") from error
-    if not isinstance(run, dict):
-        raise UserError(f"{file} is no {RUN} of gist-bench. Restore or remove it.")
+        json.dumps(run, ensure_ascii=False).encode()  # half a character cannot be shown anywhere
+        if not isinstance(run, dict):
+            raise ValueError("it is no JSON object")
     return run
 
 
@@ -95,11 +95,16 @@ def read_metadata(folder: Path) -> RunMetadata:
         UserError: its run.json is damaged.
     """
     run = read_run(folder)
+    with reading(folder / RUN, advice=RESTORE):
+        return _parse(run, folder.name)
+
+
+def _parse(run: Mapping[str, Any], name: str) -> RunMetadata:
     configuration = _part(run, "configuration")
     model = _part(configuration, "model_description")
     status = run.get("status", "finished")
     return RunMetadata(
-        name=folder.name,
+        name=name,
         everything=run,
         model=str(configuration.get("model", "")),
         answers_in_sentences=model.get("answers_in_sentences") is True,
@@ -118,7 +123,7 @@ def read_metadata(folder: Path) -> RunMetadata:
         },
         machine=_machine(_part(run, "environment")),
         notes=(
-            *([] if status == "finished" else [f"Run {folder.name} is incomplete: {status}."]),
+            *([] if status == "finished" else [f"Run {name} is incomplete: {status}."]),
             *map(str, run.get("notices") or ()),
             *_published(model),
         ),

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.errors import UserError
+from harness.errors import UserError, reading
 from harness.run.controls import present_name
 from harness.run.headline import refuse_unknown
 from harness.run.metadata import RECORDS, RunMetadata, read_metadata
@@ -81,7 +81,8 @@ def read_rows(paths: Sequence[Path], *, answers: bool = False, headline: str = "
     slices: dict[str, None] = {}
     metrics: dict[str, None] = {}
     for number, file in enumerate(files):
-        frame, of_slices, of_metrics = _read_file(file, UNREAD if answers else UNREAD | ANSWERS)
+        with reading(file, advice="Restore it, or give another path."):
+            frame, of_slices, of_metrics = _read_file(file, UNREAD if answers else UNREAD | ANSWERS)
         metadata.append(read_metadata(file.parent))
         frames.append(frame.assign(run=number))
         slices |= dict.fromkeys(of_slices)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.errors import UserError
+from harness.errors import UserError, reading
 from harness.files import locked, write_atomically
 from harness.run.environment import changes
 from harness.run.metadata import RECORDS, RUN
@@ -152,11 +152,11 @@ class RunFolder:
 
     def _read(self) -> dict[str, Any]:
         path = self.path / "run.json"
-        try:
-            run = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as damaged:
-            raise UserError(f"{path} cannot be read. Start over with --restart.") from damaged
-        return run if isinstance(run, dict) else {}
+        with reading(path, advice="Start over with --restart."):
+            run = dict(json.loads(path.read_text(encoding="utf-8")))
+            if not isinstance(run.get("environment", {}), dict):
+                raise ValueError("its environment is no JSON object")
+        return run
 
     def _write(self, **changed: object) -> None:
         self._run.update(changed)

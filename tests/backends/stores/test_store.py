@@ -243,6 +243,28 @@ def test_damage_is_one_line(words: Store) -> None:
     assert words.ask("Who keeps bees?", max_new_tokens=1).document == "bees.txt"
 
 
+@pytest.mark.parametrize("harm", [b"", b"{}", None, b"flip"], ids=["empty", "{}", "gone", "flip"])
+def test_compress_repairs_a_damaged_store(store: Store, harm: bytes | None) -> None:
+    """Whichever file it is; only what was damaged is done again, and strange files stay."""
+    updated(store, SOURCES)
+    good = store.ask("Who keeps bees?", max_new_tokens=4)
+    foreign = store.folder / "documents" / "mine.json"
+    foreign.write_text("{")
+    own = store.folder / "documents" / document_id("bees.txt")
+    for path in (own.with_suffix(".gist"), own.with_suffix(".json"), store.folder / "store.json"):
+        whole = path.read_bytes()
+        if harm is None:
+            path.unlink()
+        else:
+            path.write_bytes(whole[:-5] + b"\xff" + whole[-4:] if harm == b"flip" else harm)
+        changes = updated(store, SOURCES)
+        redone = list(changes) if path.name == "store.json" else ["bees.txt"]
+        assert sorted(name for name in changes if changes[name] != "unchanged") == sorted(redone)
+        assert set(updated(store, SOURCES).values()) == {"unchanged"}
+        assert store.ask("Who keeps bees?", max_new_tokens=4) == good
+    assert foreign.read_text() == "{"
+
+
 def test_an_empty_store_says_so(store: Store) -> None:
     """No documents, no answer."""
     with pytest.raises(UserError, match="no gist store"):
