@@ -310,10 +310,10 @@ def rows_until(path: Path, state: TrainerState, names: Sequence[str]) -> list[di
     # A killed training may leave a torn last row, whose last number can look like a whole one.
     text = path.read_bytes().decode(errors="replace")
     with reading(path, advice="Remove it, and what was logged so far is lost."):
-        read = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
-        if read and list(read[0]) != list(names):
+        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+        if list(reader.fieldnames or names) != list(names):
             raise ValueError(f"its columns are not {', '.join(names)}")
-        whole = [row for row in read if None not in (*row, *row.values())]
+        whole = [row for row in reader if None not in (*row, *row.values())]
         rows = [row for row in whole if float(row["step"]) <= state.global_step]
     if state.is_world_process_zero:
         partial = path.with_suffix(".tmp")
