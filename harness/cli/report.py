@@ -12,7 +12,11 @@ from harness.errors import UserError
 @click.command(name="report")
 @click.argument("paths", nargs=-1, metavar="PATH...", type=PATH)
 @click.option("--markdown", is_flag=True, help="Print Markdown pipe tables.")
-@click.option("--brief", is_flag=True, help="Print only the tables of answers and costs.")
+@click.option(
+    "--brief",
+    is_flag=True,
+    help="Print only results: the verdict, answers and costs, and the checks in one line.",
+)
 @click.option(
     "--update",
     "readme",

@@ -136,3 +136,5 @@ def _print_tables(folder: Path) -> None:
     width = shutil.get_terminal_size((110, 24)).columns
     click.echo(render([folder], width=width), nl=False)
     click.echo(f"\n{folder}")
+    page = shlex.join(["gist-bench", "report", str(folder), "--html", "report.html"])
+    click.echo(f"For a page with everything: {page}", err=True)

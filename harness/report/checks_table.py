@@ -19,6 +19,8 @@ from harness.run.rows import Rows
 MECHANICAL = "masks and caches"
 SHUFFLED = "shuffled-context control"
 NOT_RUN = "not run"
+PASS, FAIL, NOT_SHOWN = "pass", "FAIL", "not shown"
+FAILED = frozenset({FAIL, NOT_SHOWN})
 LEGEND = (
     "Validity checks of masks and caches fail where answers see the context past its gists, or "
     f"where more is kept than reported; all figures of that adapter are then marked{INVALID}. "
@@ -52,6 +54,23 @@ def check_tables(rows: Rows, sections: Sequence[Section]) -> Iterator[Table]:
         yield Table("Validity checks", header, tuple(lines), legend=(LEGEND,), keys=2)
 
 
+def checks_line(tables: Sequence[Table]) -> str:
+    """Return `Validity checks: 4 of 5 pass; FAIL: ... for ...; not run: ... for ...`."""
+    outcomes: dict[str, dict[str, list[str]]] = {}
+    for backend, check, measured, _, verdict in (row for table in tables for row in table.rows):
+        outcome = NOT_RUN if measured == NOT_RUN else verdict
+        named = outcomes.setdefault(outcome, {}).setdefault(check.partition(": ")[0], [])
+        named.append(backend)
+    passed = sum(map(len, outcomes.pop(PASS, {}).values()))
+    made = passed + sum(len(names) for o in FAILED for names in outcomes.get(o, {}).values())
+    others = [
+        f"{outcome}: {check} for {', '.join(dict.fromkeys(backends))}"
+        for outcome, of_checks in sorted(outcomes.items(), key=lambda item: item[0] == NOT_RUN)
+        for check, backends in of_checks.items()
+    ]
+    return "; ".join([f"Validity checks: {passed} of {made} pass", *others]) + "."
+
+
 def _mechanical(rows: Rows, section: Section) -> Iterator[tuple[str, ...]]:
     """Yield the checks that the runs of the gist backends made."""
     for backend in section.backends_named(COMPARED):
@@ -65,7 +84,7 @@ def _lines(backend: str, run: RunMetadata) -> Iterator[tuple[str, ...]]:
     adapter = next((one for one in run.adapters if name in one.backends), CheckedAdapter(()))
     shown = adapter.backends[0] if adapter.backends else name  # one adapter, one check
     for check, measured, limit, passed in adapter.checks:
-        yield shown, check, measured, limit, "pass" if passed else "FAIL"
+        yield shown, check, measured, limit, PASS if passed else FAIL
     if not adapter.checks:
         why = adapter.not_run or "gist-bench verify"
         yield shown, MECHANICAL, NOT_RUN, printing.UNKNOWN, why
@@ -87,4 +106,4 @@ def _difference(section: Section, backend: str) -> tuple[str, str, str]:
     shown = (
         f"{own.mean():.2f} - {shuffled.mean():.2f} = {printing.interval(difference, signed=True)}"
     )
-    return shown, "above 0", "pass" if difference.is_above(0) else "not shown"
+    return shown, "above 0", PASS if difference.is_above(0) else NOT_SHOWN

@@ -73,20 +73,21 @@ def interval(estimate: Estimate | None, *, signed: bool = False) -> str:
     return f"{mean} [{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]"
 
 
-def seconds(value: float) -> str:
-    """Return seconds with three figures: `12.3 ms`, `1.23 s`."""
+def seconds(value: float, figures: int = 3) -> str:
+    """Return seconds with so many figures: `12.3 ms`, `1.23 s`."""
     if math.isnan(value):
         return UNKNOWN
-    return f"{_figures(value)} s" if value >= 1 else f"{_figures(value * 1000)} ms"
+    unit, shown = ("s", value) if value >= 1 else ("ms", value * 1000)
+    return f"{_figures(shown, figures)} {unit}"
 
 
-def size(value: float) -> str:
-    """Return bytes with three figures: `1.50 GiB`, `320 KiB`, `17 B`."""
+def size(value: float, figures: int = 3) -> str:
+    """Return bytes with so many figures: `1.50 GiB`, `320 KiB`, `17 B`."""
     if math.isnan(value):
         return UNKNOWN
     for unit, bytes_ in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if abs(value) >= bytes_:
-            return f"{_figures(value / bytes_)} {unit}"
+            return f"{_figures(value / bytes_, figures)} {unit}"
     return f"{value:.0f} B"
 
 
@@ -100,10 +101,12 @@ def count(value: float) -> str:
     return UNKNOWN if math.isnan(value) else f"{value:,.0f}"
 
 
-def _figures(value: float) -> str:
-    if abs(value) >= 99.95:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
+def _figures(value: float, figures: int = 3) -> str:
+    """Return a number with so many figures, all of its digits before the point."""
+    for decimals in range(figures - 1, 0, -1):
+        if abs(value) < 10 ** (figures - decimals) - 0.5 * 10**-decimals:
+            return f"{value:.{decimals}f}"
+    return f"{value:,.0f}"
 
 
 def _as_markdown(table: Table) -> str:

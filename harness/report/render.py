@@ -8,9 +8,11 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.report import capacity, contrasts, costs, tables
-from harness.report.checks_table import check_tables
+from harness.report.checks_table import check_tables, checks_line
 from harness.report.format import Page, Table
 from harness.report.sections import Section, sections_of
+from harness.report.verdict import verdicts
+from harness.report.verdict_page import add_verdict, verdict_table
 from harness.run.rows import read_rows
 
 WIDTH = 110  # columns of a terminal
@@ -38,7 +40,7 @@ def render(
     Args:
         paths: run folders, folders of run folders, records.csv files.
         markdown: pipe tables under headings, instead of aligned text.
-        brief: only answers and costs, without what explains them.
+        brief: only the verdict, answers and costs, with the checks in one line.
         headline: the metric to compare backends by, where it is not what the runs declare.
         width: columns of the terminal; wider tables continue in a further block.
 
@@ -50,7 +52,14 @@ def render(
     page = Page(markdown=markdown, width=width)
     page.add_notes([*([f"Model: {setups[0]}"] if len(setups) == 1 else []), *rows.notes])
     sections = sections_of(rows)
-    shown = list(check_tables(rows, sections))
+    checks = list(check_tables(rows, sections))
+    shown = [] if brief else [*checks]
+    judged = verdicts(rows, sections)
+    if markdown:  # a page is read from its top, a terminal from its last line
+        for one in judged:
+            add_verdict(page, one)
+    if brief and checks:
+        page.add_notes([checks_line(checks)])
     for table in shown:
         page.add_table(table)
     for section in sections:
@@ -59,7 +68,10 @@ def render(
             page.add_table(table)
             shown.append(table)
     page.add_heading("Reading the tables")
-    page.add_notes(legend_of(shown))
+    page.add_notes(legend_of([*shown, *map(verdict_table, judged)]))
+    if not markdown:
+        for one in judged:
+            add_verdict(page, one)
     return page.text()
 
 

@@ -65,7 +65,7 @@ def summarize(rows: Rows, sections: Sequence[Section]) -> Summary:
             notes.setdefault(note, []).append(section.name)
     if not scored(sections):
         answers = [Answer(NO_SCORES)]
-    elif compared and not any(is_told_apart(pair) for pair in compared):
+    elif compared and not any(pair.contrast.difference.excludes_zero for pair in compared):
         answers = [Answer(NOTHING), *answers]
     of_suites = [f"{', '.join(suites)}: {note}" for note, suites in notes.items()]
     return Summary(tuple(answers), (*_open_checks(rows, sections), *of_suites))

@@ -268,28 +268,30 @@ def gist_rows(own: float = 1.0) -> list[Row]:
 
 
 def test_checks_stand_in_front_of_gist_tables(tmp_path: Path) -> None:
-    """Each check is shown with what was measured, once for an adapter, also when brief."""
+    """Each check is shown with what was measured, once for an adapter; brief: in one line."""
     run = {"proofs": [checked("gist", "gist,ratio=8", "shuffled(gist)")]}
     rows = gist_rows() + scored("gist,ratio=8", [[1, 1]] * 8)
     folder = write_run(tmp_path / "run", rows, run)
-    for brief in (False, True):
-        text = render([folder], markdown=True, brief=brief)
-        assert text.index("**Validity checks**") < text.index("**Answers**")
-        table = text.partition("**Validity checks**\n\n")[2].partition("\n\n")[0].splitlines()
-        lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
-        assert lines == [
-            ["gist", "mask blocks", "gradient 0", "0", "pass"],
-            ["gist", "entries kept", "41", "33 + 8", "pass"],
-            ["gist", "shuffled-context control: qa", lines[2][2], "above 0", "pass"],
-            [
-                "gist,ratio=8",
-                "shuffled-context control: qa",
-                "not run",
-                "above 0",
-                "run with --controls",
-            ],
-        ]
-        assert lines[2][2].startswith("1.00 - 0.00 = +1.00 [")
+    text = render([folder], markdown=True)
+    assert text.index("**Validity checks**") < text.index("**Answers**")
+    table = text.partition("**Validity checks**\n\n")[2].partition("\n\n")[0].splitlines()
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+    assert lines == [
+        ["gist", "mask blocks", "gradient 0", "0", "pass"],
+        ["gist", "entries kept", "41", "33 + 8", "pass"],
+        ["gist", "shuffled-context control: qa", lines[2][2], "above 0", "pass"],
+        [
+            "gist,ratio=8",
+            "shuffled-context control: qa",
+            "not run",
+            "above 0",
+            "run with --controls",
+        ],
+    ]
+    assert lines[2][2].startswith("1.00 - 0.00 = +1.00 [")
+    brief = render([folder], markdown=True, brief=True)
+    line = "Validity checks: 3 of 3 pass; not run: shuffled-context control for gist,ratio=8."
+    assert brief.index(line) < brief.index("**Answers**")
     assert "Validity checks" not in render(
         [write_run(tmp_path / "full", scored("full", [[1]] * 5))]
     )
@@ -492,10 +494,16 @@ def test_lines_fit_the_terminal(tmp_path: Path, width: int) -> None:
 
 
 def test_brief_keeps_answers_and_costs(tmp_path: Path) -> None:
-    """A brief report is the headline and the costs."""
+    """A brief report is the verdict, the headline and the costs, and the checks in one line."""
     rows = scored("gist", [[1, 0]] * 6, prepare_s=1.0) + scored("full", [[1, 1]] * 6, prepare_s=1.0)
     text = render([write_run(tmp_path / "run", rows)], markdown=True, brief=True)
-    assert re.findall(r"\*\*(.+?)\*\*", text) == ["Validity checks", "Answers", "Costs"]
+    assert re.findall(r"\*\*(.+?)\*\*", text) == ["Verdict", "Answers", "Costs"]
+    assert "Validity checks: 0 of 0 pass; not run: masks and caches for gist" in text
+    failed = {"name": "poison", "measured": "1", "limit": "0", "passed": False}
+    passed = {"name": "cached tokens", "measured": "8", "limit": "8", "passed": True}
+    run = {"proofs": [{"backends": ["gist"], "proofs": [failed, passed]}]}
+    text = render([write_run(tmp_path / "failed", rows, run)], markdown=True, brief=True)
+    assert "Validity checks: 1 of 2 pass; FAIL: poison for gist; not run: shuffled-context" in text
 
 
 @pytest.mark.parametrize(
@@ -593,7 +601,7 @@ def test_a_marked_place_may_hold_one_table(tmp_path: Path) -> None:
     assert [line.split()[1] for line in lines if line[1] == " "] == ["backend", "full"]
     page.write_text("<!-- gist-bench report: one --table Answer -->\n<!-- end -->\n")
     refused = invoke("--update", page).exception
-    assert "no table is called 'Answer'. There are: Answers, Costs." in str(refused)
+    assert "no table is called 'Answer'. There are: Verdict, Answers, Costs." in str(refused)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,222 @@
+"""The verdict of a comparison: can it say anything, what each way is worth, and which to choose.
+
+A way is a backend that a person could use: floors and controls are none. The whole context with
+the adapter on is one: whoever has an adapter can use it so, and it is the fair baseline for gists,
+as the adapter itself teaches how to answer. These are values, which verdict_page.py and the HTML
+page show.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.report import costs, stats
+from harness.report.checks_table import FAILED, check_tables
+from harness.report.contrasts import common
+from harness.report.sections import CEILING, FLOOR, INVALID, Section, rank_of, scored
+from harness.report.standing import Comparison, Standing, comparisons, not_compared, too_few
+from harness.report.stats import MIN_CONTEXTS, Estimate
+from harness.report.tables import errors_by_backend, estimates
+from harness.run.controls import split_control
+from harness.run.rows import Rows
+
+UNREADABLE = 0.1  # below this mean of the headline metric, the model does not read the documents
+ASKED = (1, 10)  # questions about one context, for the time per question
+NEAR = 1.05  # times the least cost: no difference to choose by
+INVENTED = "hallucinated"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a usable backend is worth."""
+
+    backend: str
+    quality: Estimate  # the headline metric
+    invented: Estimate | None  # share of unanswerable questions that it answers; None: not known
+    held_bytes: float  # kept for one context, median; NaN: not known
+    question_s: Mapping[int, float]  # seconds per question, if so many are asked; NaN: not known
+    against: Comparison  # full context
+    against_adapted: Comparison | None  # full context with the adapter on, for who uses the adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The way to choose when something matters most."""
+
+    goal: str  # `memory`, `quality`, `time`, or `time, 10 questions`
+    way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the comparison of one suite under one setup says."""
+
+    suite: str
+    setup: str  # model and settings
+    metric: str  # of the quality
+    questions: int
+    contexts: int
+    baseline: str  # full context; empty: it did not run, or answered nothing
+    obstacles: tuple[str, ...]  # why the comparison says little or nothing, the gravest first
+    ways: tuple[Way, ...]
+    choices: tuple[Choice, ...]  # none: the figures are no ground to choose
+
+    def way(self, backend: str) -> Way | None:
+        """Return the way of a backend."""
+        return next((way for way in self.ways if way.backend == backend), None)
+
+
+def verdicts(rows: Rows, sections: Sequence[Section]) -> list[Verdict]:
+    """Return a verdict for each section that has scores, in their order."""
+    return [verdict(rows, section, beside=sections) for section in scored(sections)]
+
+
+def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> Verdict:
+    """Return what a section with scores says.
+
+    Args:
+        rows: those of the report, for the validity checks.
+        section: what is judged.
+        beside: sections that may know what was invented about the same documents.
+    """
+    metric = section.metrics[0]
+    scores = estimates(section.counted, metric)
+    usable = [name for name in section.backends if is_usable(name) and name in scores]
+    baseline = next((name for name in section.backends_named(CEILING) if name in usable), "")
+    invented = _invented(section, beside)
+    found = comparisons(rows, section, usable, baseline)
+    ways = []
+    for name in usable:
+        cost = costs.measured(section.frame[section.frame["backend"] == name])
+        ways.append(
+            Way(
+                name,
+                scores[name],
+                invented.get(name),
+                cost.held_bytes,
+                {asked: cost.per_question_s(asked) for asked in ASKED},
+                next((c for c in found[name] if c.other == baseline), not_compared(name, baseline)),
+                next((c for c in found[name] if c.other != baseline), None),
+            )
+        )
+    largest = max((scores[name] for name in usable), key=lambda score: score.n, default=None)
+    unreadable = list(_unreadable(section, scores))
+    unproven = _unproven(rows, section)
+    judged = Verdict(
+        suite=section.name,
+        setup=str(section.frame["setup"].iloc[0]),
+        metric=metric,
+        questions=largest.n if largest else 0,
+        contexts=largest.contexts if largest else 0,
+        baseline=baseline,
+        obstacles=(
+            *unreadable,
+            *too_few([w.against for w in ways if w.backend != baseline], baseline),
+            *unproven.values(),
+        ),
+        ways=tuple(ways),
+        choices=(),
+    )
+    if unreadable:
+        return judged
+    floor = max((scores[n].mean for n in section.backends_named(FLOOR) if n in scores), default=0.0)
+    candidates = [
+        way
+        for way in ways
+        if way.quality.mean > floor
+        and way.against.standing is not Standing.INVALID
+        and way.backend not in unproven
+    ]
+    return replace(judged, choices=tuple(_choices(candidates, baseline)))
+
+
+def is_usable(backend: str) -> bool:
+    """Say whether a person could use a backend: no floor, no control, nothing untrained."""
+    control, _ = split_control(backend.removesuffix(INVALID))
+    return not control and rank_of(backend) < 2
+
+
+def _invented(section: Section, beside: Sequence[Section]) -> dict[str, Estimate]:
+    """Return the share of invented answers, from this section or one about the same samples."""
+    samples, setup = set(section.frame["sample_id"]), section.frame["setup"].iloc[0]
+    for one in (section, *beside):
+        same = one is section or (
+            one.frame["setup"].iloc[0] == setup and samples & set(one.frame["sample_id"])
+        )
+        if same and INVENTED in one.metrics:
+            return estimates(one.counted, INVENTED)
+    return {}
+
+
+def _unreadable(section: Section, scores: Mapping[str, Estimate]) -> Iterator[str]:
+    """Yield why the model cannot be said to read these documents at all."""
+    named = section.backends_named(CEILING)
+    readers = [name for name in named if is_usable(name) and name in scores]
+    if not readers:
+        errors = errors_by_backend(section.frame)
+        failed = next((f"{name}: {errors[name]}" for name in named if name in errors), "")
+        why = f"answered nothing ({failed})" if failed else "was not run"
+        yield f"{CEILING} context {why}: there is nothing to compare with."
+        return
+    best = max(readers, key=lambda name: scores[name].mean)
+    metric, score = section.metrics[0], scores[best]
+    if score.mean < UNREADABLE:
+        rows = section.counted[section.counted["backend"] == best]
+        right = int((rows[metric] >= 0.5).sum())
+        yield (
+            f"{CEILING} context answered {right} of {score.n}: this model cannot read these "
+            "documents. Try another model."
+        )
+        return
+    floor = next((name for name in section.backends_named(FLOOR) if name in scores), "")
+    if not floor or score.contexts < MIN_CONTEXTS:
+        return
+    (mine, its), contexts = common(section, best, floor)
+    if len(contexts) and not stats.difference_estimate(mine, its, contexts).is_above(0):
+        yield (
+            f"{best} ({mine.mean():.2f}) is not shown to answer better than {floor} "
+            f"({its.mean():.2f}), which reads nothing: these questions do not show who read the "
+            "documents."
+        )
+
+
+def _unproven(rows: Rows, section: Section) -> dict[str, str]:
+    """Return the ways with a failed validity check, and which failed."""
+    failed: dict[str, list[str]] = {}
+    for table in check_tables(rows, [section]):
+        for backend, check, measured, _, outcome in table.rows:
+            if outcome in FAILED:
+                failed.setdefault(backend, []).append(f"{check.partition(': ')[0]} ({measured})")
+    return {
+        backend: f"{backend} failed a validity check: {', '.join(checks)}."
+        for backend, checks in failed.items()
+    }
+
+
+def _choices(ways: Sequence[Way], baseline: str) -> Iterator[Choice]:
+    """Yield which way to choose when quality, memory or time matters most.
+
+    Full context has the quality unless another way is shown to gain on it.
+    """
+    if not ways:
+        return
+    gaining = [way for way in ways if way.against.standing is Standing.GAINS]
+    own = [way for way in ways if way.backend == baseline]
+    yield Choice("quality", max(gaining or own or ways, key=lambda way: way.quality.mean))
+    yield from _cheapest("memory", [(way, way.held_bytes) for way in ways])
+    first, last = (
+        [choice.way for choice in _cheapest("", [(way, way.question_s[asked]) for way in ways])]
+        for asked in ASKED
+    )
+    for way in first:
+        yield Choice("time" if first == last else f"time, {ASKED[0]} question", way)
+    for way in last if first != last else ():
+        yield Choice(f"time, {ASKED[1]} questions", way)
+
+
+def _cheapest(goal: str, costs_of: Sequence[tuple[Way, float]]) -> Iterator[Choice]:
+    """Yield the way with the least cost, or one as cheap within `NEAR` that answers better."""
+    known = [(cost, way) for way, cost in costs_of if cost > 0]  # NaN: not known
+    if known:
+        least = min(cost for cost, _ in known)
+        near = [way for cost, way in known if cost <= NEAR * least]
+        yield Choice(goal, max(near, key=lambda way: way.quality.mean))

@@ -1,0 +1,257 @@
+"""The verdict says whether a comparison shows anything, what each way is worth, which to choose."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from harness.report.render import render
+from harness.report.sections import sections_of
+from harness.report.standing import Standing
+from harness.report.verdict import Verdict, verdicts
+from harness.report.verdict_page import choose, verdict_table
+from harness.run.records import Cell
+from harness.run.rows import read_rows
+from tests.support.made_run import COSTS_ONLY, RUN, made_run
+from tests.support.rows import row, scored, write_run
+
+COSTS: Mapping[str, Cell] = {"prepare_s": 1.0, "generate_s": 0.2, "held_bytes": 1000}
+
+
+def of_run(folder: Path) -> list[Verdict]:
+    """Return the verdicts on a run."""
+    rows = read_rows([folder])
+    return verdicts(rows, sections_of(rows))
+
+
+def shares(right: float, contexts: int = 40, questions: int = 5) -> list[list[float]]:
+    """Return scores of 0 and 1: so many are right of each context's questions, give or take one."""
+    wanted = [right * questions * (n + 1) for n in range(contexts)]
+    ones = [round(b) - round(a) for a, b in zip([0.0, *wanted], wanted, strict=False)]
+    return [[1.0] * n + [0.0] * (questions - n) for n in ones]
+
+
+def compare(
+    folder: Path,
+    scores: Mapping[str, Iterable[Iterable[float]]],
+    costs: Mapping[str, Mapping[str, Cell]] | None = None,
+    run: Mapping[str, object] | None = None,
+) -> Verdict:
+    """Return the verdict on backends with these scores, and costs of their own."""
+    rows = [
+        made
+        for backend, of_backend in scores.items()
+        for made in scored(backend, of_backend, **{**COSTS, **(costs or {}).get(backend, {})})
+    ]
+    (verdict,) = of_run(write_run(folder / "run", rows, run))
+    return verdict
+
+
+def standing(verdict: Verdict, backend: str) -> Standing:
+    """Return how a way stands to full context."""
+    way = verdict.way(backend)
+    assert way is not None
+    return way.against.standing
+
+
+def chosen(verdict: Verdict) -> dict[str, str]:
+    """Return the way chosen for each goal."""
+    return {choice.goal: choice.way.backend for choice in verdict.choices}
+
+
+def test_each_way_gets_a_plain_word(tmp_path: Path) -> None:
+    """Lost, gained and alike are told apart by their intervals; few contexts say nothing."""
+    half = shares(0.5, contexts=100)
+    verdict = compare(
+        tmp_path, {"full": half, "rag": half, "gist": shares(0.2, 100), "hybrid": shares(0.9, 100)}
+    )
+    words = {way.backend: str(way.against) for way in verdict.ways}
+    assert words == {
+        "full": "baseline", "rag": "as good", "gist": "loses 0.30", "hybrid": "gains 0.40",
+    }  # fmt: skip
+    assert verdict.obstacles == ()
+
+
+def test_a_model_that_cannot_read_the_documents_is_named_first(tmp_path: Path) -> None:
+    """No way is recommended where full context answers nothing, whatever others score."""
+    verdict = compare(tmp_path, {"full": shares(0, 4, 2), "rag": shares(0.5, 4, 2)})
+    assert verdict.obstacles[0].startswith("full context answered 0 of 8: this model cannot read")
+    assert not verdict.choices
+    assert not list(choose(verdict))
+
+
+def test_questions_that_need_no_document_show_nothing(tmp_path: Path) -> None:
+    """Where closed book answers as well as full context, no way is recommended."""
+    alike = shares(0.6)
+    verdict = compare(tmp_path, {"full": alike, "rag": alike, "closed_book": alike})
+    assert "not shown to answer better than closed_book" in verdict.obstacles[0]
+    assert not verdict.choices
+
+
+def test_without_full_context_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    """The reason that full context failed is said, if it ran."""
+    assert "was not run" in compare(tmp_path / "a", {"rag": shares(0.5)}).obstacles[0]
+    failed = [row("full", sample, 0, f1=None, error="context_too_long") for sample in range(6)]
+    rows = [*failed, *scored("rag", shares(0.5, 6, 2), **COSTS)]
+    (verdict,) = of_run(write_run(tmp_path / "b", rows))
+    assert "answered nothing (full: 6 context_too_long)" in verdict.obstacles[0]
+    assert standing(verdict, "rag") is Standing.ALONE
+
+
+@pytest.mark.parametrize("contexts", [3, 8])
+def test_too_few_contexts_say_how_many_would_settle_it(tmp_path: Path, contexts: int) -> None:
+    """The number comes from the detectable difference, and more contexts need no more."""
+    verdict = compare(
+        tmp_path,
+        {"full": shares(0.5, contexts, 2), "gist": reversed(shares(0.4, contexts, 2))},
+    )
+    assert standing(verdict, "gist") is Standing.TOO_FEW
+    way = verdict.way("gist")
+    assert way is not None
+    assert way.against.needed is not None
+    assert way.against.needed > contexts
+    (obstacle,) = verdict.obstacles
+    assert f"about {way.against.needed:,} would settle it" in obstacle
+
+
+def test_settling_takes_fewer_contexts_where_they_agree_more(tmp_path: Path) -> None:
+    """A difference that is the same everywhere needs fewer contexts than one that jumps."""
+    needed = {}
+    for name, gist in (
+        ("calm", [[0.4, 0.5]] * 5 + [[0.5, 0.5]]),
+        ("wild", [[1, 0]] * 3 + [[0, 0.6]] * 3),
+    ):
+        verdict = compare(tmp_path / name, {"full": [[0.5, 0.5]] * 6, "gist": gist})
+        way = verdict.way("gist")
+        assert way is not None
+        needed[name] = way.against.needed or 0
+    assert needed["calm"] < needed["wild"]
+
+
+def test_floors_and_controls_are_no_ways(tmp_path: Path) -> None:
+    """Closed book, truncation, shuffled and untrained gists are never a choice."""
+    names = ("full", "gist", "rag", "closed_book", "truncate,ratio=4", "mean_pool",
+             "shuffled(gist)", "oracle(full)", "gist,untrained=true")  # fmt: skip
+    none = {"held_bytes": 1, "prepare_s": 0.0, "generate_s": 1e-6}
+    verdict = compare(
+        tmp_path,
+        {name: shares(0.1 if name == "closed_book" else 0.5) for name in names},
+        dict.fromkeys(names[3:], none),
+    )
+    assert [way.backend for way in verdict.ways] == ["full", "gist", "rag"]
+    assert set(chosen(verdict).values()) <= {"full", "gist", "rag"}
+
+
+def test_gists_are_compared_with_the_adapted_model_too(tmp_path: Path) -> None:
+    """What the adapter teaches the model by itself is not credited to compression."""
+    verdict = compare(
+        tmp_path,
+        {
+            "full": shares(0.3),
+            "full,adapter=on": shares(0.8),
+            "gist": shares(0.5),
+            "rag": shares(0.3),
+        },
+    )
+    gist, rag = verdict.way("gist"), verdict.way("rag")
+    assert gist is not None
+    assert rag is not None
+    assert (str(gist.against), str(gist.against_adapted)) == ("gains 0.20", "loses 0.30")
+    assert rag.against_adapted is None
+    notes = " ".join(verdict_table(verdict).notes)
+    assert "Against full,adapter=on, which has the same weights: gist loses 0.30." in notes
+    assert chosen(verdict)["quality"] == "full,adapter=on"
+
+
+def test_each_goal_has_its_choice_and_its_price(tmp_path: Path) -> None:
+    """The least memory and time among ways that answer, with what they lose."""
+    verdict = compare(
+        tmp_path,
+        {"full": shares(0.8), "gist": shares(0.5), "rag": shares(0.8)},
+        {
+            "full": {"prepare_s": 1.0, "generate_s": 1.0, "held_bytes": 1000},
+            "gist": {"prepare_s": 2.0, "generate_s": 0.1, "held_bytes": 100},
+            "rag": {"prepare_s": 0.1, "generate_s": 1.5, "held_bytes": 500},
+        },
+    )
+    assert chosen(verdict) == {
+        "quality": "full",
+        "memory": "gist",
+        "time, 1 question": "rag",
+        "time, 10 questions": "gist",
+    }
+    (sentence,) = choose(verdict)
+    assert "for quality full; for memory gist (0.10 of full; loses 0.30)" in sentence
+
+
+def test_a_tie_in_cost_goes_to_the_better_answers(tmp_path: Path) -> None:
+    """Two per cent of time are no reason to take worse answers."""
+    verdict = compare(
+        tmp_path,
+        {"full": shares(0.8), "gist": shares(0.5)},
+        {"gist": {"prepare_s": 0.98, "held_bytes": 990}},
+    )
+    assert set(chosen(verdict).values()) == {"full"}
+
+
+def test_a_way_whose_check_failed_is_no_choice(tmp_path: Path) -> None:
+    """A failed check of the cache, or gists that do not beat another document's."""
+    failed = {"name": "poisoned cache", "measured": "1 of 9", "limit": "all", "passed": False}
+    run = {**RUN, "proofs": [{"backends": ["gist"], "proofs": [failed]}]}
+    scores = {"full": shares(0.8), "gist": shares(0.8), "rag": shares(0.8)}
+    cheap = {"gist": {"held_bytes": 10}}
+    verdict = compare(tmp_path / "a", scores, cheap, run)
+    assert standing(verdict, "gist (INVALID)") is Standing.INVALID
+    assert any("poisoned cache (1 of 9)" in obstacle for obstacle in verdict.obstacles)
+    assert chosen(verdict)["memory"] != "gist (INVALID)"
+    verdict = compare(tmp_path / "b", {**scores, "shuffled(gist)": shares(0.8)}, cheap)
+    assert any("shuffled-context control" in obstacle for obstacle in verdict.obstacles)
+    assert chosen(verdict)["memory"] != "gist"
+
+
+def test_what_was_invented_stands_beside_the_quality(tmp_path: Path) -> None:
+    """From the same suite, or another one about the same documents; else it is not known."""
+    rows = [
+        *scored("full", shares(0.8, 6, 2)),
+        *scored("full", [[1, 0]] * 6, f1=None, suite="other"),
+    ]
+    for made in rows[12:]:
+        made["hallucinated"] = float(str(made["question_id"]) == "q0")
+    same, _ = of_run(write_run(tmp_path / "same", rows))
+    assert same.ways[0].invented is not None
+    assert same.ways[0].invented.mean == 0.5
+    for made in rows[12:]:
+        made["sample_id"] = f"another {made['sample_id']}"
+    apart, _ = of_run(write_run(tmp_path / "apart", rows))
+    assert apart.ways[0].invented is None
+
+
+def test_every_scored_suite_has_a_verdict_and_costs_have_none(tmp_path: Path) -> None:
+    """One for each, by name."""
+    assert [v.suite for v in of_run(made_run(tmp_path / "a"))] == [
+        "qa", "passkey", "hallucination",
+    ]  # fmt: skip
+    assert not of_run(made_run(tmp_path / "b", suites=("qa",), changes=COSTS_ONLY))
+
+
+def test_the_verdict_is_the_last_of_a_terminal_and_the_first_of_markdown(tmp_path: Path) -> None:
+    """A terminal shows its last lines, a page its first ones."""
+    folder = made_run(tmp_path / "run", suites=("qa",), contexts=60)
+    (verdict,) = of_run(folder)
+    (sentence,) = choose(verdict)
+    terminal = render([folder], width=1000)
+    assert terminal.rstrip().splitlines()[-1].strip() == sentence
+    page = render([folder], markdown=True)
+    assert page.index("**Verdict**") < page.index("**Validity checks**")
+
+
+def test_a_verdict_fits_80_columns(tmp_path: Path) -> None:
+    """With the widest figures of common ways, each way stays on one line."""
+    rows = {"full": shares(1), "full,adapter=on": shares(0.4), "rag": shares(0.5),
+            "gist,ratio=4": shares(0.7)}  # fmt: skip
+    costs = {"held_bytes": 9_876_543, "prepare_s": 0.05, "hallucinated": 0.5}
+    compare(tmp_path, rows, dict.fromkeys(rows, costs))
+    text = render([tmp_path / "run"], width=80)
+    verdict = text[text.index("\nVerdict\n") :].splitlines()
+    assert max(map(len, verdict)) <= 80
+    assert sum(line.startswith("gist,ratio=4 ") for line in verdict) == 1
