@@ -48,7 +48,7 @@ entries without learning, gists without training, gists of another document."""
 COMMON_CONTROLS = ("full", "closed_book", "oracle(full)")
 """What `--controls` adds once: the whole context, none of it, and its supporting sentences."""
 
-OPT_IN = frozenset({"mean_pool"})
+OPT_IN = frozenset({"mean_pool", "selective_context", "summary"})
 """Installed backends that run only when asked for: by name, as a control or at a budget."""
 
 
