@@ -11,9 +11,7 @@ from backends.kv.size import SizeOptions, entries_for
 from harness.api import Prompt
 
 WORDS_PER_TOKEN = 0.7  # of English, so that the last sentence is seldom cut
-INSTRUCTION = (
-    "Summarise the text in at most {words} words. Keep names, numbers, places and dates.\n\nText:\n"
-)
+INSTRUCTION = "Summarise the text in at most {words} words. Keep names, numbers, places and dates.\n\nDocument:\n"
 
 
 @dataclass
