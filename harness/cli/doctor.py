@@ -73,6 +73,9 @@ def command(*, model_name: str, device: str | None, dtype: str | None) -> None:
             problems.append(f"{package.name} is {package.advice}")
     if {"torch", "transformers", "psutil"} & {p.name for p in packages if p.version is None}:
         _finish(problems)
+    from gist import eviction
+
+    click.echo(f"  {'kvpress':<24}{eviction.missing() or version('kvpress')}")
     click.echo("\nMachine")
     for line in machine_lines():
         click.echo(f"  {line}")

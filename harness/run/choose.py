@@ -48,7 +48,7 @@ entries without learning, gists without training, gists of another document."""
 COMMON_CONTROLS = ("full", "closed_book", "oracle(full)")
 """What `--controls` adds once: the whole context, none of it, and its supporting sentences."""
 
-OPT_IN = frozenset({"mean_pool", "selective_context", "summary"})
+OPT_IN = frozenset({"mean_pool", "selective_context", "summary", "kvpress", "finetune"})
 """Installed backends that run only when asked for: by name, as a control or at a budget."""
 
 
@@ -131,7 +131,7 @@ def choose_backends(
     Raises:
         UserError: a spec that nothing can be built from.
     """
-    names = [name for name in plugins.names(plugins.BACKENDS) if budgets or name not in OPT_IN]
+    names = [name for name in plugins.names(plugins.BACKENDS) if _runs_unasked(name, budgets)]
     chosen = _choose(plugins.BACKENDS, texts or names, named=bool(texts))
     chosen = [each for choice in chosen for each in _at_budgets(choice, budgets)]
     if controls:
@@ -147,6 +147,12 @@ def choose_backends(
         check(choice.kind, choice.spec, given=1)
         once.setdefault(choice.name, choice)
     return list(once.values())
+
+
+def _runs_unasked(name: str, budgets: Sequence[int]) -> bool:
+    if name not in OPT_IN:
+        return True
+    return bool(budgets) and budget_option(plugins.load(plugins.BACKENDS, name)) is not None
 
 
 def _as_control(text: str) -> Choice:

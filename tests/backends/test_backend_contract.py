@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from harness.run.spec import Spec, build, options_of
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
 
-NAMES = plugins.names(plugins.BACKENDS)
+PACKAGES = {"kvpress": "kvpress"}  # what a backend needs that pip does not install with ours
+NAMES = [name for name in plugins.names(plugins.BACKENDS) if find_spec(PACKAGES.get(name, "torch"))]
 CHEAP = {"embedder": "bm25"}  # for backends that have such an option
 CONTEXT = "The amber harp is in hall 7. The red cup is in hall 4. A boat left. Mira has room 12."
 OTHER = "Tomo lives by the sea and keeps two grey geese, which nobody in the town has counted."

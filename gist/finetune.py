@@ -1,0 +1,124 @@
+"""Fine-tune a model on one document: LoRA on its text, and on gaps in its sentences.
+
+The rows of a step, each with its own loss:
+
+    text    begin | 256 tokens of the document                      every token is predicted
+    gap     before | between | "... in ____ was built" | after | 1871 | end     the answer is
+
+Gaps are made from the document alone. The frame of the prompt teaches the model to answer from
+what it learnt. Nothing of a question that will be asked is read.
+"""
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle, pairwise
+
+import torch
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+from gist.adapter import added
+from gist.layout import GistPlan
+from gist.lora import LINEAR, LoraOptions
+from gist.models.model import LanguageModel
+
+TEXT_TOKENS = 256
+SENTENCE = re.compile(r"(?<=[.!?])\s+")
+GAP = re.compile(r"(?<=\s)(?:\d[\d.,]*\d|\d|[A-Z]\w+)")  # numbers and names behind the first word
+ASKED = "Which word is missing? {}"
+PLAN = GistPlan(rows=0)
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Ids of which the last `predicted` count in the loss."""
+
+    ids: list[int]
+    predicted: int
+
+
+def text_rows(lm: LanguageModel, context: str) -> list[Row]:
+    """Return the document in rows of equal length, at most 256 tokens each."""
+    ids, begin = lm.tokenizer.encode(context), list(lm.prompt.before[:1])
+    count = -(-len(ids) // TEXT_TOKENS)
+    edges = [len(ids) * number // max(1, count) for number in range(count + 1)]
+    parts = [ids[a:b] for a, b in pairwise(edges)]
+    return [Row([*begin, *part], len(part)) for part in parts]
+
+
+def gap_rows(lm: LanguageModel, context: str) -> list[Row]:
+    """Return a row for each name and number, left out of its sentence."""
+    rows = []
+    for sentence in SENTENCE.split(context):
+        for gap in GAP.finditer(sentence):
+            asked = ASKED.format(f"{sentence[: gap.start()]}____{sentence[gap.end() :]}")
+            answer = [*lm.tokenizer.encode(gap.group()), lm.answer_end_id]
+            prompt = lm.prompt
+            question = [*prompt.between, *lm.tokenizer.encode(asked), *prompt.after]
+            rows.append(Row([*prompt.before, *question, *answer], len(answer)))
+    return rows
+
+
+def finetune(
+    lm: LanguageModel, context: str, *, steps: int, rank: int, lr: float, seed: int = 0
+) -> Tensors:
+    """Return the LoRA tensors of a document; the model is left as it was.
+
+    Args:
+        lm: the model.
+        context: the document; nothing is learnt from an empty one.
+        steps: of the optimiser, each on a row of text and one with a gap.
+        rank: of LoRA, on all linear layers.
+        lr: of AdamW, falling to 0.
+        seed: decides the weights and the order of the rows.
+
+    Raises:
+        ContextTooLong: a row needs more positions than the model has.
+        OutOfMemory: a row needs more memory than there is to be read, foreseen.
+    """
+    texts, gaps = text_rows(lm, context), gap_rows(lm, context)
+    longest = max((len(row.ids) for row in (*texts, *gaps)), default=1)
+    lm.reserve(longest, entries=longest, new_tokens=longest, batch=1)
+    random.Random(seed).shuffle(gaps)
+    with added(lm.model, PLAN, _options(rank), seed=seed) as adapted, torch.enable_grad():
+        adapted.eval()  # LoRA has no dropout here
+        trained = [each for each in adapted.parameters() if each.requires_grad]
+        optimiser = torch.optim.AdamW(trained, lr=lr, weight_decay=0.0)
+        for step, rows in zip(range(steps), _rounds(texts, gaps), strict=False):
+            for group in optimiser.param_groups:
+                group["lr"] = lr * (1 - step / steps)
+            for row in rows:
+                ids = lm.ids([row.ids])
+                logits = lm.model(ids, use_cache=False, logits_to_keep=row.predicted + 1).logits
+                loss = torch.nn.functional.cross_entropy(
+                    logits[0, :-1].float(), ids[0, -row.predicted :]
+                )
+                loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+        found = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+        return {name: tensor.detach().clone() for name, tensor in found.items()}
+
+
+@contextmanager
+def finetuned(lm: LanguageModel, tensors: Tensors, *, rank: int) -> Iterator[None]:
+    """Put the LoRA tensors of a document onto the model, and take them off again."""
+    with added(lm.model, PLAN, _options(rank), seed=0) as adapted:
+        set_peft_model_state_dict(adapted, dict(tensors))
+        adapted.eval()
+        yield
+
+
+def _options(rank: int) -> LoraOptions:
+    return LoraOptions(rank=rank, alpha=2 * rank, targets=LINEAR)
+
+
+def _rounds(texts: Sequence[Row], gaps: Sequence[Row]) -> Iterator[tuple[Row, ...]]:
+    """Yield the rows of each step: the next of either kind, from the start again at the end."""
+    kinds = [cycle(rows) for rows in (texts, gaps) if rows]
+    while kinds:
+        yield tuple(next(kind) for kind in kinds)
