@@ -33,7 +33,7 @@ NOT_RUN = {  # words of the commands that are only read
     "passkey,text=alice.txt,styles=landmark,tokens=1024+2048+4000+16384,repeats=3",
     "--update",  # test_the_tables_are_not_stale
     # These need documents, servers or two runs; their own tests run them.
-    *("verify", "inspect", "compare", "compress", "ask", "make-qa", "import", "rescore"),
+    *("try", "verify", "inspect", "compare", "compress", "ask", "make-qa", "import", "rescore"),
 }
 QUICK = {
     "run": ["--limit", "1"],

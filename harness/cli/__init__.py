@@ -22,6 +22,7 @@ from harness.errors import SampleError, UserError, did_you_mean, printable
 
 _COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "try": "harness.cli.try_:command",
         "run": "harness.cli.run:command",
         "report": "harness.cli.report:command",
         "verify": "harness.cli.verify:command",
@@ -83,6 +84,7 @@ def cli() -> None:
 
     \b
     Examples:
+      gist-bench try notes/ report.pdf  your documents, to a verdict
       gist-bench run                    every suite and backend on the reference model
       gist-bench run --suite passkey    one suite
       gist-bench list                   what there is, with its options

@@ -51,7 +51,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--min-tokens",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Shortest context. Default: 2048, at most half of --max-tokens.",
+    help="Shortest context. Default: 64; shorter documents are left out.",
 )
 @click.option(
     "--max-tokens",
@@ -109,12 +109,12 @@ def command(*, paths: tuple[Path, ...], **given: Any) -> None:
     from harness.makeqa.summary import summary
 
     try:
-        made = make_qa(paths, Options(**given), notify=_print_notice, progress=_progress)
+        made = make_qa(paths, Options(**given), notify=_print_notice, progress=progress)
     except KeyboardInterrupt:
         click.echo("\nFinished contexts are kept: give the same command again to resume.", err=True)
         raise
     click.echo(summary(made))
-    if made.totals.silent or not made.totals.questions:
+    if made.totals.silent or made.empty:
         raise click.exceptions.Exit(1)
 
 
@@ -125,7 +125,7 @@ def _print_notice(notice: str) -> None:
 
 
 @contextmanager
-def _progress(total: int, done: int) -> "Iterator[Callable[[Totals], object]]":
+def progress(total: int, done: int) -> "Iterator[Callable[[Totals], object]]":
     """Show contexts done, and the questions kept and dropped, where stderr is a terminal."""
     from tqdm import tqdm
 

@@ -22,7 +22,6 @@ from harness.run.spec import Spec
 from harness.run.training_data import data_hash, feed, texts
 
 if TYPE_CHECKING:
-    from gist.training.configuration import TrainingConfiguration
     from gist.training.options import Setting
 
 CORPUS_SAMPLES = 3000  # samples of each source that the reference tokenizer is fitted on
@@ -123,23 +122,33 @@ def train_gist(
       gist-bench train-gist --model ./llama --load-in-4bit --suite qa,split=train --output out
       gist-bench train-gist --model shape:llama-3-8b --load-in-4bit --dry-run
     """  # noqa: D301 - click wants the backspace itself
-    from gist.training.configuration import read_configuration
-
-    configuration = read_configuration(_settings(config, given, data, suites, files))
+    settings = _settings(config, given, data, suites, files)
     if dry_run:
-        _show_dry_run(configuration, memory_limit_gib)
+        _show_dry_run(settings, memory_limit_gib)
         return
-    output = _claim(output, resume=resume)
+    folder = train_on(settings, output=_claim(output, resume=resume), resume=resume)
+    if _is_first():
+        click.echo(folder)
+
+
+def train_on(settings: Mapping[str, Any], *, output: Path, resume: bool) -> Path:
+    """Train an adapter with the settings of a YAML file, and return its folder.
+
+    Raises:
+        UserError: a setting is wrong, or there is nothing to train on.
+    """
+    from gist.training.base_model import load_base
+    from gist.training.configuration import read_configuration
+    from gist.training.recipe import train_adapter
+
+    configuration = read_configuration(settings)
     sources = configuration.sources
     if not sources:
         raise UserError("there is nothing to train on. Give --data FILE.jsonl or --suite SPEC.")
-    from gist.training.base_model import load_base
-    from gist.training.recipe import train_adapter
-
     _show_progress()
     lm = load_base(configuration.base, prompt_with(configuration.base.shots))
     hold = math.ceil(configuration.evaluation.eval_contexts / len(sources))
-    folder = train_adapter(
+    return train_adapter(
         lm,
         {name: feed(text, lm.tokenizer, hold=hold) for name, text in sources.items()},
         configuration,
@@ -147,8 +156,6 @@ def train_gist(
         resume=resume,
         data={"sources": dict(sources), "data_hash": data_hash(sources)},
     )
-    if _is_first():
-        click.echo(folder)
 
 
 @click.command(name="train-reference")
@@ -192,12 +199,14 @@ def _is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _show_dry_run(configuration: "TrainingConfiguration", memory_limit_gib: float | None) -> None:
+def _show_dry_run(settings: Mapping[str, Any], memory_limit_gib: float | None) -> None:
     """Print what a step takes at several lengths; the model may be a bare shape."""
     from gist.training.base_model import load_base
+    from gist.training.configuration import read_configuration
     from gist.training.dry_run_table import dry_run_table
     from harness.run.environment import environment
 
+    configuration = read_configuration(settings)
     lm = load_base(configuration.base, prompt_with(configuration.base.shots), shapes=True)
     device = "cpu" if lm.device == "meta" else str(lm.model.device)
     processor = environment(device)["processor"]

@@ -16,7 +16,8 @@ from harness.makeqa.pipeline import Totals, make, split_documents, wanted_of_eac
 from harness.makeqa.readers import Document, Skipped, read_documents
 from harness.makeqa.teachers import is_address, open_teacher, read_key
 
-MIN_TOKENS, MAX_TOKENS = 2048, 8192  # of a context, where the model has positions for them
+MIN_TOKENS = 64  # of a context: a short note is one, and no long document is left out either
+MAX_TOKENS = 8192  # where the model has positions for them
 PROMPT_TOKENS = 320  # positions for the instruction, a question and its answer
 RATIO = 8  # and for gist tokens, one to so many of the context
 
@@ -44,6 +45,7 @@ class Options:
     shots: int
     seed: int
     restart: bool
+    at_most: int = MAX_TOKENS  # of a context, where max_tokens is not given
 
     @property
     def outputs(self) -> dict[str, Path]:
@@ -57,7 +59,13 @@ class Made:
 
     totals: Totals
     outputs: dict[str, Path]
-    documents: int
+    documents: int  # that gave contexts
+    skipped: tuple[Skipped, ...] = ()  # that were not read, or are too short
+
+    @property
+    def empty(self) -> list[Path]:
+        """The files without a question."""
+        return [path for part, path in self.outputs.items() if not self.totals.kept[part].total()]
 
 
 def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: Progress) -> Made:
@@ -79,14 +87,16 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
     with ExitStack() as stack:
         # Before the documents are read: its name may be mistyped.
         proposer = open_teacher(options.teacher, models, stack, key=key, seed=options.seed)
-        documents = _read(paths, notify)
+        documents, skipped = _read(paths)
         if options.test_out:
             parts = split_documents(documents, options.test_share, options.seed)
         else:
             parts = dict.fromkeys((document.source for document in documents), "train")
         tokenizer, positions = models.facts(options.model_name)
         limits = _limits(options, positions)
-        contexts = _cut(documents, tokenizer, limits, notify)
+        contexts, short = _cut(documents, tokenizer, limits)
+        for one in (*skipped, *short):
+            notify(f"skipped: {one.source} {one.reason}")
         settings = _settings(options, documents, limits)
         journal = Journal(options.outputs, settings)
         finished = stack.enter_context(journal.open(restart=options.restart))
@@ -103,7 +113,7 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
             parallel=options.parallel if is_address(options.teacher) else 1,
             report=stack.enter_context(progress(len(contexts), len(finished))),
         )
-    return Made(totals, options.outputs, len(documents))
+    return Made(totals, options.outputs, len(documents) - len(short), (*skipped, *short))
 
 
 def _check_outputs(options: Options) -> None:
@@ -114,22 +124,20 @@ def _check_outputs(options: Options) -> None:
             raise UserError(f"there is no folder {path.parent}. Create it, or give another file.")
 
 
-def _read(paths: Sequence[Path], notify: Notify) -> list[Document]:
-    documents: list[Document] = []
-    for one in read_documents(paths):
-        if isinstance(one, Skipped):
-            notify(f"skipped: {one.source} {one.reason}")
-        else:
-            documents.append(one)
+def _read(paths: Sequence[Path]) -> tuple[list[Document], list[Skipped]]:
+    found = list(read_documents(paths))
+    documents = [one for one in found if isinstance(one, Document)]
+    skipped = [one for one in found if isinstance(one, Skipped)]
     if not documents:
-        raise UserError(f"no document can be read in {', '.join(map(str, paths))}.")
-    return documents
+        why = "".join(f" {one.source} {one.reason}" for one in skipped[:3])
+        raise UserError(f"no document can be read in {', '.join(map(str, paths))}.{why}")
+    return documents, skipped
 
 
 def _limits(options: Options, positions: int) -> Limits:
     """Return how many tokens a context may have, so that a prompt with gists fits the model."""
     room = positions - PROMPT_TOKENS
-    max_tokens = options.max_tokens or min(MAX_TOKENS, room * RATIO // (RATIO + 1))
+    max_tokens = options.max_tokens or min(options.at_most, room * RATIO // (RATIO + 1))
     min_tokens = options.min_tokens or min(MIN_TOKENS, max_tokens // 2)
     if not 1 <= max_tokens <= room:
         raise UserError(
@@ -145,24 +153,24 @@ def _limits(options: Options, positions: int) -> Limits:
 
 
 def _cut(
-    documents: Sequence[Document], tokenizer: Tokenizer, limits: Limits, notify: Notify
-) -> list[Context]:
+    documents: Sequence[Document], tokenizer: Tokenizer, limits: Limits
+) -> tuple[list[Context], list[Skipped]]:
+    """Return the contexts of all documents, and the documents that are too short for one."""
     contexts: list[Context] = []
+    short: list[Skipped] = []
     for document in documents:
         parts = cut_document(document, tokenizer, limits)
         if not parts:
             tokens = len(tokenizer.encode(document.text.strip()))
-            notify(
-                f"skipped: {document.source} has {tokens} tokens, less than {limits.min_tokens} "
-                "(--min-tokens)."
-            )
+            reason = f"has {tokens} tokens, less than {limits.min_tokens} (--min-tokens)."
+            short.append(Skipped(document.source, reason))
         contexts += parts
     if not contexts:
         raise UserError(
             f"no document has {limits.min_tokens} tokens. "
             "Give longer ones, or a lower --min-tokens."
         )
-    return contexts
+    return contexts, short
 
 
 def _settings(options: Options, documents: Sequence[Document], limits: Limits) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from harness.makeqa.checks import REASONS
 from harness.makeqa.job import Made
 from harness.makeqa.proposals import KINDS
 
+SHOWN = 10  # documents that were skipped; the notices have all of them
+
 
 def summary(made: Made) -> str:
     """Return what was made, and how many questions were dropped for which reason."""
@@ -28,4 +30,14 @@ def summary(made: Made) -> str:
             "Give the same command again to ask again"
         )
     lines.append(f"{totals.done} contexts; {made.documents} documents read")
+    if made.skipped:
+        total = made.documents + len(made.skipped)
+        lines.append(f"skipped {len(made.skipped)} of {total} documents:")
+        lines += [f"  {one.source} {one.reason}" for one in made.skipped[:SHOWN]]
+        if len(made.skipped) > SHOWN:
+            lines.append(f"  and {len(made.skipped) - SHOWN} more")
+    lines += [
+        f"{path} is empty. Give longer documents, more --questions, or another --teacher."
+        for path in made.empty
+    ]
     return "\n".join(lines)

@@ -55,7 +55,7 @@ class Page:
 
     def add_table(self, table: Table) -> None:
         """Add a table with its title and its notes."""
-        self.parts.append(_as_markdown(table) if self.markdown else _as_text(table, self.width))
+        self.parts.append(_as_markdown(table) if self.markdown else as_text(table, self.width))
 
     def text(self) -> str:
         """Return the page."""
@@ -119,7 +119,7 @@ def _as_markdown(table: Table) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _as_text(table: Table, width: int) -> str:
+def as_text(table: Table, width: int) -> str:
     """Return a title, the table and its notes; a wide table goes on in a further block."""
     rows = [[_clean(cell) for cell in row] for row in table.rows]
     for row in rows:

@@ -1,7 +1,9 @@
 """The verdict for a terminal or Markdown: what limits it, a line for each way, which to choose."""
 
 import math
+import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 
 from harness.report import format as printing
 from harness.report.format import Page, Table
@@ -15,6 +17,7 @@ SHORT = {  # a table of 80 columns has no room for more
     Standing.EQUAL: "equal",
     Standing.ALONE: printing.UNKNOWN,
 }
+LINES = 12  # of a verdict in short
 FIGURES = 2  # of memory and times
 LEGEND = (
     "Verdict: way against full context. 'too few': too few contexts to say; '?': one of so many "
@@ -58,6 +61,24 @@ def verdict_table(verdict: Verdict) -> Table:
     return Table("Verdict", header, rows, notes, (LEGEND,))
 
 
+def in_short(verdict: Verdict, *, width: int, lines: int = LINES) -> str:
+    """Return a verdict in at most so many lines: what matters least is left out."""
+    table = verdict_table(verdict)
+    counts = f"{verdict.questions:,} questions about {verdict.contexts:,} contexts, {verdict.setup}"
+    drawn = printing.as_text(replace(table, title="", notes=()), width)
+    choice = [_filled(sentence, width) for sentence in choose(verdict)]
+    first = [_filled(sentence, width) for sentence in verdict.obstacles[:1]]
+    others = (*verdict.obstacles[1:], *_adapted(verdict), *_unsettled(verdict))
+    text = [_filled(counts, width), *first, drawn, *choice]
+    room = lines - "\n".join(text).count("\n") - 1
+    between = []
+    for sentence in (_filled(other, width) for other in others):
+        room -= sentence.count("\n") + 1
+        if room >= 0:
+            between.append(sentence)
+    return "\n".join([*text[: len(text) - len(choice)], *between, *choice])
+
+
 def choose(verdict: Verdict) -> Iterator[str]:
     """Yield which way to choose when quality, memory or time matters most, as one sentence."""
     if verdict.choices:
@@ -67,6 +88,10 @@ def choose(verdict: Verdict) -> Iterator[str]:
             for choice in verdict.choices
         ]
         yield f"Choose {'; '.join(parts)}."
+
+
+def _filled(text: str, width: int) -> str:
+    return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _quality(way: Way) -> str:

@@ -315,10 +315,31 @@ def test_skipped_files_are_named_with_their_reason(make_qa: GistBench, folder: P
     """The rest of the folder is used."""
     (folder / "docs/a.bin").write_bytes(bytes(100))
     (folder / "docs/short.txt").write_text("It rained.")
-    code, _, err = make_qa("--teacher", "rules")
+    code, out, err = make_qa("--teacher", "rules")
     assert code == 0
-    assert "skipped: docs/a.bin is binary, not text." in err
-    assert "skipped: docs/short.txt has 10 tokens, less than 300 (--min-tokens)." in err
+    for reason in ("a.bin is binary, not text.", "short.txt has 10 tokens, less than 64"):
+        assert f"skipped: docs/{reason}" in err
+        assert f"\n  docs/{reason}" in out  # and again at the end, where it is seen
+    assert "skipped 2 of 5 documents:" in out
+
+
+def test_a_document_of_a_page_is_a_context_by_default(make_qa: GistBench, folder: Path) -> None:
+    """Two pages are not too short: nothing has to be set for them."""
+    for path in (folder / "docs").iterdir():
+        path.write_text(path.read_text()[:400])
+    code, out, _ = make_qa("--teacher", "rules", "--max-tokens", "1600")
+    assert code == 0
+    assert "3 contexts; 3 documents read" in out
+    assert "skipped" not in out
+
+
+def test_an_empty_file_is_a_failure(make_qa: GistBench, folder: Path) -> None:
+    """Exit code 1 also where only one of two files has no question; it is named."""
+    for path in (folder / "docs").iterdir():
+        path.write_text("so it was and so it is and so it will be for ever " * 12 + path.name)
+    code, out, _ = make_qa("--teacher", "rules", "--test-out", "qa.test.jsonl")
+    assert code == 1
+    assert "qa.jsonl is empty. Give longer documents" in out
 
 
 def test_test_data_has_documents_of_its_own(make_qa: GistBench, stub: Stub) -> None:

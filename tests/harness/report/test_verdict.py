@@ -9,7 +9,7 @@ from harness.report.render import render
 from harness.report.sections import sections_of
 from harness.report.standing import Standing
 from harness.report.verdict import Verdict, verdicts
-from harness.report.verdict_page import choose, verdict_table
+from harness.report.verdict_page import choose, in_short, verdict_table
 from harness.run.records import Cell
 from harness.run.rows import read_rows
 from tests.support.made_run import COSTS_ONLY, RUN, made_run
@@ -255,3 +255,17 @@ def test_a_verdict_fits_80_columns(tmp_path: Path) -> None:
     verdict = text[text.index("\nVerdict\n") :].splitlines()
     assert max(map(len, verdict)) <= 80
     assert sum(line.startswith("gist,ratio=4 ") for line in verdict) == 1
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_verdict_in_short_has_twelve_lines(tmp_path: Path, width: int) -> None:
+    """What is left out is never a way or the choice."""
+    scores = {"full": shares(0.6, 6, 2), "full,adapter=on": shares(0.7, 6, 2),
+              "rag": shares(0.6, 6, 2), "gist": shares(0.5, 6, 2)}  # fmt: skip
+    verdict = compare(tmp_path, scores)
+    text = in_short(verdict, width=width)
+    if width >= 80:
+        assert len(text.splitlines()) <= 12
+        assert all(f"\n{name} " in text for name in scores)
+    assert max(map(len, text.splitlines())) <= width
+    assert "Choose for quality" in text
