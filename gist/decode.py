@@ -37,8 +37,25 @@ class KVState:
 
     def part(self, first: int, end: int) -> "KVState":
         """Copy the entries from `first` to before `end`; what follows has the same position."""
-        index = torch.arange(first, end, device=entries_of(self.cache.layers[0])[0].device)
-        return KVState(select(self.cache, index[None]), self.next_position)
+        return self.keep(range(first, end))
+
+    def keep(self, indices: Sequence[int] | torch.Tensor) -> "KVState":
+        """Copy some entries, for backends that prune; what follows has the same position.
+
+        Args:
+            indices: (kept,), the same in every layer and head, or (layers, kv_heads, kept), so that
+                each head keeps its own. Their order is that of the copy.
+        """
+        layers = self.cache.layers
+        chosen = torch.as_tensor(indices, device=entries_of(layers[0])[0].device)
+        kept = DynamicCache()
+        for number, layer in enumerate(layers):
+            keys, values = entries_of(layer)
+            of_layer = chosen if chosen.dim() == 1 else chosen[number]
+            where = of_layer.expand(keys.shape[1], -1)[None, :, :, None]  # (1, kv_heads, kept, 1)
+            where = where.expand(-1, -1, -1, keys.shape[3])
+            kept.update(keys.gather(2, where), values.gather(2, where), number)
+        return KVState(kept, self.next_position)
 
     def opened(self, lm: LanguageModel) -> "KVState":  # noqa: ARG002 - packed entries need it
         """Return the state: its entries are numbers already."""

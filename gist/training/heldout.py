@@ -153,6 +153,9 @@ def held_out(examples: Sequence[Example], forward: Forward, *, batch_tokens: int
     return HeldOut(tuple(ordered), forward, batch_tokens)
 
 
+USED = "gists are used"  # the verdict where they help
+
+
 def verdict(scores: Mapping[str, Scores]) -> str | None:
     """Return the line for a run in which gists do not help yet, or None.
 

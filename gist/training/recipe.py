@@ -25,7 +25,7 @@ from gist.training.checks import check_mask, check_start, check_trainable, claim
 from gist.training.configuration import Stage, TrainingConfiguration
 from gist.training.curriculum import Batches, Curriculum
 from gist.training.forecast import forecast
-from gist.training.heldout import BASELINES, held_out, table, verdict
+from gist.training.heldout import BASELINES, USED, held_out, table, verdict
 from gist.training.stages import Feed, Item, check_contexts, held_back, make_stages
 from gist.training.step import TrainingStep
 from gist.training.train import Run, train
@@ -184,7 +184,7 @@ def _evaluate(
         results = {
             "curve": evaluation.curve,
             "table": rows,
-            "verdict": unused or "gists are used",
+            "verdict": unused or USED,
         }
     _draw(training)
     return results

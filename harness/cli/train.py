@@ -7,6 +7,8 @@ text for `gist`, which knows nothing of benchmarks, and the prompt's pieces are 
 import logging
 import math
 import os
+import shlex
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -129,6 +131,33 @@ def train_gist(
     folder = train_on(settings, output=_claim(output, resume=resume), resume=resume)
     if _is_first():
         click.echo(folder)
+        click.echo(next_command(folder, sys.argv[1:], settings), err=True)
+
+
+def next_command(folder: Path, typed: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Return what to do with an adapter: compare it, or train it longer where it is of no use yet.
+
+    Args:
+        folder: of the adapter.
+        typed: the words of the command that trained it, the program's name left out.
+        settings: of the training.
+    """
+    from gist.checkpoint import read_card
+    from gist.training.heldout import USED
+
+    found = read_card(folder).training.get("verdict", USED)
+    if found == USED:
+        model = ["--model", str(settings["model"])] if "model" in settings else []
+        ways = ["--backend", "full", "--backend", f"gist,checkpoint={folder}", "--controls"]
+        return f"Next: {shlex.join(['gist-bench', 'run', '--suite', 'qa', *model, *ways])}"
+    words = list(typed)
+    for option in ("--output", "--init-adapter"):
+        while option in words:
+            at = words.index(option)
+            del words[at : at + 2]
+    words = [word for word in words if word != "--resume"]
+    more = ["--init-adapter", str(folder), "--output", f"{folder.parent}-longer"]
+    return f"Train longer: {shlex.join(['gist-bench', *words, *more])}"
 
 
 def train_on(settings: Mapping[str, Any], *, output: Path, resume: bool) -> Path:

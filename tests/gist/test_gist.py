@@ -422,3 +422,27 @@ def test_an_adapter_that_pools_has_no_embeddings(pooling: LanguageModel) -> None
     found = _gradients(pooling, _kept_logits(pooling, POOL, *BATCH))
     assert all("lora_" in name for name in found)
     assert all(gradient.abs().max() > 1e-3 for gradient in found.values())
+
+
+def test_kept_entries_answer_as_if_nothing_else_had_been_read(tiny_llama: LanguageModel) -> None:
+    """Keeping all entries changes no answer; each head may keep its own."""
+    lm = tiny_llama
+    state = read(lm, CONTEXT_IDS)
+    rows = [list(question) for question, _ in QUESTIONS]
+    everything = state.keep(range(state.entries))
+    assert ask(lm, everything, rows, max_new_tokens=4) == ask(lm, state, rows, max_new_tokens=4)
+    layers = state.cache.layers
+    heads = entries_of(layers[0])[0].shape[1]
+    own = torch.stack(
+        [
+            torch.stack([torch.arange(3) + layer + 5 * head for head in range(heads)])
+            for layer in range(len(layers))
+        ]
+    )  # (layers, kv_heads, kept)
+    kept = state.keep(own)
+    assert (kept.entries, kept.next_position) == (3, state.next_position)
+    assert kept.held_bytes == state.held_bytes * 3 // state.entries
+    for number, (mine, whole) in enumerate(zip(kept.cache.layers, layers, strict=True)):
+        for few, all_ in zip(entries_of(mine), entries_of(whole), strict=True):
+            for head in range(heads):
+                assert torch.equal(few[0, head], all_[0, head, own[number, head]])

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gist.checkpoint import AdapterCard, write_card
+from gist.layout import GistPlan
+from harness.cli.train import next_command
 from harness.run.training_data import feed
 from tests.support.commands import GistBench
 
@@ -251,3 +254,22 @@ def test_a_dry_run_shows_what_training_would_take(
     assert printed.count("computed") >= 6
     assert "7,600" in printed
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("found", ["gists are used", "the model ignores its gists: ..."])
+def test_the_next_command_is_named(tmp_path: Path, found: str) -> None:
+    """An adapter of use is compared; another is trained longer, from where it stands."""
+    folder = tmp_path / "out/adapter"
+    folder.mkdir(parents=True)
+    card = AdapterCard(GistPlan(8), "m", "f", "p", (8.0,), {"verdict": found})
+    write_card(folder, card)
+    typed = ["train-gist", "--data", "a.jsonl", "--output", "out", "--rank", "4", "--resume"]
+    line = next_command(folder, typed, {"model": "m"})
+    if found == "gists are used":
+        assert line.startswith("Next: gist-bench run --suite qa --model m --backend full")
+        assert f"gist,checkpoint={folder}" in line
+    else:
+        assert line == (
+            "Train longer: gist-bench train-gist --data a.jsonl --rank 4 "
+            f"--init-adapter {folder} --output {tmp_path}/out-longer"
+        )
