@@ -1,6 +1,5 @@
 """The steps of `gist-bench try`: questions, perhaps a training, samples that fit, their answers."""
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -190,14 +189,12 @@ def run_ways(
 ) -> Path:
     """Write the samples to a file, run them, and return the run's folder."""
     from harness.checks.run import run_checks
-    from harness.files import write_atomically
     from harness.run.choose import choose_suites, make_plan
     from harness.run.plan import Settings
     from harness.run.runner import run
-    from harness.run.spread import as_line
+    from harness.run.spread import write_samples
 
-    lines = (json.dumps(as_line(sample), ensure_ascii=False) + "\n" for sample in samples)
-    write_atomically(file, "".join(lines).encode())
+    write_samples(file, samples)
     plan = make_plan(model, choose_suites([spec_of(file)]), ways, Settings(seed=trial.seed))
     return run(
         plan,

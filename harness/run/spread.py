@@ -1,11 +1,14 @@
 """Which samples to ask when the time is limited: spread over documents and kinds of questions."""
 
+import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
+from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.api import Question, Sample
+from harness.files import write_atomically
 
 Item = TypeVar("Item")
 
@@ -59,8 +62,13 @@ def document_of(sample: Sample) -> str:
     return sample.id.rpartition("#")[0] or sample.id
 
 
-def as_line(sample: Sample) -> dict[str, Any]:
-    """Return a sample as a line of JSONL that `data=` reads."""
+def write_samples(file: Path, samples: Iterable[Sample]) -> None:
+    """Write samples as JSONL that `data=` reads."""
+    lines = (json.dumps(_as_line(sample), ensure_ascii=False) + "\n" for sample in samples)
+    write_atomically(file, "".join(lines).encode())
+
+
+def _as_line(sample: Sample) -> dict[str, Any]:
     return {
         "id": sample.id,
         "context": sample.context,

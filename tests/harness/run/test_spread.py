@@ -1,14 +1,12 @@
 """Samples that fit into a time are spread over documents and kinds of questions."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from harness.api import Question, Sample
 from harness.run.spec import Spec, build
-from harness.run.spread import Rate, document_of, fit
-from harness.run.spread import as_line as line_of
+from harness.run.spread import Rate, document_of, fit, write_samples
 from tests.support.fake_tokenizers import WordTokenizer
 
 RATE = Rate(read_s=0.01, question_s=1.0)
@@ -63,7 +61,7 @@ def test_a_written_sample_is_read_back_as_it_was(tmp_path: Path) -> None:
     from harness.run import plugins
 
     path = tmp_path / "asked.jsonl"
-    path.write_text("".join(json.dumps(line_of(one)) + "\n" for one in SAMPLES))
+    write_samples(path, SAMPLES)
     suite = build(plugins.load(plugins.SUITES, "qa"), Spec("qa", {"data": str(path)}))
     read = list(suite.samples(WordTokenizer(), 0))
     assert [(one.id, one.context, one.questions) for one in read] == [
