@@ -55,7 +55,8 @@ def kvpress(*, path: Path, output: Path | None, **names: str) -> None:
     """Import FILE, a predictions.csv of kvpress, or its folder.
 
     Its config.yaml names the data set, the press and the model. The answers are scored anew: RULER
-    tasks by RULER's string match, all others by SQuAD's F1 and exact match.
+    tasks by RULER's string match, multiple choice by the option chosen, all others by SQuAD's F1
+    and exact match.
 
     \b
     Examples:

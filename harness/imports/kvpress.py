@@ -2,8 +2,8 @@
 
 `predictions.csv` has a row per question: `question`, `answer` or `answers` (the references, a list
 as text), `predicted_answer`, `task`, `max_new_tokens`. It leaves the contexts out and holds no
-scores: they are made here, by the metrics that are official for RULER's tasks, and by SQuAD's for
-all others.
+scores: they are made here, by RULER's string match for its tasks, by the option that is chosen
+where every reference is a letter, and by SQuAD's metrics for all others.
 """
 
 import csv
@@ -58,7 +58,8 @@ def read(path: Path, names: Names, layouts: Layouts) -> Imported:
     names = names.over(Names("kvpress", _press(table, file.parent)))
     tasks = {row.get("task", "") for row in table}
     of_ruler = all(task.partition("_")[0] in RULER for task in tasks)
-    layout = layouts("ruler" if of_ruler else "squad")
+    of_choices = all(len(row["answer"]) == 1 and row["answer"].isupper() for row in table)
+    layout = layouts("ruler" if of_ruler else "quality" if of_choices else "squad")
     return Imported(
         "kvpress",
         names,

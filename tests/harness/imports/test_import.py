@@ -290,6 +290,16 @@ def test_tasks_that_lm_eval_scores_as_a_whole_are_scored_here(
     assert any("scored here" in notice for notice in notices)
 
 
+def test_letters_are_options(gist_bench: GistBench, tmp_path: Path) -> None:
+    """LongBench v2 is multiple choice: nothing said, or a refusal, is no right A."""
+    said = ["", "not in the text", "The correct answer is (A)", "B"]
+    path = predictions(tmp_path / "kv", task="short", answer=["A", "A", "A", "B"])
+    frame = pd.read_csv(path).assign(predicted_answer=said)
+    frame.to_csv(path, index=False)
+    assert gist_bench("import", "kvpress", path, "-o", tmp_path / "run")[0] == 0
+    assert [row["choice_accuracy"] for row in rows_of(tmp_path / "run")] == ["0", "0", "1", "1"]
+
+
 def test_longbench_columns_of_kvpress_are_read(gist_bench: GistBench, tmp_path: Path) -> None:
     """LongBench calls the references `answers`."""
     path = predictions(tmp_path / "kv", task="hotpotqa", predicted_answer="New York")

@@ -1,0 +1,159 @@
+"""Data sets that are read as they were published: small files written here in their layouts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.data.formats import choices
+from benchmarks.qa import Qa
+from harness.api import Question, Sample
+from harness.errors import UserError
+from tests.support.fake_tokenizers import WordTokenizer
+
+QUALITY = {
+    "article_id": "1",
+    "set_unique_id": "1_A",
+    "title": "Doors",
+    "article": "<p>Ada chose the red door.</p>",
+    "questions": [
+        {
+            "question": "Which door?",
+            "question_unique_id": "1_A_1",
+            "options": ["The blue one", "The red door", "None", "Both"],
+            "gold_label": 2,
+            "difficult": 1,
+        }
+    ],
+}
+LEVAL = {
+    "instructions": ["Which? A. pump B. valve", "Which two? A. a B. b C. c"],
+    "outputs": ["A", "B, C"],
+    "input": "The pump leaked.",
+    "source": "s",
+    "evaluation": "exam",
+}
+MUSIQUE = {
+    "id": "2hop__1_2",
+    "paragraphs": [
+        {
+            "idx": 0,
+            "title": "Ada",
+            "paragraph_text": "Ada was born in Rome.",
+            "is_supporting": True,
+        },
+        {"idx": 1, "title": "Bo", "paragraph_text": "Bo was not.", "is_supporting": False},
+    ],
+    "question": "Where was she born?",
+    "answer": "Rome",
+    "answer_aliases": ["Roma", "Rome"],
+    "answerable": True,
+}
+
+
+def qas(**answer: Any) -> dict[str, Any]:
+    """Return a question of QASPER with one answer."""
+    whole = {
+        "unanswerable": False,
+        "extractive_spans": [],
+        "yes_no": None,
+        "free_form_answer": "",
+        "evidence": ["We use BERT."],
+        **answer,
+    }
+    return {"question": "Which?", "question_id": str(answer), "answers": [{"answer": whole}]}
+
+
+QASPER = {
+    "title": "A paper",
+    "abstract": "We try.",
+    "full_text": [{"section_name": "Method", "paragraphs": ["We use BERT."]}],
+    "qas": [
+        qas(extractive_spans=["BERT", "GPT"]),
+        qas(free_form_answer="A model"),
+        qas(yes_no=False),
+        qas(unanswerable=True),
+    ],
+}
+
+
+def samples(path: Path, name: str, *rows: Any) -> list[Sample]:
+    """Write a file and return the samples that it becomes."""
+    path = path / "data"
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return list(Qa(data=f"{name}:{path}").samples(WordTokenizer(), seed=0))
+
+
+def test_quality_asks_with_options(tmp_path: Path) -> None:
+    """The label counts from 1; the letter and the words of the option are right."""
+    (sample,) = samples(tmp_path, "quality", QUALITY)
+    (question,) = sample.questions
+    assert sample.context == "Ada chose the red door."
+    assert "\nB. The red door\n" in question.text
+    assert question.targets == ("B", "The red door")
+    wrong = {**QUALITY, "questions": [{**QUALITY["questions"][0], "gold_label": 5}]}  # type: ignore[dict-item]  # it is one
+    with pytest.raises(UserError, match="'gold_label' is 5, and there are 4"):
+        samples(tmp_path, "quality", wrong)
+
+
+def test_leval_has_several_right_options(tmp_path: Path) -> None:
+    """All have to be named; tasks for a judge are refused by name."""
+    (sample,) = samples(tmp_path, "leval", LEVAL)
+    assert [question.targets[0] for question in sample.questions] == ["A", "BC"]
+    suite = Qa(data=f"leval:{tmp_path / 'data'}")
+    scores = [suite.score(sample.questions[1], said, "") for said in ("B and C", "B", "C, B")]
+    assert [one["choice_accuracy"] for one in scores] == [1, 0, 1]
+    with pytest.raises(UserError, match="evaluated by 'LLM' are not read"):
+        samples(tmp_path, "leval", {**LEVAL, "evaluation": "LLM"})
+
+
+def test_musique_has_pairs_with_and_without_an_answer(tmp_path: Path) -> None:
+    """Aliases are accepted, support is known, and the second of a pair has no answer."""
+    both = samples(tmp_path, "musique", MUSIQUE, {**MUSIQUE, "answerable": False})
+    first, second = (sample.questions[0] for sample in both)
+    assert [sample.id for sample in both] == ["2hop__1_2", "2hop__1_2.unanswerable"]
+    assert first.targets == ("Rome", "Roma")
+    assert first.support == ("Ada was born in Rome.",)
+    assert first.slices["hops"] == "2"
+    assert second.targets == ()
+    assert "Bo was not." in both[0].context
+
+
+def test_qasper_answers_are_of_four_kinds(tmp_path: Path) -> None:
+    """Spans, free text, yes or no, and nothing where the paper does not say."""
+    (sample,) = samples(tmp_path, "qasper", {"1234.5": QASPER})
+    assert [question.targets for question in sample.questions] == [
+        ("BERT, GPT",), ("A model",), ("No",), ()
+    ]  # fmt: skip
+    assert "We try." in sample.context
+    assert "Method" in sample.context
+    assert sample.questions[0].support == ("We use BERT.",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("B", True),
+        ("(B)", True),
+        ("b.", True),
+        ("B. The red door", True),
+        ("B) The red door", True),
+        ("The correct answer is (B)", True),
+        ("The answer is B.", True),
+        ("Answer: B", True),
+        ("The red door", True),
+        ("It was the red door, I think", True),
+        ("A", False),
+        ("A door that is red", False),
+        ("A red door", True),
+        ("The correct answer is (A), not (B).", False),
+        ("", False),
+        ("not in the text", False),
+        ("B and C", False),
+    ],
+)
+def test_an_answer_chooses_by_letter_or_by_words(answer: str, right: bool) -> None:
+    """The article A is no option, and two options are not one."""
+    question = Question("q", "Which?", ("B", "The red door"))
+    assert choices.score(question, answer)["choice_accuracy"] == float(right)
