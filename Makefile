@@ -4,6 +4,8 @@
 # make rivals     compare gist with everything a user would pick instead, into results/rivals
 # make docs       write docs/cli.md, the picture and the tables of the Markdown files anew
 # make bench      time the parts against results/baselines
+# make gpu        what a CUDA machine has to show, in parts that resume: 12 minutes on one H100;
+#                 TINY=1 tries every part on a CPU, DATA="squad=dev-v1.1.json" trains smollm2's adapter
 # make reference  train the reference model and its adapter anew, in results/runs: hours
 # make clean      remove what the others made; results/runs is kept
 #
@@ -24,7 +26,7 @@ KVPRESS := $(PIP) install -q --no-deps -c constraints.txt kvpress fire termcolor
 PYTEST := OMP_NUM_THREADS=1 GOMP_SPINCOUNT=10000 $(BIN)/pytest -n logical --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint docs bench rivals reference clean
+.PHONY: help demo test test-all lint docs bench rivals gpu reference clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -42,6 +44,7 @@ test: lint
 test-all: test $(VENV)/.kvpress
 	$(PYTEST) tests/backends -k kvpress
 	$(PYTEST) -m slow
+	$(MAKE) gpu TINY=1
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -74,6 +77,10 @@ rivals: $(VENV)/.demo $(VENV)/.kvpress
 		--backend gist,ratio=4,kv_bits=4 --backend rag,tokens=20 --backend rag,tokens=40 \
 		--backend full,adapter=on --backend closed_book --backend closed_book,adapter=on
 	$(BIN)/gist-bench report results/rivals
+
+gpu: $(VENV)/.dev
+	$(BIN)/python -m tests.gpu.parts $(if $(TINY),--tiny --out $(VENV)/gpu-tiny) \
+		$(foreach source,$(DATA),--data $(source))
 
 # Hours on two cores, minutes on a GPU; README tells what comes out.
 reference: $(VENV)/.demo

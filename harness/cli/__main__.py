@@ -1,0 +1,5 @@
+"""`python -m harness.cli`: gist-bench where its script is not on the path."""
+
+from harness.cli import main
+
+main()
