@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.completing import complete_spec
 from harness.cli.options import headline_option, load, suites_model_options
 
 
@@ -23,6 +24,7 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     "suites",
     metavar="SPEC",
     multiple=True,
+    shell_complete=complete_spec,
     help="A suite: name,option=value,... Can be given several times. Default: every suite.",
 )
 @click.option(
@@ -30,6 +32,7 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     "backends",
     metavar="SPEC",
     multiple=True,
+    shell_complete=complete_spec,
     help="A backend: name,option=value,... Can be given several times. Default: every backend.",
 )
 @click.option(
@@ -67,6 +70,7 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     help="Folder that holds the run folders.",
 )
 @headline_option
+@click.option("--brief", is_flag=True, help="Print results only, the checks in one line.")
 @click.option("--restart", is_flag=True, help="Delete the rows of an earlier run of this command.")
 def command(
     *,
@@ -84,6 +88,7 @@ def command(
     seed: int,
     out: Path,
     headline: str,
+    brief: bool,
     restart: bool,
 ) -> None:
     """Run suites with backends and print the tables.
@@ -127,14 +132,14 @@ def command(
     except KeyboardInterrupt:
         click.echo("\nFinished samples are kept: the same command goes on from there.", err=True)
         raise
-    _print_tables(folder)
+    _print_tables(folder, brief=brief)
 
 
-def _print_tables(folder: Path) -> None:
+def _print_tables(folder: Path, *, brief: bool) -> None:
     from harness.report.render import render
 
     width = shutil.get_terminal_size((110, 24)).columns
-    click.echo(render([folder], width=width), nl=False)
+    click.echo(render([folder], brief=brief, width=width), nl=False)
     click.echo(f"\n{folder}")
     page = shlex.join(["gist-bench", "report", str(folder), "--html", "report.html"])
     click.echo(f"For a page with everything: {page}", err=True)

@@ -1,6 +1,7 @@
 """What is installed, and what every figure means, as text: `gist-bench list`."""
 
 import inspect
+import re
 import textwrap
 
 from harness.errors import UserError
@@ -63,6 +64,17 @@ def data_sets() -> str:
     return "\n".join([*lines, *_OTHER_DATA, ""])
 
 
+def _meanings(kind: type) -> dict[str, str]:
+    """Return what each option does, as the class or a class below it says under `Args:`."""
+    found: dict[str, str] = {}
+    for owner in reversed(kind.__mro__):
+        text = inspect.cleandoc(owner.__doc__ or "").partition("Args:\n")[2]
+        for entry in re.findall(r"^    (\w+: .*(?:\n {5,}.*)*)", text, re.MULTILINE):
+            name, _, meaning = entry.partition(": ")
+            found[name] = " ".join(meaning.split())
+    return found
+
+
 def _described(group: str, name: str) -> str:
     """Return the lines about one class; one that cannot be imported says why."""
     try:
@@ -70,9 +82,12 @@ def _described(group: str, name: str) -> str:
     except UserError as broken:
         return f"  {name:<15}{broken}"
     lines = [f"  {name:<15}{(inspect.getdoc(kind) or '').partition(chr(10))[0]}"]
+    meanings = _meanings(kind)
     for option in options_of(kind, given=int(group == plugins.BACKENDS)):
         default = "" if option.default is None else option.default
         lines.append(f"      {option.name}={default:<{24 - len(option.name)}} {option.kind}")
+        about = meanings.get(option.name, "")
+        lines += textwrap.wrap(about, 80, initial_indent=" " * 10, subsequent_indent=" " * 10)
     if group == plugins.SUITES:
         metrics = ", ".join(getattr(kind, "metrics", ()))
         lines.append(f"      metrics: {metrics or 'none, it shows costs'}")
