@@ -32,6 +32,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "compress": "harness.cli.compress:command",
         "ask": "harness.cli.ask:command",
         "import": "harness.cli.import_:command",
+        "export": "harness.cli.export:command",
         "list": "harness.cli.listing:command",  # not `list`: it would hide the built-in here
         "doctor": "harness.cli.doctor:command",
         "make-qa": "harness.cli.make_qa:command",

@@ -67,7 +67,7 @@ def read(path: Path, names: Names, layouts: Layouts) -> Imported:
         tuple(layout.metrics),
         [_row(number, row, names, layout.score) for number, row in enumerate(table)],
         hash_of([row.get("task", ""), row["question"], row["answer"]] for row in table),
-        () if all("context" in row for row in table) else (NO_CONTEXTS,),
+        () if all(row.keys() & {"context", "sample_id"} for row in table) else (NO_CONTEXTS,),
     )
 
 
@@ -162,7 +162,7 @@ def _row(number: int, row: Mapping[str, str], names: Names, score: Score) -> Row
         "suite": names.suite,
         "backend": names.backend,
         "model": names.model,
-        "sample_id": hash_of([row["context"]]) if "context" in row else str(number),
+        "sample_id": _sample(row, number),
         "question_id": str(number),
         "task": task or None,
         "max_new_tokens": int(float(longest)) if longest.replace(".", "").isdecimal() else None,
@@ -170,3 +170,10 @@ def _row(number: int, row: Mapping[str, str], names: Names, score: Score) -> Row
         "answer": row["predicted_answer"],
         "targets": question.targets,
     }
+
+
+def _sample(row: Mapping[str, str], number: int) -> str:
+    """Return what tells contexts apart: the sample's id in files of `gist-bench export`."""
+    if "sample_id" in row:
+        return row["sample_id"]
+    return hash_of([row["context"]]) if "context" in row else str(number)

@@ -64,7 +64,7 @@ def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None)
     if not metrics:
         named = ", ".join(_named(table)) or "none"
         raise UserError(f"{path}: no score between 0 and 1. Metrics of the file: {named}.")
-    shared = all(_context(row) is not None for _, row in table)
+    shared = all(_sample(row) for _, row in table)
     notices = [] if shared else [NO_CONTEXTS]
     if scored_here:
         notices.append(SCORED_HERE)
@@ -148,6 +148,9 @@ def _names_from(path: Path) -> Names:
             f"{results} is not a results file of lm-eval. Restore it, or delete it and give "
             "--model."
         ) from error
+    ours = results_json.get("gist_bench")
+    if isinstance(ours, dict):  # of `gist-bench export`
+        return Names(str(ours.get("suite") or suite), str(ours.get("backend", "")), str(model))
     return Names(suite, spec("lm-eval", {"model": results_json.get("model_source")}), str(model))
 
 
@@ -210,12 +213,11 @@ def _share(value: object) -> float | None:
 
 
 def _row(row: Mapping[str, Any], names: Names, metrics: Mapping[str, None]) -> Row:
-    context = _context(row)
     cells: dict[str, Cell] = {
         "suite": names.suite,
         "backend": names.backend,
         "model": names.model,
-        "sample_id": str(row["doc_id"]) if context is None else hash_of([context]),
+        "sample_id": _sample(row) or str(row["doc_id"]),
         "question_id": str(row["doc_id"]),
         "max_new_tokens": _longest(row.get("arguments")),
         "answer": _answer(row["filtered_resps"]),
@@ -224,10 +226,13 @@ def _row(row: Mapping[str, Any], names: Names, metrics: Mapping[str, None]) -> R
     return cells | {name: _share(row.get(name)) for name in metrics}
 
 
-def _context(row: Mapping[str, Any]) -> str | None:
-    """Return the context of the question, where its document says it."""
-    context = row["doc"].get("context") if isinstance(row["doc"], dict) else None
-    return context if isinstance(context, str) and context else None
+def _sample(row: Mapping[str, Any]) -> str:
+    """Return what the questions of one context share, where the document says it."""
+    document = row["doc"] if isinstance(row["doc"], dict) else {}
+    if isinstance(name := document.get("sample_id"), str):  # of `gist-bench export`
+        return name
+    context = document.get("context")
+    return hash_of([context]) if isinstance(context, str) and context else ""
 
 
 def _answer(responses: object) -> str | None:
