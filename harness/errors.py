@@ -87,11 +87,14 @@ def reading(what: object, *, fault: str = "cannot be read", advice: str = "") ->
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of a library's error on one line, cut to a readable size."""
+    """Return the message of a library's error on one line, cut to a readable size.
+
+    It may quote what stands in a damaged file: nothing in it is obeyed by a terminal.
+    """
     words = " ".join(str(error).split())
     if isinstance(error, LookupError) or not words:  # a message that is no more than the key
         words = f"{type(error).__name__} {words}".strip()
-    return words[:200].rstrip(".")
+    return printable(words[:200].rstrip("."))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

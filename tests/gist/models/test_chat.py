@@ -98,6 +98,7 @@ def test_messages_as_lists_of_parts_are_the_same_prompt(tiny_qwen3: LanguageMode
         ("{{ now() }}", "'now' is undefined"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
         ("{{ messages | map(attribute='content.__class__') | list | first | fail }}", "fail"),
+        ("{{ raise_exception('\x1b[2Jgone') }}", r"\\x1b\[2Jgone"),
         ("nothing of it", "does not print"),
         ("{{ messages[0]['content'] | upper }}", "does not print"),
         ("{{ messages }}", "does not print"),
