@@ -41,9 +41,9 @@ class Page:
     def add_heading(self, text: str) -> None:
         """Add the name of a section."""
         text = _clean(text)
-        self.parts.append(
-            f"### {_escaped(text)}" if self.markdown else f"{text}\n{'=' * len(text)}"
-        )
+        lines = textwrap.wrap(text, self.width)
+        ruled = "\n".join([*lines, "=" * max(map(len, lines), default=0)])
+        self.parts.append(f"### {_escaped(text)}" if self.markdown else ruled)
 
     def add_notes(self, notes: Sequence[str]) -> None:
         """Add sentences, each for itself."""

@@ -480,6 +480,16 @@ def test_texts_cannot_break_out_of_a_table(tmp_path: Path) -> None:
     assert "\x1b" not in render([run])
 
 
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_headings_fit_the_terminal(tmp_path: Path, width: int) -> None:
+    """A long spec goes on in a second line of its heading, with its rule as wide."""
+    suite = "qa,data=squad:a/long/path/of/folders/to/the/test-articles-v1.1.excerpt.json"
+    rows = [{**line, "suite": suite} for line in scored("full", [[1, 0]] * 6)]
+    text = render([write_run(tmp_path / "run", rows)], width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert suite[:40] in text
+
+
 @pytest.mark.parametrize("width", [80, 110])
 def test_lines_fit_the_terminal(tmp_path: Path, width: int) -> None:
     """Wide tables go on in a further block that repeats the names of the rows."""
