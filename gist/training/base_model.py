@@ -2,6 +2,8 @@
 
 import os
 
+import torch
+
 from gist.models import fit
 from gist.models.loading import choose_device, load_model, read_facts
 from gist.models.model import LanguageModel
@@ -39,6 +41,12 @@ def load_base(choice: ModelChoice, prompt: PromptText, *, shapes: bool = False) 
         name,
         prompt,
         device=device,
+        dtype=choice.dtype or ("bfloat16" if _multiplies_in_tiles() else None),
         load_in_4bit=choice.load_in_4bit,
         without_weights=reason,
     )
+
+
+def _multiplies_in_tiles() -> bool:
+    """Whether the processor has AMX: elsewhere bfloat16 on a CPU is slower than float32."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

@@ -26,6 +26,13 @@ class ModelChoice:
     device: str | None = field(
         default=None, metadata=option("cpu or cuda. Default: cuda if there is one.")
     )
+    dtype: Literal["float32", "bfloat16"] | None = field(
+        default=None,
+        metadata=option(
+            "Precision of the frozen weights. Default: bfloat16 on CUDA, in 4 bits and on a CPU "
+            "with AMX, else float32. The adapter learns in float32."
+        ),
+    )
     load_in_4bit: bool = field(default=False, metadata=option("Train on NF4 weights."))
     shots: Literal[0, 2, 4] = field(
         default=0,

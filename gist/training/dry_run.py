@@ -27,6 +27,7 @@ from gist.models.memory import GIB, limited, peak_bytes, reset_peak, usable_byte
 from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
 from gist.training.configuration import TrainingConfiguration
+from gist.training.fused import fused
 from gist.training.stages import DEFAULT_RATIOS
 from gist.training.step import TrainingStep
 from gist.training.training_cost import (
@@ -228,9 +229,10 @@ def _step(
         learning = [p for p in adapted.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(learning, fused=True)
         step = TrainingStep(forward_for(lm, plan), configuration.losses)
-        with torch.autocast(device.type, torch.bfloat16, enabled=configuration.optimiser.bf16):
-            loss = step(adapted, [example]).loss
-        loss.backward()
+        with fused(adapted, device):
+            with torch.autocast(device.type, torch.bfloat16, enabled=configuration.optimiser.bf16):
+                loss = step(adapted, [example]).loss
+            loss.backward()
         optimizer.step()
     finally:
         if configuration.optimiser.gradient_checkpointing:

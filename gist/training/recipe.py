@@ -25,6 +25,7 @@ from gist.training.checks import check_mask, check_start, check_trainable, claim
 from gist.training.configuration import Stage, TrainingConfiguration
 from gist.training.curriculum import Batches, Curriculum
 from gist.training.forecast import forecast
+from gist.training.fused import fused
 from gist.training.heldout import BASELINES, USED, held_out, table, verdict
 from gist.training.stages import Feed, Item, check_contexts, held_back, make_stages
 from gist.training.step import TrainingStep
@@ -162,7 +163,8 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
         callbacks=[evaluation] if evaluation else [],
         seal=lambda folder: _seal(training, folder, {}),
     )
-    train(adapted, batches, training.step, run)
+    with fused(adapted, training.lm.model.device):
+        train(adapted, batches, training.step, run)
     return evaluation
 
 
@@ -200,6 +202,7 @@ def _seal(training: _Training, folder: Path, results: Mapping[str, Any]) -> None
     about = {
         **training.record,
         "steps": training.batches.curriculum.progress.step,
+        "dtype": str(lm.model.dtype).removeprefix("torch."),
         "versions": {name: version(name) for name in PACKAGES},
         **results,
     }
