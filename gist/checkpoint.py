@@ -3,11 +3,13 @@
 adapter/adapter_model.safetensors   LoRA weights and the gist embeddings
 adapter/adapter_config.json         PEFT's own: rank, scale and targets of LoRA
 adapter/gist.json                   layout of the gists, base fingerprint, prompt hash, versions
+adapter/contexts.bin                8 bytes of each paragraph that it was trained on, sorted
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -24,6 +26,7 @@ ADAPTER = "adapter"  # the folder in which train-gist leaves its result
 CARD = "gist.json"
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+CONTEXTS = "contexts.bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,33 @@ def _value(card: AdapterCard, name: str) -> object:
     for part in name.split("."):
         found = getattr(found, part)
     return found
+
+
+def paragraph_hashes(text: str) -> set[bytes]:
+    """Return 8 bytes for each paragraph, by which it is known again beside others.
+
+    Letters and digits count alone. Paragraphs of fewer than 40, such as headings, stand in many
+    texts: they count only in a text that has no longer one. Adapters keep these hashes: a change
+    here would make them forget what they were trained on.
+    """
+    lowered = re.split(r"\n\s*\n", text.lower())
+    paragraphs = ["".join(filter(str.isalnum, part)) for part in lowered]
+    known = [part for part in paragraphs if len(part) >= 40] or ["".join(paragraphs)]
+    return {hashlib.sha256(part.encode()).digest()[:8] for part in known}
+
+
+def write_contexts(folder: Path, hashes: Collection[bytes]) -> None:
+    """Write what an adapter was trained on, as `paragraph_hashes`."""
+    write_atomically(folder / CONTEXTS, b"".join(sorted(hashes)))
+
+
+def read_contexts(folder: Path) -> frozenset[bytes]:
+    """Return what an adapter was trained on; nothing if its folder does not say."""
+    try:
+        joined = (adapter_folder(folder) / CONTEXTS).read_bytes()
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(joined[at : at + 8] for at in range(0, len(joined), 8))
 
 
 def file_hash(folder: Path) -> str:

@@ -61,13 +61,20 @@ def check_start(folder: Path, lm: LanguageModel, configuration: TrainingConfigur
 
 
 def claim_folder(output: Path, record: Mapping[str, Any], *, resume: bool) -> None:
-    """Note what is trained in the folder; refuse to go on with something else."""
+    """Note what is trained in the folder; refuse to go on with something else.
+
+    A training that goes on may be given more steps, or fewer.
+    """
     path = output / "training.json"
     values = json.loads(json.dumps(record))
     if resume and path.is_file():
         with reading(path, advice="Give another --output."):
             begun = dict(json.loads(path.read_text(encoding="utf-8")))
-        changed = sorted(name for name in values if begun.get(name) != values[name])
+        changed = sorted(
+            name
+            for name in values
+            if _but_for_steps(begun.get(name)) != _but_for_steps(values[name])
+        )
         if changed:
             raise UserError(
                 f"{output} holds a training that differs in {', '.join(changed)}. "
@@ -75,6 +82,13 @@ def claim_folder(output: Path, record: Mapping[str, Any], *, resume: bool) -> No
             )
     output.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())
+
+
+def _but_for_steps(value: Any) -> Any:
+    """Return a value of the record; stages without their number of steps."""
+    if not isinstance(value, list):
+        return value
+    return [{**each, "max_steps": None} if isinstance(each, Mapping) else each for each in value]
 
 
 def check_mask(adapted: PeftModel, forward: Forward, examples: Sequence[Example]) -> None:

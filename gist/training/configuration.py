@@ -265,6 +265,17 @@ class CurriculumOptions:
         default=0.0,
         metadata=option("Fraction of the batches that are not compressed.", minimum=0, maximum=1),
     )
+    unanswerable: float = field(
+        default=0.0,
+        metadata=option(
+            "Fraction of a file's questions that are asked of another of its contexts: to be "
+            "answered that it does not say.",
+            minimum=0,
+            maximum=1,
+        ),
+    )
+    # Shares of the batches if there are no stages, by source; 1 for a source that is not named.
+    shares: Mapping[str, float] = field(default_factory=dict)
     snippets: int | None = None
     stages: tuple[Stage, ...] = ()
 

@@ -49,6 +49,7 @@ class Progress:
     stage_step: int = 0
     stage_before: int = 0  # the stage one step ago: the next batch was drawn from it
     right: dict[str, float] = field(default_factory=dict)  # moving share of right answers
+    passed: bool = False  # how the stage before ended: by its answers, or by its steps
 
 
 @dataclass
@@ -110,7 +111,22 @@ class Curriculum:
         progress.stage_step += 1
         seen = [progress.right.get(name, 0.0) for name in self.stage.sources]
         if min(seen) >= self.stage.pass_at or progress.stage_step >= self.stage.max_steps:
-            progress.stage += 1
+            self._end_stage(passed=min(seen) >= self.stage.pass_at)
+
+    def resume(self, progress: Progress) -> None:
+        """Go on from where a training stood; its stages may have got more steps, or fewer."""
+        self.progress = progress
+        last = len(self.stages) - 1
+        if self.done and not progress.passed and progress.stage_step < self.stages[last].max_steps:
+            progress.stage = last
+        elif not self.done and progress.stage_step >= self.stage.max_steps:
+            self._end_stage(passed=False)
+
+    def _end_stage(self, *, passed: bool) -> None:
+        progress = self.progress
+        progress.stage += 1
+        progress.passed = passed
+        if not self.done:  # after the last, more steps may be asked for
             progress.stage_step = 0
             progress.right = {}
 

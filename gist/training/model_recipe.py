@@ -82,7 +82,8 @@ def train_model(
     text = TextTokenizer(tokenizer)
     pieces = render_prompt(tokenizer, prompt)
     made = {name: make(text) for name, make in sources.items()}
-    check_sources(configuration.stages, made)
+    for stage in configuration.stages:
+        check_sources(stage.sources, made, f"stage {stage.name!r}")
     train(
         model,
         Batches(

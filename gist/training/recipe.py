@@ -14,7 +14,15 @@ import torch
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 
 from gist.adapter import added, store_as
-from gist.checkpoint import CARD, AdapterCard, adapter_folder, write_card
+from gist.checkpoint import (
+    CARD,
+    AdapterCard,
+    adapter_folder,
+    read_card,
+    read_contexts,
+    write_card,
+    write_contexts,
+)
 from gist.collator import Example
 from gist.forward import Forward, forward_for
 from gist.models.model import LanguageModel
@@ -27,7 +35,14 @@ from gist.training.curriculum import Batches, Curriculum
 from gist.training.forecast import forecast
 from gist.training.fused import fused
 from gist.training.heldout import BASELINES, USED, held_out, table, verdict
-from gist.training.stages import Feed, Item, check_contexts, held_back, make_stages
+from gist.training.stages import (
+    Feed,
+    Item,
+    check_contexts,
+    held_back,
+    make_stages,
+    trained_contexts,
+)
 from gist.training.step import TrainingStep
 from gist.training.train import Run, train
 
@@ -45,6 +60,7 @@ class _Training:
     held: Sequence[Example]
     output: Path
     record: Mapping[str, Any]
+    contexts: frozenset[bytes]  # paragraphs that it is trained on
 
     @property
     def stages(self) -> Sequence[Stage]:
@@ -80,7 +96,7 @@ def train_adapter(
     """
     training = _prepare(lm, feeds, configuration, output, data, resume=resume)
     folder = output / "adapter"
-    if resume and (folder / CARD).is_file():
+    if resume and (folder / CARD).is_file() and _stages_of(folder) == training.record["stages"]:
         log.info("the training in %s has ended; nothing is left to do", output)
         return folder
     options = configuration.adapter
@@ -124,7 +140,7 @@ def _prepare(
         "prompt_hash": lm.prompt_hash,
         **data,
         "recipe": configuration.record(),
-        "stages": [asdict(stage) for stage in stages],
+        "stages": json.loads(json.dumps([asdict(stage) for stage in stages])),
         "seed": configuration.seed,
     }
     claim_folder(output, record, resume=resume)
@@ -138,7 +154,15 @@ def _prepare(
     held = held_back(feeds, stages[-1], configuration.evaluation.eval_contexts)
     forward = forward_for(lm, configuration.layout.plan)
     examples = _examples(batches, held, stages[-1])
-    return _Training(lm, configuration, batches, forward, examples, output, record)
+    contexts = trained_contexts(feeds, lm.tokenizer, stages)
+    if configuration.init_adapter:
+        contexts |= read_contexts(Path(configuration.init_adapter))
+    return _Training(lm, configuration, batches, forward, examples, output, record, contexts)
+
+
+def _stages_of(folder: Path) -> Any:
+    """Return the stages that an adapter has been through, as a record has them."""
+    return read_card(folder).training.get("stages")
 
 
 def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> EvaluationCallback | None:
@@ -208,6 +232,7 @@ def _seal(training: _Training, folder: Path, results: Mapping[str, Any]) -> None
     }
     ratios = tuple(sorted({ratio for stage in stages for ratio in stage.ratios}))
     plan = training.configuration.layout.plan
+    write_contexts(folder, training.contexts)
     made_for = (lm.name, lm.fingerprint, lm.prompt_hash)
     write_card(folder, AdapterCard(plan, *made_for, ratios, about, lm.prompt.shots))
 

@@ -1,10 +1,11 @@
 """From data and options to stages: what a training draws from, and whether all of it fits."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from gist.checkpoint import paragraph_hashes
 from gist.models.model import LanguageModel
 from gist.models.prompt import TextTokenizer
 from gist.training.configuration import SNIPPETS, CurriculumOptions, Stage, TrainingConfiguration
@@ -50,6 +51,7 @@ def make_stages(
     """
     options = configuration.curriculum
     stages = list(options.stages)
+    check_sources(options.shares, feeds, "shares")
     if not stages:
         if not options.ratios and not options.tokens:
             options = replace(options, ratios=DEFAULT_RATIOS)
@@ -58,19 +60,19 @@ def make_stages(
                 options, snippets=SNIPPETS if configuration.losses.reconstruction else 0
             )
         stages = grow(options, list(feeds), _steps(options, feeds, tokenizer))
-    check_sources(stages, feeds)
+    for stage in stages:
+        check_sources(stage.sources, feeds, f"stage {stage.name!r}")
     return stages
 
 
-def check_sources(stages: Sequence[Stage], names: Mapping[str, Any]) -> None:
-    """Refuse stages of sources that are not there."""
-    for stage in stages:
-        for name in stage.sources:
-            if name not in names:
-                raise UserError(
-                    f"stage {stage.name!r} names the source {name!r}. "
-                    f"{did_you_mean(name, names)}Sources: {', '.join(names)}."
-                )
+def check_sources(named: Iterable[str], names: Mapping[str, Any], where: str) -> None:
+    """Refuse sources that are not there."""
+    for name in named:
+        if name not in names:
+            raise UserError(
+                f"{where} names the source {name!r}. "
+                f"{did_you_mean(name, names)}Sources: {', '.join(names)}."
+            )
 
 
 def grow(options: CurriculumOptions, sources: Sequence[str], steps: int) -> list[Stage]:
@@ -83,7 +85,7 @@ def grow(options: CurriculumOptions, sources: Sequence[str], steps: int) -> list
         share = number / len(limits)
         return Stage(
             name=f"context-{limit}" if limit else "all",
-            sources=dict.fromkeys(sources, 1.0),
+            sources={name: options.shares.get(name, 1.0) for name in sources},
             max_steps=max(1, steps // len(limits)),
             batch_tokens=options.batch_tokens,
             questions=options.questions,
@@ -128,13 +130,28 @@ def held_back(feeds: Mapping[str, Feed], stage: Stage, count: int) -> list[Item]
     return chosen
 
 
+def trained_contexts(
+    feeds: Mapping[str, Feed], tokenizer: TextTokenizer, stages: Sequence[Stage]
+) -> frozenset[bytes]:
+    """Return the hashes of the paragraphs of files that no stage passes over."""
+    files = [feed.source(0) for feed in feeds.values() if feed.contexts is not None]
+    texts = {context for file in files for context, _ in file}
+    longest = _longest(stages)
+    read = [text for text in texts if len(tokenizer.encode(text)) <= longest]
+    return frozenset(each for text in read for each in paragraph_hashes(text))
+
+
+def _longest(stages: Sequence[Stage]) -> float:
+    """Return the tokens of the longest context that no stage passes over."""
+    limits = [stage.max_context_tokens for stage in stages]
+    return math.inf if None in limits else max(filter(None, limits))
+
+
 def check_contexts(feeds: Mapping[str, Feed], lm: LanguageModel, stages: Sequence[Stage]) -> None:
     """Refuse a file with a row that does not fit: nothing is ever cut off."""
-    encode = lm.tokenizer.encode
+    encode, longest = lm.tokenizer.encode, _longest(stages)
     fixed = sum(map(len, (lm.prompt.before, lm.prompt.between, lm.prompt.after)))
     gists = max((count for stage in stages for count in stage.tokens), default=0)
-    limits = [stage.max_context_tokens for stage in stages]
-    longest = math.inf if None in limits else max(filter(None, limits))
     rows = {label: item for feed in feeds.values() for label, item in feed.rows.items()}
     for label, (context, pairs) in rows.items():
         size = len(encode(context))

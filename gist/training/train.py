@@ -121,7 +121,7 @@ def train(model: torch.nn.Module, batches: Batches, step: TrainingStep, run: Run
     trainer.model_accepts_loss_kwargs = False
     checkpoint = last_checkpoint(run.output) if run.resume else None
     if checkpoint is not None:
-        curriculum.progress = Progress(**json.loads((checkpoint / "curriculum.json").read_text()))
+        curriculum.resume(Progress(**json.loads((checkpoint / "curriculum.json").read_text())))
         trainer.state.global_step = curriculum.progress.step
         for callback in own[:-1]:
             callback.on_train_begin(arguments, trainer.state, trainer.control)

@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -105,6 +106,7 @@ def command(
       gist-bench run --suite qa --budget 64+128+256
       gist-bench run --suite qa --backend rag --backend 'shuffled(rag)'
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
+    from harness.checks.overlap import overlap_notices
     from harness.checks.run import run_checks
     from harness.run.choose import choose_backends, choose_suites, make_plan
     from harness.run.headline import refuse_unknown
@@ -118,6 +120,7 @@ def command(
     model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
     settings = Settings(seed=seed, limit=limit, batch_size=batch_size)
     plan = make_plan(model, chosen_suites, chosen_backends, settings)
+    plan = replace(plan, notices=(*plan.notices, *overlap_notices(model, plan)))
     try:
         typed = shlex.join(["gist-bench", *sys.argv[1:]])
         folder = run(

@@ -177,13 +177,21 @@ def train_on(settings: Mapping[str, Any], *, output: Path, resume: bool) -> Path
     _show_progress()
     lm = load_base(configuration.base, prompt_with(configuration.base.shots))
     hold = math.ceil(configuration.evaluation.eval_contexts / len(sources))
+    share = configuration.curriculum.unanswerable
+    feeds = {
+        name: feed(text, lm.tokenizer, hold=hold, unanswerable=share)
+        for name, text in sources.items()
+    }
+    about: dict[str, Any] = {"sources": dict(sources), "data_hash": data_hash(sources)}
+    if share:
+        about["unanswerable"] = share
     return train_adapter(
         lm,
-        {name: feed(text, lm.tokenizer, hold=hold) for name, text in sources.items()},
+        feeds,
         configuration,
         output=output,
         resume=resume,
-        data={"sources": dict(sources), "data_hash": data_hash(sources)},
+        data=about,
     )
 
 

@@ -16,6 +16,7 @@ from harness.run.spec import Spec, build
 HELD_SHARE = 0.1  # most of a file's contexts that are held back
 FEWEST = 10  # a file of fewer contexts is trained on whole
 HELD_GROUPS = 4  # no story or document gives more than a quarter of the held-out contexts
+TRIES = 8  # questions drawn until a context does not hold the answer
 HELD_SEED = 2**31  # of suites without end; training draws smaller seeds
 
 
@@ -33,7 +34,7 @@ class Feed:
     rows: Mapping[str, Item] = field(default_factory=dict)  # of a file, by what a message names
 
 
-def feed(text: str, tokenizer: Tokenizer, *, hold: int) -> Feed:
+def feed(text: str, tokenizer: Tokenizer, *, hold: int, unanswerable: float = 0.0) -> Feed:
     """Return what a suite gives to training.
 
     A suite over a file has the same samples whatever the seed: they are shuffled by it, and some
@@ -44,6 +45,8 @@ def feed(text: str, tokenizer: Tokenizer, *, hold: int) -> Feed:
         text: a suite's spec.
         tokenizer: of the model that is trained.
         hold: most contexts to hold back.
+        unanswerable: share of a file's questions that are asked of another of its contexts, where
+            the answer is that it does not say. None of those held back are.
 
     Raises:
         UserError: there is nothing to learn in it.
@@ -62,7 +65,9 @@ def feed(text: str, tokenizer: Tokenizer, *, hold: int) -> Feed:
     kept = [item for sample in samples if sample.id not in names for item in _item(sample)]
 
     def shuffled(seed: int) -> Iterator[Item]:
-        return iter(random.Random(seed).sample(kept, len(kept)))
+        rng = random.Random(seed)
+        drawn = rng.sample(kept, len(kept))
+        return (_with_unanswerable(item, kept, unanswerable, rng) for item in drawn)
 
     rows = {
         f"{text}, row {number} ({sample.id})": item
@@ -70,6 +75,30 @@ def feed(text: str, tokenizer: Tokenizer, *, hold: int) -> Feed:
         for item in _item(sample)
     }
     return Feed(shuffled, [item for s in held_samples for item in _item(s)], len(kept), rows)
+
+
+def _with_unanswerable(
+    item: Item, others: Sequence[Item], share: float, rng: random.Random
+) -> Item:
+    """Return a context with a share of its questions replaced by those of others."""
+    if not share:
+        return item
+    context, pairs = item
+    asked = []
+    for pair in pairs:
+        other = _unanswerable(item, others, rng) if rng.random() < share else None
+        asked.append(other or pair)
+    return context, asked
+
+
+def _unanswerable(item: Item, others: Sequence[Item], rng: random.Random) -> tuple[str, str] | None:
+    """Return a question of another context; None if this one seems to answer those drawn."""
+    context, known = item[0].lower(), {question for question, _ in item[1]}
+    for _ in range(TRIES):
+        question, answer = rng.choice(rng.choice(others)[1])
+        if question not in known and answer != ABSTENTION and answer.lower() not in context:
+            return question, ABSTENTION
+    return None
 
 
 def data_hash(named: Mapping[str, str]) -> str:
@@ -132,9 +161,15 @@ def _items(suite: Suite, tokenizer: Tokenizer, seed: int) -> Iterator[Item]:
 
 
 def _item(sample: Sample) -> Iterator[Item]:
-    pairs = [(q.text, q.targets[0] if q.targets else ABSTENTION) for q in sample.questions]
+    pairs = [(q.text, _answer(q.targets, sample.context)) for q in sample.questions]
     if pairs:
         yield sample.context, pairs
+
+
+def _answer(targets: Sequence[str], context: str) -> str:
+    """Return the answer to be learnt: the first as the context writes it, if it writes any."""
+    written = (target for target in targets if target in context)
+    return next(chain(written, targets), ABSTENTION)
 
 
 class _Words:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ import pytest
 from transformers import TrainerCallback
 
 from gist.adapter import attached
-from gist.checkpoint import read_card
+from gist.checkpoint import paragraph_hashes, read_card, read_contexts, write_contexts
 from gist.models.model import LanguageModel
 from gist.training import recipe
 from gist.training.configuration import Stage
 from gist.training.curriculum import Curriculum
+from gist.training.stages import trained_contexts
 from harness.errors import UserError
+from harness.run.training_data import Feed
 from tests.gist.training.conftest import Trained
-from tests.gist.training.tiny_training import SETTINGS, items, same, train_tiny, weights
+from tests.gist.training.tiny_training import SETTINGS, STAGES, items, same, train_tiny, weights
 
 
 class Killed(Exception):
@@ -117,6 +120,47 @@ def test_resuming_a_training_that_has_ended_changes_nothing(
     before = files(output)
     assert train_tiny(tiny_llama, output, resume=True) == output / "adapter"
     assert files(output) == before
+
+
+def test_a_resumed_training_takes_more_steps_or_fewer(
+    tiny_llama: LanguageModel,
+    tiny_weights: Trained,
+    uninterrupted: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """As many as one that had been given them from the start; and no step is taken back."""
+    short = {"stages": (STAGES[0], replace(STAGES[1], max_steps=1))}
+    long = {"stages": (STAGES[0], replace(STAGES[1], max_steps=2))}
+    shutil.copytree(uninterrupted(**short), tmp_path / "longer")
+    longer = train_tiny(tiny_llama, tmp_path / "longer", resume=True, **long)
+    assert same(weights(longer), tiny_weights(**long))
+    assert read_card(longer).training["steps"] == 5
+    shutil.copytree(uninterrupted(**long), tmp_path / "shorter")
+    shutil.rmtree(tmp_path / "shorter/checkpoint-5")
+    shorter = train_tiny(tiny_llama, tmp_path / "shorter", resume=True, **short)
+    assert same(weights(shorter), tiny_weights(**short))
+    kept = train_tiny(tiny_llama, tmp_path / "longer", resume=True, **short)
+    assert same(weights(kept), tiny_weights(**long))
+    assert read_card(kept).training["steps"] == 5
+
+
+def test_an_adapter_knows_the_paragraphs_that_it_was_trained_on(
+    tiny_llama: LanguageModel, uninterrupted: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Those of files that are short enough, and those of the adapter that it began from."""
+    texts = ("The key is 17.", "The key is 18.", "The key is 19." * 40)
+    pairs = [("Which key?", "1")]
+    one = {"keys": Feed(lambda _: iter([(text, pairs) for text in texts]), contexts=3)}
+    stages = [replace(STAGES[0], max_context_tokens=100)]
+    found = trained_contexts(one, tiny_llama.tokenizer, stages)
+    assert found == paragraph_hashes(texts[0]) | paragraph_hashes(texts[1])
+    first = uninterrupted() / "adapter"
+    assert read_contexts(first) == frozenset()  # made up without end
+    start = tmp_path / "start"
+    shutil.copytree(first, start)
+    write_contexts(start, found)
+    again = train_tiny(tiny_llama, tmp_path / "again", init_adapter=str(start))
+    assert read_contexts(again) == found
 
 
 def test_an_interrupted_training_saves_an_adapter(
