@@ -27,6 +27,8 @@ from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from tokenizers import pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
+from transformers.models.llama import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from gist.models import fit
 from gist.models.architecture import check_supported
@@ -42,6 +44,11 @@ LARGE = 10**9  # parameters; above, weights are stored in half the bytes
 # Vocabularies whose every digit is a token (`tokenizer.ggml.pre`), which transformers overlooks:
 # "\n\n2" would be cut where the model has never seen it cut.
 SINGLE_DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
+LLAMA3 = {  # how Llama 3.1 and 3.2 scale their rotary positions, beside their factor
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
 UNREADABLE = (
     OSError,
     ValueError,
@@ -163,7 +170,7 @@ def _write_texts(file: Path, name: str, folder: Path) -> None:
                     pre_tokenizers.ByteLevel(add_prefix_space=False),
                 ]
             )
-    _refuse_scaled_positions(metadata, name)
+    _read_scaled_positions(config, metadata, name)
     config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -203,15 +210,29 @@ def _write_weights(file: Path, name: str, folder: Path, config: PretrainedConfig
         )
     if hasattr(model.config, "quantization_config"):  # nothing of it is left in the weights
         del model.config.quantization_config
+    model.config.rope_parameters = config.rope_parameters
     model.save_pretrained(folder)
 
 
-def _refuse_scaled_positions(metadata: GGUFReader, name: str) -> None:
-    """Refuse scaled rotary positions: transformers reads such a file without its scaling."""
-    scaled = [tensor.name for tensor in metadata.tensors if tensor.name.startswith("rope_f")]
+def _read_scaled_positions(config: PretrainedConfig, metadata: GGUFReader, name: str) -> None:
+    """Give a configuration the scaling of Llama 3, which transformers leaves out; refuse others.
+
+    A file has the divisor of each frequency. Its largest is the factor, and with the other numbers
+    of Llama 3.1 and 3.2 all of them must come out again.
+    """
+    factors = {t.name: t.data for t in metadata.tensors if t.name.startswith("rope_f")}
+    scaled = list(factors)
     for key, field in metadata.fields.items():
         if key.endswith(".rope.scaling.type") and field.contents() != "none":
             scaled.append(f"{key}={field.contents()}")
+    if scaled == ["rope_freqs.weight"] and isinstance(config, LlamaConfig):
+        divisors = torch.tensor(factors[scaled[0]].tolist())  # (head_dim / 2,)
+        plain = LlamaRotaryEmbedding(config).inv_freq
+        factor = {"rope_type": "llama3", "factor": float(divisors.max())}
+        config.rope_parameters = {**(config.rope_parameters or {}), **LLAMA3, **factor}
+        made = LlamaRotaryEmbedding(config).inv_freq
+        if divisors.shape == plain.shape and torch.allclose(plain / divisors, made, rtol=1e-4):
+            return
     if scaled:
         raise UserError(
             f"{name} scales its rotary positions ({scaled[0]}), which transformers does not read "

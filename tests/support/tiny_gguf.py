@@ -1,7 +1,9 @@
 """The tiny Llama as a GGUF file, written with the package of llama.cpp."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from gguf import GGMLQuantizationType, GGUFWriter, TokenType
 from gguf.constants import MODEL_ARCH
@@ -23,6 +25,8 @@ def write_tiny_gguf(
     pre: str = "default",
     without: str = "",
     scaling: str = "",
+    rope_base: float = 10_000.0,
+    divisors: Sequence[float] = (),
 ) -> Path:
     """Write the tiny Llama in `folder` as a GGUF file.
 
@@ -34,6 +38,8 @@ def write_tiny_gguf(
         pre: how text is cut before the merges.
         without: the tensor that is left out.
         scaling: how the file says that its rotary positions are scaled.
+        rope_base: of the rotary positions.
+        divisors: of their frequencies.
     """
     writer = GGUFWriter(file, architecture)
     writer.add_name("tiny")
@@ -45,11 +51,13 @@ def write_tiny_gguf(
     writer.add_head_count_kv(int(SHAPE["num_key_value_heads"]))
     writer.add_rope_dimension_count(int(SHAPE["head_dim"]))
     writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_freq_base(10_000.0)
+    writer.add_rope_freq_base(rope_base)
     writer.add_vocab_size(int(SHAPE["vocab_size"]))
     if scaling:
         writer.add_string(f"{architecture}.rope.scaling.type", scaling)
     _add_tokenizer(writer, pre)
+    if divisors:
+        writer.add_tensor("rope_freqs.weight", np.array(divisors, dtype=np.float32))
     names = get_tensor_name_map(MODEL_ARCH.LLAMA, LAYERS)
     for name, tensor in load_file(folder / "model.safetensors").items():
         stem, _, suffix = name.rpartition(".")

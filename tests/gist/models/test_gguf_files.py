@@ -1,6 +1,8 @@
 """A GGUF file is a model like any other: dequantised once, and refused in one line if it is odd."""
 
+import json
 import logging
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +195,29 @@ def test_scaled_positions_are_refused(tiny_llama_folder: Path, tmp_path: Path) -
     """Read without its scaling, a long context would be answered wrongly and silently."""
     file = write_tiny_gguf(tmp_path / "yarn.gguf", tiny_llama_folder, scaling="yarn")
     assert "scales its rotary positions (llama.rope.scaling.type=yarn)" in refusal(file)
+
+
+def test_positions_are_scaled_as_llama_3_scales_them(
+    tiny_llama_folder: Path, tmp_path: Path
+) -> None:
+    """A file with the divisors of the frequencies is the folder whose config.json has the rule."""
+    folder = tmp_path / "folder"
+    shutil.copytree(tiny_llama_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    plain = {"rope_type": "default", "rope_theta": 5e5}
+    config["rope_parameters"] = plain | gguf_files.LLAMA3 | {"rope_type": "llama3", "factor": 8.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    wanted = load(folder)
+    frequencies = wanted.model.get_decoder().rotary_emb.inv_freq
+    divisors = (5e5 ** -(torch.arange(4) / 4) / frequencies).tolist()
+    assert divisors == pytest.approx([1.0, 1.0, 2.9, 8.0], abs=0.5)
+    options = {"rope_base": 5e5, "divisors": divisors}
+    lm = load(write_tiny_gguf(tmp_path / "three.gguf", tiny_llama_folder, **options))
+    assert torch.allclose(lm.model.get_decoder().rotary_emb.inv_freq, frequencies)
+    assert torch.allclose(logits(lm), logits(wanted), atol=1e-5)
+    odd = {"rope_base": 5e5, "divisors": [1.0, 2.0, 4.0, 8.0]}
+    file = write_tiny_gguf(tmp_path / "odd.gguf", tiny_llama_folder, **odd)
+    assert "scales its rotary positions (rope_freqs.weight)" in refusal(file)
 
 
 def test_another_file_than_the_expected_one_is_refused(file: Path) -> None:
