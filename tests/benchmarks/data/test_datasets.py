@@ -22,6 +22,7 @@ from tests.support.commands import GistBench
 from tests.support.fake_tokenizers import WordTokenizer
 from tests.support.fakes import FakeModel
 from tests.support.paths import DATA
+from tests.support.published import LEVAL, LONGBENCH, MUSIQUE, QASPER, QUALITY
 from tests.support.squad import EXCERPT, answers, predictions, write_data_file
 
 LINES = DATA / "longeval" / "lines.jsonl"
@@ -59,7 +60,15 @@ def file_of(name: str, folder: Path) -> Path:
     """Return a good file of a layout."""
     if name in FILES:
         return FILES[name]
-    row = {"nq": NQ, "ruler": RULER}[name]
+    row = {
+        "leval": LEVAL,
+        "longbench": LONGBENCH,
+        "musique": MUSIQUE,
+        "nq": NQ,
+        "qasper": {"1234.5": QASPER},
+        "quality": QUALITY,
+        "ruler": RULER,
+    }[name]
     return written(folder / f"{name}.jsonl", row)
 
 

@@ -1,0 +1,77 @@
+"""A row of each published layout that is read, written for the tests."""
+
+from typing import Any
+
+QUALITY = {
+    "article_id": "1",
+    "set_unique_id": "1_A",
+    "title": "Doors",
+    "article": "<p>Ada chose the red door.</p>",
+    "questions": [
+        {
+            "question": "Which door?",
+            "question_unique_id": "1_A_1",
+            "options": ["The blue one", "The red door", "None", "Both"],
+            "gold_label": 2,
+            "difficult": 1,
+        }
+    ],
+}
+LEVAL = {
+    "instructions": ["Which? A. pump B. valve", "Which two? A. a B. b C. c"],
+    "outputs": ["A", "B, C"],
+    "input": "The pump leaked.",
+    "source": "s",
+    "evaluation": "exam",
+}
+MUSIQUE = {
+    "id": "2hop__1_2",
+    "paragraphs": [
+        {
+            "idx": 0,
+            "title": "Ada",
+            "paragraph_text": "Ada was born in Rome.",
+            "is_supporting": True,
+        },
+        {"idx": 1, "title": "Bo", "paragraph_text": "Bo was not.", "is_supporting": False},
+    ],
+    "question": "Where was she born?",
+    "answer": "Rome",
+    "answer_aliases": ["Roma", "Rome"],
+    "answerable": True,
+}
+
+
+def qas(**answer: Any) -> dict[str, Any]:
+    """Return a question of QASPER with one answer."""
+    whole = {
+        "unanswerable": False,
+        "extractive_spans": [],
+        "yes_no": None,
+        "free_form_answer": "",
+        "evidence": ["We use BERT."],
+        **answer,
+    }
+    return {"question": "Which?", "question_id": str(answer), "answers": [{"answer": whole}]}
+
+
+QASPER = {
+    "title": "A paper",
+    "abstract": "We try.",
+    "full_text": [{"section_name": "Method", "paragraphs": ["We use BERT."]}],
+    "qas": [
+        qas(extractive_spans=["BERT", "GPT"]),
+        qas(free_form_answer="A model"),
+        qas(yes_no=False),
+        qas(unanswerable=True),
+    ],
+}
+
+
+LONGBENCH = {
+    "_id": "a",
+    "input": "Where?",
+    "context": "In Rome.",
+    "answers": ["Rome"],
+    "dataset": "hotpotqa",
+}
