@@ -16,7 +16,7 @@ import numpy as np
 from harness.api import Backend, PreparedContext, Question, Sample, Suite
 from harness.errors import UserError
 from harness.report import format as printing
-from harness.report import stats
+from harness.report import significance
 from harness.report.stats import Floats, Ints
 from harness.run.headline import headline_of
 from harness.run.thoughts import split_thought
@@ -46,15 +46,15 @@ def answerable(samples: Sequence[Sample]) -> list[Sample]:
     A question without an answer in its context cannot tell one document from another.
 
     Raises:
-        UserError: too few are left for an interval.
+        UserError: too few are left for a test.
     """
     asked = [replace(s, questions=tuple(q for q in s.questions if q.targets)) for s in samples]
     left = [sample for sample in asked if sample.questions]
     different = len({sample.context for sample in left})
-    if different < stats.MIN_CONTEXTS:
+    if different < significance.MIN_TESTED:
         raise UserError(
             f"{different} different contexts with answerable questions are too few to compare a "
-            f"document's own state with another's. Give {stats.MIN_CONTEXTS} or more."
+            f"document's own state with another's. Give {significance.MIN_TESTED} or more."
         )
     return left
 
@@ -104,26 +104,28 @@ def judge_shuffled(
 ) -> list[Check]:
     """Return both checks from the scores of the same questions, each (n,).
 
-    With too few contexts for an interval, both fail.
+    Both are judged by the paired test; with too few contexts for it, both fail.
     """
-    gain = stats.difference_estimate(own, shuffled, contexts)
+    better = significance.contrast(own, shuffled, contexts)
     name, without = max(("closed book", floor), ("the prior", prior), key=lambda x: x[1].mean())
-    rest = stats.difference_estimate(shuffled, without, contexts)
+    other = significance.contrast(shuffled, without, contexts)
+    gain, rest = better.difference, other.difference
     counted = f"{metric} of {gain.n} questions on {gain.contexts} contexts"
     return [
         Check(
             OWN_ABOVE_SHUFFLED,
-            f"{own.mean():.2f} - {shuffled.mean():.2f} = {printing.interval(gain, signed=True)}",
+            f"{own.mean():.2f} - {shuffled.mean():.2f} = {printing.interval(gain, signed=True)}, "
+            f"p = {better.p:.3f}",
             "above 0",
-            gain.is_above(0),
+            gain.low is not None and better.is_above_zero,
             f"{counted}: a document's own state minus another document's, on the same questions.",
         ),
         Check(
             SHUFFLED_AT_FLOOR,
             f"{shuffled.mean():.2f} - {without.mean():.2f} = "
-            f"{printing.interval(rest, signed=True)}",
+            f"{printing.interval(rest, signed=True)}, p = {other.p:.3f}",
             "not above 0",
-            rest.low is not None and not rest.is_above(0),
+            rest.low is not None and not other.is_above_zero,
             f"{counted}: another document's state, minus {name}, the higher of closed book with "
             f"the adapter on ({floor.mean():.2f}) and the most frequent answer to the most "
             f"similar questions ({prior.mean():.2f}).",

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from harness.compare.pairing import Pairs
-from harness.report import costs, stats
+from harness.report import costs, significance, stats
 from harness.report.metrics import all_metrics
 from harness.report.sections import HELD_OUT_SLICE
 from harness.run.metrics import Metric
@@ -64,6 +64,23 @@ class Change:
         """Whether it depends on the machine's speed."""
         return definition(self.metric).is_time
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is the same in every run on the same rows."""
+        return definition(self.metric).is_exact
+
+    def p_against(self, tolerance: float, *, relative: bool) -> float:
+        """Return the two-sided p of the change being the tolerance, by the paired test.
+
+        Args:
+            tolerance: of new - base, or with `relative` of new / base - 1.
+            relative: what it is of.
+        """
+        if self.is_exact:
+            return 0.0
+        expected = (1 + tolerance) * self.base if relative else self.base + tolerance
+        return significance.sign_flip_p(self.new - expected, self.contexts)
+
     @cached_property
     def absolute(self) -> stats.Estimate:
         """The mean of new - base."""
@@ -78,7 +95,7 @@ class Change:
         return None if found is None else self._exactly(found)
 
     def _exactly(self, found: stats.Estimate) -> stats.Estimate:
-        if definition(self.metric).is_exact:
+        if self.is_exact:
             return stats.Estimate(found.mean, found.mean, found.mean, found.n, found.contexts)
         return found
 

@@ -2,7 +2,8 @@
 
 A gate names a figure, the direction of a regression, and its tolerance: absolute, or with % as a
 fraction of the base. Without a figure, `<-0.02`, it is about the headline metric. It is judged by
-the interval of the paired change, so a change that chance could explain does not fail. A gate that
+a paired test of the change against the tolerance, so a change that chance could explain does not
+fail. A gate that
 could not be judged anywhere is not passed.
 """
 
@@ -13,7 +14,8 @@ from typing import Literal
 
 from harness.compare.changes import Change, definition
 from harness.errors import UserError
-from harness.report.stats import Estimate
+from harness.report.significance import MIN_TESTED
+from harness.report.stats import LEVEL, Estimate
 
 State = Literal["holds", "REGRESSED", "not judged"]
 HOLDS: State = "holds"
@@ -92,11 +94,12 @@ def judged(gate: Gate, change: Change) -> Verdict:
     if estimate is None:  # the base is 0: it cannot fall, and any certain rise is beyond it
         estimate, tolerance = change.absolute, 0.0
     state: State = HOLDS
-    if estimate.low is None:
-        state = UNKNOWN
-    elif estimate.is_below(tolerance) if gate.falls else estimate.is_above(tolerance):
-        state = REGRESSED
     room = estimate.mean - tolerance if gate.falls else tolerance - estimate.mean
+    relative = estimate is change.relative
+    if not change.is_exact and (estimate.low is None or estimate.contexts < MIN_TESTED):
+        state = UNKNOWN
+    elif room < 0 and change.p_against(tolerance, relative=relative) < 1 - LEVEL:
+        state = REGRESSED
     return Verdict(gate, change, estimate, state, room)
 
 

@@ -7,7 +7,7 @@ control, a document's own gists against another document's, follows from the row
 from collections.abc import Iterator, Sequence
 
 from harness.report import format as printing
-from harness.report import stats
+from harness.report import significance
 from harness.report.contrasts import common
 from harness.report.format import Table
 from harness.report.sections import COMPARED, INVALID, Section, scored
@@ -102,8 +102,8 @@ def _difference(section: Section, backend: str) -> tuple[str, str, str]:
     (own, shuffled), contexts = common(section, backend, other)
     if not len(contexts):
         return NOT_RUN, "above 0", "run with --controls"
-    difference = stats.difference_estimate(own, shuffled, contexts)
-    shown = (
-        f"{own.mean():.2f} - {shuffled.mean():.2f} = {printing.interval(difference, signed=True)}"
-    )
-    return shown, "above 0", PASS if difference.is_above(0) else NOT_SHOWN
+    found = significance.contrast(own, shuffled, contexts)
+    difference = printing.interval(found.difference, signed=True)
+    shown = f"{own.mean():.2f} - {shuffled.mean():.2f} = {difference}, p = {found.p:.3f}"
+    shows = found.difference.low is not None and found.is_above_zero
+    return shown, "above 0", PASS if shows else NOT_SHOWN

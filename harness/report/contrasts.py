@@ -174,13 +174,24 @@ def _gap_table(section: Section) -> Iterator[Table]:
             continue
         recovered = stats.gap_recovered(columns[0], columns[1], columns[2], contexts)
         if recovered is None:
-            notes.append(f"{backend}: left out, as {ceiling} and {floor} cannot be told apart.")
+            below = columns[2].mean() < columns[1].mean() and _differ(columns, contexts)
+            why = (
+                f"{floor} beats {ceiling}"
+                if below
+                else f"{ceiling} and {floor} cannot be told apart"
+            )
+            notes.append(f"{backend}: left out, as {why}.")
         else:
             rows.append((backend, printing.interval(recovered), *_counts(recovered)))
     if rows or notes:
         header = ("backend", "recovered", "n", "contexts")
         title = f"Gap recovered in {section.metrics[0]}"
         yield Table(title, header, tuple(rows), tuple(notes), (GAP,))
+
+
+def _differ(columns: stats.Floats, contexts: stats.Ints) -> bool:
+    """Say whether floor and ceiling, the last two columns, differ by the paired test."""
+    return significance.contrast(columns[1], columns[2], contexts).p < 1 - stats.LEVEL
 
 
 def retrieval_scores(section: Section) -> dict[str, dict[str, stats.Estimate]]:

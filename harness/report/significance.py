@@ -19,6 +19,7 @@ from harness.report.stats import (
     Estimate,
     Floats,
     Ints,
+    checked,
     difference_estimate,
     is_zero_one,
     per_context,
@@ -26,6 +27,7 @@ from harness.report.stats import (
 
 POWER = 0.8  # of the minimum detectable difference
 FLIPS = 4999
+MIN_TESTED = 6  # contexts: 5 with one sign have a p of 2 / 32, above 0.05
 MANY_DIFFERENT = 300  # contexts with a difference; above it the normal limit is as good
 MCNEMAR, SIGN_FLIP = "McNemar", "sign flip"
 
@@ -39,9 +41,19 @@ class Contrast:
     p: float  # two-sided
     detectable: float | None  # None: no spread between contexts to compute it from
 
+    @property
+    def is_above_zero(self) -> bool:
+        """Whether the first backend is better, by the paired test."""
+        return self.difference.mean > 0 and self.p < 1 - LEVEL
+
 
 def contrast(first: Floats, second: Floats, contexts: Ints) -> Contrast:
-    """Compare a metric between 0 and 1 of two backends; arrays as in stats.py."""
+    """Compare a metric between 0 and 1 of two backends; arrays as in stats.py.
+
+    Raises:
+        ValueError: as in stats.py, for arrays that nothing can be estimated from.
+    """
+    checked(first, second, contexts=contexts)
     sums, counts = per_context(first - second, contexts)
     alone = len(sums) == len(first)
     if alone and is_zero_one(first) and is_zero_one(second):
@@ -50,6 +62,19 @@ def contrast(first: Floats, second: Floats, contexts: Ints) -> Contrast:
         test, p = SIGN_FLIP, _sign_flip(sums)
     found = difference_estimate(first, second, contexts)
     return Contrast(found, test, p, _detectable(sums, counts))
+
+
+def sign_flip_p(differences: Floats, contexts: Ints) -> float:
+    """Return the two-sided p of differences whose mean is 0, signs flipped context by context.
+
+    For a tolerance, take it from the differences first.
+
+    Raises:
+        ValueError: as in stats.py.
+    """
+    checked(differences, contexts=contexts)
+    sums, _ = per_context(differences, contexts)
+    return _sign_flip(sums)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

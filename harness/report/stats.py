@@ -2,21 +2,21 @@
 
 Questions about one context are not independent, so a context is the unit that is drawn:
 
-- one question per context and a 0/1 metric: Wilson's interval;
-- else scipy's bootstrap over contexts with all their questions (expanded percentiles: plain ones
-  are too narrow for few contexts, Hesterberg, arXiv 1411.5279); above `MANY_CONTEXTS` its normal
-  limit, which agrees to the third digit and costs nothing;
-- contexts that are all alike (all right, say) have no spread to resample, and a width of 0
-  would be wrong. Then as many unseen contexts may differ as Wilson's bound for "0 of so many
-  contexts" allows, each by as much as a metric between 0 and 1 can;
-- fewer than `MIN_CONTEXTS` contexts: no interval, as resampling so few cannot cover 95 %.
+- means of a metric between 0 and 1: an exact interval at the effective number of questions, which
+  is Clopper and Pearson's where every context has one yes-or-no question (shares.py);
+- differences, ratios and costs: scipy's bootstrap over contexts with all their questions (expanded
+  percentiles: plain ones are too narrow for few contexts, Hesterberg, arXiv 1411.5279); above
+  `MANY_CONTEXTS` its normal limit, which agrees to the third digit and costs nothing;
+- differences that are all alike have no spread to resample, and a width of 0 would be wrong. Then
+  as many unseen contexts may differ as the exact bound for "0 of so many contexts" allows, each by
+  as much as a metric between 0 and 1 can;
+- fewer than `MIN_CONTEXTS` contexts: no interval, as so few cannot cover 95 %.
 
-Metrics are taken to lie between 0 and 1; costs (`bounded=False`) may be anything, and where all
-contexts agree on a cost there is nothing unseen to allow for. p-values are in significance.py.
-Nothing here knows about tables or files.
+Costs (`bounded=False`) may be anything, and where all contexts agree on a cost there is nothing
+unseen to allow for. p-values are in significance.py. Nothing here knows about tables or files.
 
 Arrays are (n,): a metric of a backend on n >= 1 questions without NaN, the same questions in the
-same order for all backends, and the number of each question's context.
+same order for all backends, and the number of each question's context. Others raise `ValueError`.
 """
 
 import math
@@ -24,17 +24,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, stdtrit
 
-Floats = npt.NDArray[np.float64]
+from harness.report.shares import LEVEL as LEVEL
+from harness.report.shares import Floats as Floats
+from harness.report.shares import Z, clopper_pearson, share_interval
+
 Ints = npt.NDArray[np.int64]
 
-LEVEL = 0.95
 DRAWS = 2000
 SEED = 20240808  # of the resampling: the same rows give the same report
 MIN_CONTEXTS = 5
 MANY_CONTEXTS = 1000
-Z = float(ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +62,44 @@ class Estimate:
         return self.high is not None and self.high < value
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Return Wilson's interval for `share` (0 to 1) of `n` independent trials.
-
-    As `scipy.stats.binomtest(k, n).proportion_ci(method="wilson")`, without the exact test that
-    scipy computes on the way.
-    """
-    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    low = 0.0 if share == 0 else centre - half
-    high = 1.0 if share == 1 else centre + half
-    return low, high
-
-
 def mean_estimate(values: Floats, contexts: Ints) -> Estimate:
-    """Return the mean of a metric over questions."""
+    """Return the mean of a metric over questions.
+
+    Raises:
+        ValueError: there are no values, one is NaN or infinite, or the arrays differ in length.
+    """
+    checked(values, contexts=contexts)
     sums, counts = per_context(values, contexts)
-    mean = float(values.mean())
-    if is_zero_one(values) and len(sums) == len(values):
-        return Estimate(mean, *wilson(mean, len(values)), len(values), len(sums))
-    if _alike(sums, counts) and not 0 <= mean <= 1:
-        return Estimate(mean, None, None, len(values), len(sums))
-    return _estimate(mean, sums, counts, len(values), unseen=(mean, 1 - mean))
+    mean, n = float(values.mean()), len(values)
+    bounds: tuple[float | None, float | None] = None, None
+    if len(sums) >= MIN_CONTEXTS:
+        if values.min() >= 0 and values.max() <= 1:
+            bounds = share_interval(sums, counts, zero_one=is_zero_one(values))
+        elif not _alike(sums, counts):
+            bounds = _ratio_interval(sums, counts)
+    return Estimate(mean, *bounds, n, len(sums))
+
+
+def checked(*metrics: Floats, contexts: Ints) -> None:
+    """Raise `ValueError` for arrays that nothing can be estimated from, the same for all of them.
+
+    They must be of one length, at least 1, and hold numbers.
+    """
+    sizes = sorted({len(contexts), *(len(values) for values in metrics)})
+    if sizes[0] == 0:
+        raise ValueError("no values to estimate from: give at least one question.")
+    if len(sizes) > 1:
+        given = " and ".join(map(str, sizes))
+        raise ValueError(f"arrays of {given} values: give one value per question, and its context.")
+    if not all(np.isfinite(values).all() for values in metrics):
+        raise ValueError("a value is NaN or infinite: leave out questions without a figure.")
 
 
 def difference_estimate(
     first: Floats, second: Floats, contexts: Ints, *, bounded: bool = True
 ) -> Estimate:
     """Return the mean of `first - second`; `bounded`: a metric between 0 and 1."""
+    checked(first, second, contexts=contexts)
     mean = float((first - second).mean())
     unseen = (1 + mean, 1 - mean) if bounded else (0.0, 0.0)
     return _estimate(mean, *per_context(first - second, contexts), len(first), unseen=unseen)
@@ -101,6 +112,7 @@ def relative_estimate(
 
     None where the mean of `second` is not above 0: nothing can be a fraction of it.
     """
+    checked(first, second, contexts=contexts)
     if second.mean() <= 0:
         return None
     return _ratio_estimate(first - second, second, contexts, bounded=bounded)
@@ -113,6 +125,7 @@ def gap_recovered(
 
     None where the interval of ceiling - floor does not lie above 0: there is no gap to recover.
     """
+    checked(backend, floor, ceiling, contexts=contexts)
     if not difference_estimate(ceiling, floor, contexts).is_above(0):
         return None
     return _ratio_estimate(backend - floor, ceiling - floor, contexts, bounded=True)
@@ -152,8 +165,12 @@ def _estimate(
         unseen: how far below and above a context that was not seen can be, if all are alike.
     """
     bounds: tuple[float | None, float | None]
-    if _alike(tops, bottoms):
-        share = wilson(0.0, len(tops))[1]  # of contexts that may differ though none of these did
+    if len(tops) < MIN_CONTEXTS:
+        bounds = None, None
+    elif _alike(tops, bottoms):
+        share = clopper_pearson(0, len(tops))[
+            1
+        ]  # of contexts that may differ though none of these did
         bounds = value - share * unseen[0], value + share * unseen[1]
     else:
         bounds = _ratio_interval(tops, bottoms)
@@ -169,8 +186,6 @@ def _alike(tops: Floats, bottoms: Floats) -> bool:
 def _ratio_interval(tops: Floats, bottoms: Floats) -> tuple[float | None, float | None]:
     """Return the interval of sum(tops) / sum(bottoms) when contexts are drawn anew."""
     contexts = len(tops)
-    if contexts < MIN_CONTEXTS:
-        return None, None
     ratio = tops.sum() / bottoms.sum()
     if contexts > MANY_CONTEXTS:
         residuals = tops - ratio * bottoms

@@ -28,8 +28,9 @@ CONTROLS = {  # what is needed beside gists, and what it shows
     "gist,embeddings=random": "score with random gist embeddings",
 }
 LEGEND = (
-    "n: questions. In brackets: 95 % intervals; Wilson's where every context has one question, "
-    f"else from resampling contexts; none for fewer than {stats.MIN_CONTEXTS} contexts.",
+    "n: questions. In brackets: 95 % intervals, exact (Clopper and Pearson) at the number of "
+    "independent questions that would vary as much between contexts; none for fewer than "
+    f"{stats.MIN_CONTEXTS} contexts.",
     "Compression: tokens of the context over the KV entries that stand for it.",
 )
 BUDGETS = (

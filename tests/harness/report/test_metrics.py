@@ -19,8 +19,8 @@ METRICS = all_metrics()
 
 NOT_FIGURES = {  # words of a row, and what it was asked
     "suite", "backend", "model", "sample_id", "question_id", "batch_id", "batch_size",
-    "max_new_tokens", "contexts_held", "memory_kind", "answer", "targets", "evidence", "error",
-    "notice",
+    "max_new_tokens", "contexts_held", "memory_kind", "question", "answer", "targets",
+    "evidence", "error", "notice",
 }  # fmt: skip
 KEYS = {
     "backend",

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from harness.cli.report import command
 from harness.errors import UserError
 from harness.report.render import render
-from harness.report.stats import wilson
+from harness.report.shares import clopper_pearson
 from harness.run.records import Row, columns
 from tests.support.rows import row, scored, write_run
 
@@ -32,10 +32,10 @@ def table_of(folder: Path, title: str, *, suite: str | None = None) -> dict[str,
 
 
 def test_answers_have_n_contexts_and_interval(tmp_path: Path) -> None:
-    """Each backend has its mean with Wilson's interval where every context has one question."""
+    """Each backend has its mean with the exact interval where every context has one question."""
     rows = scored("full", [[1], [1], [1], [0]] * 5) + scored("gist", [[1], [0], [0], [0]] * 5)
     table = table_of(write_run(tmp_path / "run", rows), "Answers")
-    low, high = wilson(0.75, 20)
+    low, high = clopper_pearson(15, 20)
     assert table["full"]["f1"] == f"0.75 [{low:.2f}, {high:.2f}]"
     assert (table["full"]["n"], table["full"]["contexts"]) == ("20", "20")
     assert table["gist"]["f1"].startswith("0.25 [")
@@ -68,10 +68,10 @@ def test_a_backend_with_nothing_but_errors_keeps_its_row(tmp_path: Path) -> None
 
 def test_a_metric_that_does_not_apply_says_its_own_n(tmp_path: Path) -> None:
     """A metric that only some questions have is a mean over those, and n says so."""
-    rows = [row("full", at, f1=1.0, abstained=1.0 if at < 4 else None) for at in range(10)]
+    rows = [row("full", at, f1=1.0, abstained=1.0 if at < 5 else None) for at in range(10)]
     cell = table_of(write_run(tmp_path / "run", rows), "Answers")["full"]["abstained"]
     assert cell.startswith("1.00 [")
-    assert cell.endswith(" n=4")
+    assert cell.endswith(" n=5")
 
 
 def test_unseen_templates_are_held_out(tmp_path: Path) -> None:
@@ -649,3 +649,10 @@ def test_a_report_needs_no_torch_and_help_no_pandas(tmp_path: Path) -> None:
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code, str(run)], check=True)
+
+
+def test_closed_book_above_full_context_is_said(tmp_path: Path) -> None:
+    """There is no gap to recover, and the reason is not that the two are alike."""
+    rows = scored("full", [[0]] * 10) + scored("closed_book", [[1]] * 10)
+    text = render([write_run(tmp_path / "run", rows + scored("gist", [[1]] * 10))])
+    assert "gist: left out, as closed_book beats full." in " ".join(text.split())

@@ -9,7 +9,14 @@ from scipy import stats as scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from harness.report.significance import MANY_DIFFERENT, MCNEMAR, SIGN_FLIP, contrast, holm
+from harness.report.significance import (
+    MANY_DIFFERENT,
+    MCNEMAR,
+    SIGN_FLIP,
+    contrast,
+    holm,
+    sign_flip_p,
+)
 from harness.report.stats import Floats
 
 CONTEXTS, QUESTIONS = 50, 10
@@ -145,3 +152,11 @@ def test_the_same_rows_give_the_same_p() -> None:
     """A report can be made again, figure by figure."""
     first, second = draws(np.random.default_rng(6), 1, fractions=True)[0]
     assert contrast(first, second, NUMBERS) == contrast(first, second, NUMBERS)
+
+
+def test_a_tolerance_is_tested_by_the_signs_of_what_is_left() -> None:
+    """Five contexts of one sign are never certain, six are; a shift by the mean leaves nothing."""
+    ones = np.ones(6)
+    assert sign_flip_p(ones[:5], np.arange(5)) == pytest.approx(2 / 32)
+    assert sign_flip_p(ones, np.arange(6)) == pytest.approx(2 / 64)
+    assert sign_flip_p(ones - 1, np.arange(6)) == 1
