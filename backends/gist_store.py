@@ -83,8 +83,9 @@ class SegmentedContext:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of all KV entries and of what search needs; the text is kept as evidence alone."""
-        return self.segments.held_bytes + self.index.held_bytes
+        """Bytes of all KV entries, of what search needs, and of the context as UTF-8."""
+        text_bytes = len(self.context.encode())  # for the evidence
+        return self.segments.held_bytes + self.index.held_bytes + text_bytes
 
     def generate(
         self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0

@@ -1,4 +1,7 @@
-"""The validity checks of a gist adapter on a user's own model, for `verify` and `run`."""
+"""The validity checks of a backend on a user's own model: its adapter, and what it does.
+
+For `verify`; `run` takes those of adapters from here.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 SUITE = "qa,people=3,filler=4"  # short contexts, with names that training has not seen
 SAMPLES = 20
 EXAMPLES = 2  # for the checks of masks and caches
+_NO_GISTS = (
+    "puts no gist adapter on the model, so there is nothing to check. "
+    "Give --backend gist,checkpoint=DIR."
+)
 
 
 def check_adapter(
@@ -47,7 +54,8 @@ def check_adapter(
     from harness.checks.shuffled import answerable, check_shuffled
 
     suite = suite or Spec.parse(SUITE)
-    _refuse_without_gists(model, backend)
+    if not has_adapter(model, backend):
+        raise UserError(f"{backend} {_NO_GISTS}")
     checks = list(_check_structure(model, backend, examples_of(model, backend, suite, seed=seed)))
     if shuffled:
         asked: Suite = _suite(suite)
@@ -64,17 +72,40 @@ def check_adapter(
     return checks
 
 
-def _refuse_without_gists(model: "LanguageModel", spec: Spec) -> None:
-    """Build the backend, which raises where it lacks something, and look for an adapter."""
+def verify(
+    model: "LanguageModel", backend: Spec, *, suite: Spec, samples: int, seed: int
+) -> "list[Check]":
+    """Return all validity checks of a backend: of its adapter if it has one, and of what it does.
+
+    Raises:
+        UserError: as `check_adapter`; or the backend keeps the whole context, so that it claims
+            nothing that could be checked.
+    """
+    from harness.checks.run import check_answers
+
+    adapted = has_adapter(model, backend)
+    if not adapted and _keeps_all(model, backend, _suite(suite), seed):
+        raise UserError(f"{backend} keeps the whole context and {_NO_GISTS}")
+    own = check_adapter(model, backend, suite=suite, samples=samples, seed=seed) if adapted else []
+    return [*own, *check_answers(model, backend, suite, samples=samples, seed=seed)]
+
+
+def has_adapter(model: "LanguageModel", spec: Spec) -> bool:
+    """Build the backend, which raises where it lacks something, and look for a trained adapter."""
     with closing(_open(model, spec)):
         names = [name for name, _ in model.model.named_parameters()]
     if set_options(spec).get("untrained"):
         raise UserError(f"{spec} has no trained adapter, so there is nothing to check.")
-    if not any("lora_" in name for name in names):
-        raise UserError(
-            f"{spec} puts no gist adapter on the model, so there is nothing to check. "
-            "Give --backend gist,checkpoint=DIR."
-        )
+    return any("lora_" in name for name in names)
+
+
+def _keeps_all(model: "LanguageModel", spec: Spec, suite: Suite, seed: int) -> bool:
+    """Ask about one sample, and look how much is reported to stand for its context."""
+    sample = next(iter(suite.samples(model.tokenizer, seed)))
+    with closing(_open(model, spec)) as backend, closing(backend.prepare(sample.context)) as state:
+        (said,) = state.generate([sample.questions[0].text], max_new_tokens=1)
+    kept: int | None = said.context_entries
+    return kept is not None and kept >= len(model.tokenizer.encode(sample.context))
 
 
 def _open(model: "LanguageModel", spec: Spec) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.checks.adapter import adapter_of
+from harness.checks.adapter import adapter_of, has_adapter
 from harness.checks.shuffled import Check
 from harness.report.format import Page, Table
 from harness.run.spec import Spec
@@ -42,7 +42,7 @@ def checks_json(model: "LanguageModel", spec: Spec, checks: Sequence[Check]) -> 
         "model": model.name,
         "fingerprint": model.fingerprint,
         "backend": str(spec),
-        "adapter": file_hash(adapter_of(model, spec)),
+        "adapter": file_hash(adapter_of(model, spec)) if has_adapter(model, spec) else None,
         "proofs": [asdict(check) for check in checks],
     }
     return json.dumps(result, indent=1) + "\n"

@@ -1,34 +1,62 @@
-"""The validity checks of a run's gist configurations, on the user's own model and adapter."""
+"""The validity checks of a run's backends, on the user's own model, samples and adapters."""
 
 import logging
-from dataclasses import asdict, fields, is_dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
+from harness.checks.shuffled import Check
 from harness.errors import SampleError, UserError
-from harness.run.plan import Configuration, Plan
+from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.measure import memory_errors
+from harness.run.plan import Cell, Configuration, Plan, Settings
+from harness.run.spec import Spec
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
 
 log = logging.getLogger(__name__)
 UNTRAINED = "untrained"  # in place of an adapter's hash
+_DAMAGED = Check("base model of the run", "changed", "unchanged", passed=False)
 
 
 def run_checks(model: "LanguageModel", plan: Plan) -> list[dict[str, Any]]:
-    """Check each trained adapter that configurations compress with, once, for `run.json`."""
+    """Check each adapter that configurations compress with, and each backend, for `run.json`."""
+    return [*check_adapters(model, plan), *check_backends(model, plan)]
+
+
+def check_answers(
+    model: "LanguageModel", backend: Spec, suite: Spec, *, samples: int, seed: int
+) -> list[Check]:
+    """Return the checks of what a backend does with samples of a suite, as a run would ask it."""
+    from harness.checks.answering import BaseModel, check_backend
+
+    settings = Settings(seed=seed, limit=samples)
+    plan = make_plan(model, choose_suites([str(suite)]), choose_backends([str(backend)]), settings)
+    cells, base = list(plan.cells()), BaseModel.of(model)
+    configuration, size = cells[0].configuration, settings.batch_size
+    return check_backend(model, configuration, cells, base=base, batch_size=size)
+
+
+def check_adapters(model: "LanguageModel", plan: Plan) -> Iterator[dict[str, Any]]:
+    """Check masks and caches of each trained adapter once."""
+    from harness.checks.adapter import check_adapter
+
     by_adapter: dict[str, list[Configuration]] = {}
     for configuration in plan.configurations:
         adapter = configuration.description.get("adapter", UNTRAINED)
         if adapter != UNTRAINED and _compresses(configuration.kind):
             by_adapter.setdefault(str(adapter), []).append(configuration)
-    return [
-        {
+    for adapter, configurations in by_adapter.items():
+        first = configurations[0]
+        yield {
             "adapter": adapter,
             "backends": [configuration.name for configuration in configurations],
-            **_checked(model, configurations[0]),
+            **_checked(first.name, lambda c=first: check_adapter(model, c.spec, shuffled=False)),  # type: ignore[misc]
         }
-        for adapter, configurations in by_adapter.items()
-    ]
 
 
 def _compresses(kind: type) -> bool:
@@ -40,17 +68,44 @@ def _compresses(kind: type) -> bool:
     return bool(options & {"tokens", "ratio"})
 
 
-def _checked(model: "LanguageModel", configuration: Configuration) -> dict[str, Any]:
-    from harness.checks.adapter import check_adapter
-    from harness.run.measure import memory_errors
+def check_backends(model: "LanguageModel", plan: Plan) -> list[dict[str, Any]]:
+    """Run samples through each backend, as the runner does, and look at what it does."""
+    from harness.checks.answering import BaseModel, check_backend
 
+    if model.device == "meta":
+        return []
+    by_spec: dict[str, list[Cell]] = {}
+    for cell in plan.cells():
+        by_spec.setdefault(str(cell.configuration.spec), []).append(cell)
+    base = BaseModel.of(model)
+    entries = []
+    for cells in tqdm(by_spec.values(), desc="validity checks", unit=" backends", disable=None):
+        configuration = replace(cells[0].configuration, control="")
+
+        def check(c: Configuration = configuration, cells: list[Cell] = cells) -> list[Check]:
+            size = plan.settings.batch_size
+            return check_backend(model, c, cells, base=base, batch_size=size)
+
+        names = dict.fromkeys(cell.configuration.name for cell in cells)
+        entries.append({"backends": list(names), **_checked(configuration.name, check)})
+    if base.differs(BaseModel.of(model)):
+        for entry in entries:  # no row is of the model that was checked
+            entry.setdefault("proofs", []).append(asdict(_DAMAGED))
+    return entries
+
+
+def _checked(name: str, check: Callable[[], list[Check]]) -> dict[str, Any]:
+    start = time.perf_counter()
     try:
         with memory_errors():
-            checks = check_adapter(model, configuration.spec, shuffled=False)
+            checks = check()
     except (UserError, SampleError) as impossible:
-        log.warning("the checks of %s were not run: %s", configuration.name, impossible)
+        log.warning("the checks of %s were not run: %s", name, impossible)
         return {"not_run": str(impossible)}
-    for check in checks:
-        if not check.passed:
-            log.warning("%s: %s FAILS: %s", configuration.name, check.name, check.measured)
-    return {"proofs": [asdict(check) for check in checks]}
+    for each in checks:
+        if not each.passed:
+            log.warning("%s: %s FAILS: %s", name, each.name, each.measured)
+    return {
+        "seconds": round(time.perf_counter() - start, 2),
+        "proofs": [asdict(each) for each in checks],
+    }

@@ -1,11 +1,11 @@
-"""`gist-bench verify`: the validity checks of a gist adapter, on this machine."""
+"""`gist-bench verify`: the validity checks of a backend, on this machine."""
 
 import shutil
 from pathlib import Path
 
 import click
 
-from harness.checks.adapter import SAMPLES, SUITE, check_adapter, examples_of, set_options
+from harness.checks.adapter import SAMPLES, SUITE, examples_of, has_adapter, set_options, verify
 from harness.cli.options import load, model_options
 from harness.errors import UserError
 from harness.run import plugins
@@ -19,7 +19,7 @@ from harness.run.spec import Spec, check
     metavar="SPEC",
     default="gist",
     show_default=True,
-    help="The gist backend: gist,checkpoint=DIR,ratio=8",
+    help="The backend: gist,checkpoint=DIR,ratio=8, or any that keeps less than the context.",
 )
 @click.option(
     "--suite",
@@ -66,7 +66,10 @@ def command(
     file: Path | None,
     pictures: Path | None,
 ) -> None:
-    """Check what answers attend to, what is cached, and what the gists hold.
+    """Check what answers attend to, what is kept, and what the gists hold.
+
+    Samples go through the backend as in a run, and what it reports is compared with what was seen
+    from outside.
 
     Exits with 0 when every check holds, with 1 when one fails, with 2 when there is nothing to
     check.
@@ -75,6 +78,7 @@ def command(
     Examples:
       gist-bench verify
       gist-bench verify --model ./llama --load-in-4bit --backend gist,checkpoint=my-adapter
+      gist-bench verify --backend rag,top_k=4
       gist-bench verify --json checks.json --pictures pictures
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.checks.output import checks_json, checks_text, draw_pictures, verdict
@@ -85,7 +89,9 @@ def command(
     if file is not None and not file.parent.is_dir():
         raise UserError(f"no folder {file.parent} to write {file.name} into. Make it first.")
     model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
-    checks = check_adapter(model, spec, suite=asked, samples=samples, seed=seed)
+    if pictures is not None and not has_adapter(model, spec):
+        raise UserError(f"--pictures draws gists, and {spec} has none. Leave it out.")
+    checks = verify(model, spec, suite=asked, samples=samples, seed=seed)
     click.echo(checks_text(checks, width=shutil.get_terminal_size((110, 24)).columns))
     if file is not None:
         file.write_text(checks_json(model, spec, checks))

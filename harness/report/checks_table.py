@@ -1,7 +1,8 @@
-"""The table of validity checks: what must hold before the figures of a gist backend count.
+"""The table of validity checks: what must hold before the figures of a backend count.
 
-Checks of masks and caches ran beside the rows and are kept in run.json. The shuffled-context
-control, a document's own gists against another document's, follows from the rows of shuffled(gist).
+Checks of masks, caches and backends ran beside the rows and are kept in run.json. The
+shuffled-context control, a document's own gists against another document's, follows from the rows
+of shuffled(gist).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,12 @@ from harness.report.contrasts import common
 from harness.report.format import Table
 from harness.report.sections import COMPARED, INVALID, Section, scored
 from harness.run.controls import wrap
-from harness.run.metadata import CheckedAdapter, RunMetadata
+from harness.run.metadata import Checked, RunMetadata
 from harness.run.metrics import Metric
 from harness.run.rows import Rows
 
 MECHANICAL = "masks and caches"
+AS_RUN = "backend as run"
 SHUFFLED = "shuffled-context control"
 NOT_RUN = "not run"
 PASS, FAIL, NOT_SHOWN = "pass", "FAIL", "not shown"
@@ -26,6 +28,11 @@ LEGEND = (
     f"where more is kept than reported; all figures of that adapter are then marked{INVALID}. "
     "Shuffled-context control: the score with a document's own gists minus the score with another "
     "document's, on the same questions."
+)
+LEGEND_AS_RUN = (
+    "Backend as run: before the rows were measured, samples of the run went through the backend, "
+    "and what it reports was compared with what was seen from outside; run.json has every check. A "
+    f"backend that fails one is marked{INVALID}."
 )
 METRICS = (
     Metric(
@@ -42,7 +49,7 @@ METRICS = (
 
 
 def check_tables(rows: Rows, sections: Sequence[Section]) -> Iterator[Table]:
-    """Yield the table of checks if there are gist backends with scores."""
+    """Yield the table of checks if any were made, or there are gist backends with scores."""
     lines = dict.fromkeys(
         (
             *(line for section in scored(sections) for line in _mechanical(rows, section)),
@@ -51,7 +58,8 @@ def check_tables(rows: Rows, sections: Sequence[Section]) -> Iterator[Table]:
     )
     if lines:
         header = ("backend", "check", "measured", "limit", "verdict")
-        yield Table("Validity checks", header, tuple(lines), legend=(LEGEND,), keys=2)
+        as_run = (LEGEND_AS_RUN,) if any(line[1] == AS_RUN for line in lines) else ()
+        yield Table("Validity checks", header, tuple(lines), legend=(LEGEND, *as_run), keys=2)
 
 
 def checks_line(tables: Sequence[Table]) -> str:
@@ -72,22 +80,42 @@ def checks_line(tables: Sequence[Table]) -> str:
 
 
 def _mechanical(rows: Rows, section: Section) -> Iterator[tuple[str, ...]]:
-    """Yield the checks that the runs of the gist backends made."""
-    for backend in section.backends_named(COMPARED):
+    """Yield the checks that the runs made, of adapters and of backends."""
+    compared = section.backends_named(COMPARED)
+    for backend in section.backends:
         runs = section.frame.loc[section.frame["backend"] == backend, "run"].unique()
         for run in runs:
-            yield from _lines(backend, rows.metadata[run])
+            if backend in compared:
+                yield from _of_adapter(backend, rows.metadata[run])
+            yield from _as_run(backend, rows.metadata[run])
 
 
-def _lines(backend: str, run: RunMetadata) -> Iterator[tuple[str, ...]]:
+def _of_adapter(backend: str, run: RunMetadata) -> Iterator[tuple[str, ...]]:
     name = backend.removesuffix(INVALID)
-    adapter = next((one for one in run.adapters if name in one.backends), CheckedAdapter(()))
+    own = (one for one in run.checked if one.of_adapter and name in one.backends)
+    adapter = next(own, Checked(()))
     shown = adapter.backends[0] if adapter.backends else name  # one adapter, one check
     for check, measured, limit, passed in adapter.checks:
         yield shown, check, measured, limit, PASS if passed else FAIL
     if not adapter.checks:
         why = adapter.not_run or "gist-bench verify"
         yield shown, MECHANICAL, NOT_RUN, printing.UNKNOWN, why
+
+
+def _as_run(backend: str, run: RunMetadata) -> Iterator[tuple[str, ...]]:
+    """Yield how many checks of a backend hold, and each that does not."""
+    name = backend.removesuffix(INVALID)
+    for one in run.checked:
+        if one.of_adapter or name not in one.backends:
+            continue
+        if one.not_run:
+            yield name, AS_RUN, NOT_RUN, printing.UNKNOWN, one.not_run
+            continue
+        failed = [check for check in one.checks if not check[3]]
+        holding = f"{len(one.checks) - len(failed)} of {len(one.checks)} checks hold"
+        yield name, AS_RUN, holding, "all", "FAIL" if failed else "pass"
+        for check, measured, limit, _ in failed:
+            yield name, check, measured, limit, "FAIL"
 
 
 def _shuffled(section: Section) -> Iterator[tuple[str, ...]]:

@@ -6,6 +6,7 @@ asked at once, how many contexts are held, how a failure becomes a row. Backends
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from harness.api import Backend, Generation, Model, PreparedContext, Question, Sample, Suite
 from harness.errors import ContextTooLong, OutOfMemory, SampleError
@@ -14,8 +15,16 @@ from harness.run.measure import Measurement, Meter, memory_errors
 from harness.run.plan import Cell, Job
 from harness.run.progress import Progress
 from harness.run.records import Cell as Value
-from harness.run.records import Records, Row, evidence_recall
+from harness.run.records import Row, evidence_recall
 from harness.run.thoughts import split_thought
+
+
+class Rows(Protocol):
+    """Takes rows: `records.csv`, or a list of one who looks at them."""
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add the rows of one sample."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +33,7 @@ class Bench:
 
     model: Model
     meter: Meter
-    records: Records
+    records: Rows
     progress: Progress
     batch_size: int
     count_tokens: Callable[[str], int]

@@ -19,10 +19,11 @@ RESTORE = "Restore or remove it."
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedAdapter:
-    """The validity checks of an adapter, made before its rows were measured."""
+class Checked:
+    """Validity checks of an adapter, or of a backend that answers, made when its rows were."""
 
-    backends: tuple[str, ...]  # the configurations that use it
+    backends: tuple[str, ...]  # the configurations that they are about
+    of_adapter: bool = False
     checks: tuple[tuple[str, str, str, bool], ...] = ()  # name, measured, limit, passed
     not_run: str = ""  # why there are none
 
@@ -58,13 +59,13 @@ class RunMetadata:
     machine: str = ""
     notes: tuple[str, ...] = ()
     is_finished: bool = True
-    adapters: tuple[CheckedAdapter, ...] = ()
+    checked: tuple[Checked, ...] = ()
     budgets: Mapping[str, Budget] = field(default_factory=dict)  # of the configurations with one
 
     @property
     def invalid(self) -> frozenset[str]:
-        """The configurations whose adapter failed a check."""
-        return frozenset(name for one in self.adapters if one.failed for name in one.backends)
+        """The configurations that failed a check, by themselves or by their adapter."""
+        return frozenset(name for one in self.checked if one.failed for name in one.backends)
 
     def data_of(self, suite: str) -> str:
         """Return what decides a suite's samples: if equal in two runs, the samples are equal."""
@@ -128,7 +129,7 @@ def _parse(run: Mapping[str, Any], name: str) -> RunMetadata:
             *_published(model),
         ),
         is_finished=status == "finished",
-        adapters=tuple(map(_checked_adapter, run.get("proofs") or ())),
+        checked=tuple(map(_checked, run.get("proofs") or ())),
         budgets={
             present_name(name): Budget(int(budget["tokens"]), present_name(str(budget["family"])))
             for name, options in _part(configuration, "backends").items()
@@ -137,13 +138,13 @@ def _parse(run: Mapping[str, Any], name: str) -> RunMetadata:
     )
 
 
-def _checked_adapter(entry: Mapping[str, Any]) -> CheckedAdapter:
+def _checked(entry: Mapping[str, Any]) -> Checked:
     backends = tuple(present_name(str(name)) for name in entry.get("backends") or ())
     checks = (
         (str(check["name"]), str(check["measured"]), str(check["limit"]), check["passed"] is True)
         for check in entry.get("proofs") or ()
     )
-    return CheckedAdapter(backends, tuple(checks), str(entry.get("not_run", "")))
+    return Checked(backends, "adapter" in entry, tuple(checks), str(entry.get("not_run", "")))
 
 
 def _settings(configuration: Mapping[str, Any]) -> list[str]:

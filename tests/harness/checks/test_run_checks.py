@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from gist import compress
-from harness.checks.run import run_checks
+from harness.checks.run import check_adapters, run_checks
 from harness.cli.run import command
 from harness.run.choose import choose_backends, choose_suites, make_plan
 from harness.run.plan import Plan, Settings
@@ -45,10 +45,10 @@ def test_each_adapter_is_checked_once(tiny_llama: "LanguageModel", adapter: Path
     gist = f"gist,checkpoint={adapter}"
     backends = (gist, f"{gist},ratio=4", f"shuffled({gist})", f"{gist},untrained=true")
     others = (f"full,adapter=on,checkpoint={adapter}", "truncate")
-    (checked,) = run_checks(tiny_llama, plan(tiny_llama, *others, *backends))
+    (checked,) = check_adapters(tiny_llama, plan(tiny_llama, *others, *backends))
     assert checked["backends"] == list(backends[:3])
     assert [check["passed"] for check in checked["proofs"]] == [True] * 4
-    assert run_checks(tiny_llama, plan(tiny_llama, *others, backends[3])) == []
+    assert not list(check_adapters(tiny_llama, plan(tiny_llama, *others, backends[3])))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_backends_made_of_gists_are_checked_without_a_plain_one(
     """Passages, segments or gists of gists: each is checked as a plain gist backend is."""
     kind, *options = name.split(",")
     backend = ",".join([kind, f"checkpoint={adapter}", *options])
-    (checked,) = run_checks(tiny_llama, plan(tiny_llama, "full", backend))
+    (checked,) = check_adapters(tiny_llama, plan(tiny_llama, "full", backend))
     assert checked["backends"] == [backend]
     assert [check["passed"] for check in checked["proofs"]] == [True] * 4
 
@@ -76,9 +76,10 @@ def test_a_check_that_cannot_run_is_reported(
         raise MemoryError("no room")
 
     monkeypatch.setattr(compress, "select", fail)
-    (checked,) = run_checks(tiny_llama, ready)
+    checked, as_run = run_checks(tiny_llama, ready)
     assert checked["not_run"] == "no room"
     assert "proofs" not in checked
+    assert as_run["not_run"] == "no room"
 
 
 @pytest.mark.parametrize("faulty", [False, True])
@@ -97,7 +98,10 @@ def test_the_tables_of_a_run_show_its_checks(
     ran = CliRunner().invoke(command, [*words.split(), *places.split()])
     assert ran.exit_code == 0, ran.output
     (path,) = tmp_path.glob("*/run.json")
-    (checked,) = json.loads(path.read_text())["proofs"]
+    checked, gist, full = json.loads(path.read_text())["proofs"]
+    assert [entry["backends"] for entry in (gist, full)] == [checked["backends"], ["full"]]
+    assert all(check["passed"] for check in full["proofs"])
+    assert all(check["passed"] for check in gist["proofs"]) is not faulty
     failed = {check["name"] for check in checked["proofs"] if not check["passed"]}
     assert bool(failed) == faulty
     assert ("cached tokens" in failed) == faulty

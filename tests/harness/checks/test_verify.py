@@ -28,6 +28,11 @@ from tests.support.tiny_adapter import save_tiny_adapter
 
 STRUCTURE = ["mask blocks", "one pass = two passes", "poisoned cache", "cached tokens"]
 SHUFFLED = [OWN_ABOVE_SHUFFLED, SHUFFLED_AT_FLOOR]
+AS_RUN = [
+    *("given texts", "keys in attention", "tokens beside the context", "answers from logits"),
+    *("held bytes", "scores", "order of questions", "gold answers hidden", "questions hidden"),
+    *("nothing else is read", "base model"),
+]
 CONTEXTS = 12
 
 
@@ -269,7 +274,7 @@ def test_the_reference_adapter_passes(gist_bench: GistBench) -> None:
     """All checks hold on the model that the package carries."""
     code, out, _ = gist_bench("verify", "--device", "cpu", "--samples", "8")
     assert code == 0, out
-    assert out.endswith("All 6 checks hold.\n")
+    assert out.endswith("All 17 checks hold.\n")
 
 
 def test_an_adapter_that_carries_nothing_fails_by_name(
@@ -283,11 +288,11 @@ def test_an_adapter_that_carries_nothing_fails_by_name(
         *("--samples", "5", "--json", str(file), "--pictures", str(pictures)),
     )
     assert code == 1
-    assert out.endswith("1 of 6 checks failed: shuffled-context control.\n")
+    assert out.endswith("1 of 17 checks failed: shuffled-context control.\n")
     said = json.loads(file.read_text())
     assert list(said) == ["model", "fingerprint", "backend", "adapter", "proofs"]
     assert {p["name"]: p["passed"] for p in said["proofs"]} == {
-        name: name != OWN_ABOVE_SHUFFLED for name in STRUCTURE + SHUFFLED
+        name: name != OWN_ABOVE_SHUFFLED for name in STRUCTURE + SHUFFLED + AS_RUN
     }
     assert sorted(path.name for path in pictures.iterdir()) == [
         "gist_attention.png",

@@ -1,0 +1,211 @@
+"""The validity checks of the backend that answers, whatever backend it is.
+
+Samples of the run go through the runner: the shortest, one of median size and the longest that
+fits. What the backend reports is compared with what was seen from outside. The longest is run
+again with other questions, other targets and support, in another order, and after everything that
+was read and is not kept has been overwritten: no answer may change.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import torch
+
+from gist.models.model import LanguageModel
+from gist.validity import LIMITS
+from gist.watch import probe, weights_hash
+from harness.api import Backend, Question, Sample
+from harness.checks import judging
+from harness.checks.shuffled import Check
+from harness.checks.trial import Table, Trial, altered, by_size, shortened, warmed
+from harness.checks.watched import known_of
+from harness.errors import UserError
+from harness.run.measure import Meter
+from harness.run.plan import Cell, Configuration, Job
+from harness.run.spec import build
+from harness.text import split_sentences
+
+TRIES = 4  # of a smaller sample, where the longest does not fit
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """The model as it was before any backend was opened."""
+
+    logits: torch.Tensor  # after a fixed sequence, (vocabulary,)
+    weights: str  # a hash
+    rounding: float  # of the model's dtype, as a share of the largest logit
+
+    @classmethod
+    def of(cls, lm: LanguageModel) -> "BaseModel":
+        """Return the model as it is now."""
+        rounding = LIMITS.get(lm.model.dtype, LIMITS[torch.bfloat16])
+        return cls(probe(lm), weights_hash(lm.model), rounding)
+
+    def differs(self, other: "BaseModel") -> bool:
+        """Return whether the weights, or what they compute, are no longer the same."""
+        return self.weights != other.weights or self.moved(other) > self.limit
+
+    def moved(self, other: "BaseModel") -> float:
+        """Return the largest difference between the logits."""
+        return float((self.logits - other.logits).abs().max())
+
+    @property
+    def limit(self) -> float:
+        """The largest difference that rounding explains."""
+        return self.rounding * float(self.logits.abs().max())
+
+
+def check_backend(
+    lm: LanguageModel,
+    configuration: Configuration,
+    cells: Sequence[Cell],
+    *,
+    base: BaseModel,
+    batch_size: int,
+) -> list[Check]:
+    """Return the checks of a configuration.
+
+    Args:
+        lm: the model, with no backend open.
+        configuration: the backend and its options.
+        cells: what it runs on.
+        base: the model before the first backend.
+        batch_size: questions that the run asks at once.
+
+    Raises:
+        UserError: no sample fits, so that nothing can be checked.
+        SampleError: not even a sentence fits.
+    """
+    meter = Meter(lm.device)
+    before = BaseModel.of(lm)
+    declared = bool(configuration.description.get("adapter"))
+    backend: Backend = build(configuration.kind, configuration.spec, lm)
+    with closing(backend), warmed(meter, backend):
+        should_be = None if declared else base.logits
+        table = Table(
+            lm, backend, configuration, meter, batch_size, known_of(backend, lm), should_be
+        )
+        trials = _trials(table, by_size(cells))
+        checks = list(_reported(lm, trials))
+        if trials[-1].job.suite.metrics:
+            checks += _again(table, trials[-1])
+    after = BaseModel.of(lm)
+    during = [each for trial in trials for each in trial.seen.differences]
+    checks.append(_base_model(base, before, after, during, declared=declared))
+    return checks
+
+
+def _trials(table: Table, pairs: Sequence[tuple[Job, Sample]]) -> list[Trial]:
+    """Run the shortest sample, the median one and the longest that fits, each once."""
+    last = len(pairs) - 1
+    found: dict[int, Trial] = {}
+    for k in range(TRIES + 1):
+        place = last * (TRIES - k) // TRIES
+        if place in found:
+            continue
+        longest = _run(table, pairs, place)
+        if not longest.failed:
+            found[place] = longest
+            for other in {0, place // 2} - {place}:
+                trial = _run(table, pairs, other)
+                if not trial.failed:
+                    found[other] = trial
+            break
+    if not found:
+        raise UserError("no sample of the run fits, so that there is no answer to look at")
+    return [found[place] for place in sorted(found)]
+
+
+def _run(table: Table, pairs: Sequence[tuple[Job, Sample]], place: int) -> Trial:
+    job, sample = pairs[place]
+    others = [
+        other
+        for its_job, other in (*pairs[place + 1 :], *pairs[:place])
+        if its_job is job and other.context != sample.context
+    ]
+    return table.run(job, shortened(sample, others))
+
+
+def _reported(lm: LanguageModel, trials: Sequence[Trial]) -> Iterator[Check]:
+    """Yield the checks of what was reported, each over all samples."""
+    yield judging.given(trials)
+    yield from judging.seen(lm, trials)
+    yield judging.said(lm, trials)
+    yield judging.held(trials)
+    if any(trial.job.suite.metrics for trial in trials):
+        yield judging.scored(trials)
+
+
+def _again(table: Table, first: Trial) -> Iterator[Check]:
+    """Run a sample in other ways; where both of a pair at once change nothing, neither does."""
+    job, sample = first.job, first.sample
+    backwards = replace(sample, questions=sample.questions[::-1])
+    other_gold = altered(sample, _other_gold(first))
+    both = replace(other_gold, questions=other_gold.questions[::-1])
+    n = len(sample.questions)
+    trial = table.run(job, both)
+    order = gold = judging.same_answers(first, trial)
+    if order < n:
+        order = judging.same_answers(first, table.run(job, backwards))
+        gold = judging.same_answers(first, table.run(job, other_gold))
+        if order == gold == n:
+            order = judging.same_answers(first, trial)
+    yield judging.unchanged("order of questions", judging.ORDER, order, n)
+    yield judging.unchanged("gold answers hidden", judging.GOLD, gold, n)
+    asked = altered(sample, _other_question)
+    pairs = zip(asked.questions, sample.questions, strict=True)
+    instead = {new.text: old.text for new, old in pairs}
+    trial = table.run(job, asked, poison=True, instead=instead)
+    blind = kept = judging.same_answers(first, trial)
+    if blind < n or not judging.same_state(first, trial):
+        whole = table.run(job, asked, instead=instead)
+        kept = judging.same_answers(whole, trial)
+        blind = judging.same_answers(first, whole)
+        blind = blind if judging.same_state(first, whole) else min(blind, n - 1)
+    yield judging.unchanged("questions hidden", judging.BLIND, blind, n)
+    if trial.seen.poisoned:
+        yield judging.unchanged("nothing else is read", judging.POISON, kept, n)
+
+
+def _other_gold(first: Trial) -> Callable[[int, Question], Question]:
+    """Return what gives a question other targets, and support that it was not shown."""
+    context = first.sample.context
+    sentences = [context[span.start : span.end] for span in split_sentences(context)]
+    shown = " ".join(str(row.get("evidence") or "") for row in first.rows)
+
+    def change(number: int, question: Question) -> Question:
+        free = [s for s in sentences if s not in question.support and s not in shown]
+        chosen = (free or sentences)[number % len(free or sentences)]
+        return replace(question, targets=(f"altered answer {number}",), support=(chosen,))
+
+    return change
+
+
+def _other_question(number: int, question: Question) -> Question:
+    words = question.text.rstrip("?").split()
+    return replace(question, text=f"Number {number + 1}, backwards: {' '.join(words[::-1])}?")
+
+
+def _base_model(
+    base: BaseModel,
+    before: BaseModel,
+    after: BaseModel,
+    during: Sequence[float],
+    *,
+    declared: bool,
+) -> Check:
+    moved = [base.moved(each) for each in (before, after)]
+    same = before.weights == after.weights == base.weights
+    inside = "with an adapter" if declared else f"{max(during, default=0.0):.2g} while it answers"
+    return Check(
+        "base model",
+        f"logits differ by {moved[0]:.2g} before, {inside}, {moved[1]:.2g} after; "
+        f"weights {'equal' if same else 'differ'}",
+        f"at most {base.limit:.2g}; equal",
+        same and max(*moved, *during) <= base.limit,
+        "Logits of the model after a fixed sequence, compared with those before any backend was "
+        "opened: before this one is opened, where it reads and answers unless it names an adapter, "
+        "and after it is closed; and numbers of all weights.",
+    )
