@@ -229,7 +229,8 @@ def _step(
         learning = [p for p in adapted.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(learning, fused=True)
         step = TrainingStep(forward_for(lm, plan), configuration.losses)
-        with fused(adapted, device):
+        checkpointing = configuration.optimiser.gradient_checkpointing
+        with fused(adapted, device, checkpointing=checkpointing):
             with torch.autocast(device.type, torch.bfloat16, enabled=configuration.optimiser.bf16):
                 loss = step(adapted, [example]).loss
             loss.backward()

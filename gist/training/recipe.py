@@ -187,7 +187,8 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
         callbacks=[evaluation] if evaluation else [],
         seal=lambda folder: _seal(training, folder, {}),
     )
-    with fused(adapted, training.lm.model.device):
+    checkpointing = configuration.optimiser.gradient_checkpointing
+    with fused(adapted, training.lm.model.device, checkpointing=checkpointing):
         train(adapted, batches, training.step, run)
     return evaluation
 
