@@ -18,6 +18,9 @@ BUDGET: MappingProxyType[str, Any] = MappingProxyType({"gist-bench": "budget"})
 """Metadata of the option that `run --budget` sets: how many KV entries a backend keeps for a
 context. `tokens: int | None = field(default=None, metadata=BUDGET)`"""
 
+SERVER = "server"
+"""The device of a model behind a server: its memory and its processor are not known."""
+
 FORMER_NAMES = "gist-bench former names"
 
 
@@ -156,11 +159,23 @@ class Generation:
     """One answer and what the model attended to when it gave it."""
 
     text: str
-    prompt_tokens: int  # KV entries in front of the first new token, cached ones included
-    context_entries: int  # how many of them stand for the context
-    new_tokens: int
+    # KV entries in front of the first new token, cached ones included; None: nobody knows
+    prompt_tokens: int | None
+    context_entries: int | None  # how many of them stand for the context
+    new_tokens: int | None
     evidence: tuple[str, ...] = ()  # passages the model was shown, if it was not shown all
     cut: bool = False  # max_new_tokens came before an end token
+    first_token_s: float | None = None  # from the request to its first token, where it is streamed
+    replayed: bool = False  # an interrupted run had asked it: the time is not of this request
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A question, and the text that a prompt shows in place of the context."""
+
+    question: str
+    text: str
+    evidence: tuple[str, ...] = ()  # its parts, if they are not the whole context
 
 
 class Tokenizer(Protocol):
@@ -199,13 +214,13 @@ class Model(Protocol):
         ...
 
     @property
-    def max_positions(self) -> int:
-        """Positions that a sequence may have, prompt and answer included."""
+    def max_positions(self) -> int | None:
+        """Positions that a sequence may have, prompt and answer included; None: not known."""
         ...
 
     @property
     def device(self) -> str:
-        """The type of the device that holds its weights."""
+        """The type of the device that holds its weights; `SERVER` if it is not one of ours."""
         ...
 
     @property
@@ -213,8 +228,26 @@ class Model(Protocol):
         """Its tokenizer."""
         ...
 
+    def count_tokens(self, text: str) -> int | None:
+        """Return how many tokens a text has; None where nobody knows the tokenizer."""
+        ...
+
     def describe(self) -> Mapping[str, Any]:
         """Return what `run.json` should say of it: dtype, parameters, quantisation, revision."""
+        ...
+
+
+class ServedModel(Model, Protocol):
+    """A model that answers prompts, and whose KV entries are out of reach: one behind a server."""
+
+    def answer(
+        self, requests: Sequence[Shown], *, max_new_tokens: int, min_new_tokens: int = 0
+    ) -> list[Generation]:
+        """Answer each request from its own text, all at once.
+
+        Raises:
+            harness.errors.ContextTooLong: a prompt is longer than the server reads.
+        """
         ...
 
 
@@ -222,8 +255,8 @@ class PreparedContext(Protocol):
     """A context that a backend has read once; asking leaves it as it was."""
 
     @property
-    def held_bytes(self) -> int:
-        """Exact bytes that this state keeps: KV entries, or index and texts."""
+    def held_bytes(self) -> int | None:
+        """Exact bytes that this state keeps: KV entries, or index and texts; None: not known."""
         ...
 
     def generate(

@@ -1,7 +1,8 @@
 """What can go wrong, as a tree. Every package of ours raises these and no others of its own.
 
     UserError              one line for the user: what was given, what to do; exit code 2
-    └── NotReady           a backend that cannot answer with this model, though it may show its cost
+    ├── NotReady           a backend that cannot answer with this model, though it may show its cost
+    └── TokenizerUnknown   a size in tokens, of a served model whose tokenizer nobody has named
     SampleError            a sample that cannot be run by this backend: becomes a row with `error`
     ├── ContextTooLong     `context_too_long`: more positions than the model has
     └── OutOfMemory        `out_of_memory`: raised by the allocator, or foreseen before allocating
@@ -31,6 +32,10 @@ class NotReady(UserError):
     def __init__(self, message: str, cost_options: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.cost_options = dict(cost_options or {})
+
+
+class TokenizerUnknown(UserError):
+    """Text must be counted in tokens, and nobody has named the served model's tokenizer."""
 
 
 class SampleError(Exception):

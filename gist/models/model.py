@@ -50,6 +50,10 @@ class LanguageModel:
         pieces = (self.prompt.before, self.prompt.between, self.prompt.after)
         return hashlib.sha256(repr(pieces).encode()).hexdigest()[:16]
 
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has."""
+        return len(self.tokenizer.encode(text))
+
     def describe(self) -> dict[str, Any]:
         """Return what a run should record of this model."""
         return {

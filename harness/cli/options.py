@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.api import SHOTS, prompt_with
+from harness.errors import UserError
 from harness.run.spec import Spec
+from harness.served.address import is_address
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
@@ -22,13 +24,14 @@ DEFAULT_MODEL = "reference"
 
 
 def _model_option(
-    reads_documents: Callable[[Mapping[str, Any]], bool], default: str
+    reads_documents: Callable[[Mapping[str, Any]], bool], default: str, more: str = ""
 ) -> Callable[[Command], Command]:
     """Return the option --model.
 
     Args:
         reads_documents: says from a command's other options whether its text is a person's own.
         default: what the help says that the default is.
+        more: kinds of models that this command takes besides.
     """
 
     def choose(context: click.Context, _: click.Parameter, given: str | None) -> str:
@@ -46,7 +49,7 @@ def _model_option(
         metavar="M",
         callback=choose,
         help="A shipped model (reference, smollm2), a folder, a hub id, FILE.gguf, "
-        f"FOLDER:FILE.gguf, or shape:NAME for costs alone. Default: {default}.",
+        f"FOLDER:FILE.gguf, {more}or shape:NAME for costs alone. Default: {default}.",
     )
 
 
@@ -56,7 +59,11 @@ def _has_own_data(options: Mapping[str, Any]) -> bool:
 
 _OF_DOCUMENTS = "the shipped model that reads any text, else reference"
 model_option = _model_option(lambda _: False, DEFAULT_MODEL)
-suites_model_option = _model_option(_has_own_data, f"{DEFAULT_MODEL}; with data=, {_OF_DOCUMENTS}")
+suites_model_option = _model_option(
+    _has_own_data,
+    f"{DEFAULT_MODEL}; with data=, {_OF_DOCUMENTS}",
+    "http://host:port/v1#NAME for one behind a server, ",
+)
 documents_model_option = _model_option(lambda _: True, _OF_DOCUMENTS)
 device_option = click.option(
     "--device", metavar="D", help="cpu, cuda or mps. Default: cuda if there is one."
@@ -156,6 +163,11 @@ def load(
     model_name: str, *, device: str | None, dtype: str | None, load_in_4bit: bool, shots: int
 ) -> "LanguageModel":
     """Load the model that the options name, with the prompt's pieces and worked examples."""
+    if is_address(model_name):
+        raise UserError(
+            f"{model_name} is behind a server, which gist-bench run can test. This command needs "
+            "a model that is loaded here."
+        )
     from gist.models.loading import load_model  # torch and transformers: seconds
 
     return load_model(

@@ -4,12 +4,14 @@ import shlex
 import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 
 from harness.cli.completing import complete_spec
 from harness.cli.options import headline_option, load, suites_model_options
+from harness.errors import UserError
 
 
 def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
@@ -50,6 +52,16 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     help="KV entries per context. Every backend with a budget option runs once at each number.",
 )
 @suites_model_options
+@click.option(
+    "--tokenizer",
+    metavar="M",
+    help="For a served model: a folder or hub id with its tokenizer, which counts tokens.",
+)
+@click.option(
+    "--key-env",
+    metavar="NAME",
+    help="Environment variable that holds a server's API key. Default: OPENAI_API_KEY.",
+)
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Max samples per suite.")
 @click.option(
     "--batch-size",
@@ -84,6 +96,8 @@ def command(
     dtype: str | None,
     load_in_4bit: bool,
     shots: int,
+    tokenizer: str | None,
+    key_env: str | None,
     limit: int | None,
     batch_size: int,
     seed: int,
@@ -102,22 +116,42 @@ def command(
       gist-bench run --suite passkey --backend full --backend rag,top_k=4
       gist-bench run --suite qa,data=mine.jsonl --model ./my-model --load-in-4bit
       gist-bench run --suite vram --model shape:llama-3-8b
+      gist-bench run --suite qa,data=mine.jsonl --model http://localhost:8000/v1#my-model
       gist-bench run --suite qa --controls
       gist-bench run --suite qa --budget 64+128+256
       gist-bench run --suite qa --backend rag --backend 'shuffled(rag)'
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.checks.overlap import overlap_notices
     from harness.checks.run import run_checks
+    from harness.run import plugins
     from harness.run.choose import choose_backends, choose_suites, make_plan
     from harness.run.headline import refuse_unknown
     from harness.run.plan import Settings
-    from harness.run.runner import run
+    from harness.run.runner import Tested, run
+    from harness.served.address import is_address
 
+    served = is_address(model_name)
+    _refuse_options(
+        served,
+        device=device,
+        dtype=dtype,
+        load_in_4bit=load_in_4bit,
+        tokenizer=tokenizer,
+        key_env=key_env,
+    )
     # Before the model: a typing mistake should not wait for it.
     chosen_suites = choose_suites(suites)
     refuse_unknown(headline, (name for _, suite in chosen_suites for name in suite.metrics))
-    chosen_backends = choose_backends(backends, controls=controls, budgets=budgets)
-    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
+    group = plugins.SERVED if served else plugins.BACKENDS
+    chosen_backends = choose_backends(backends, controls=controls, budgets=budgets, group=group)
+    if served:
+        from harness.cli.served import open_served
+
+        tested = open_served(model_name, key_env=key_env, tokenizer=tokenizer, shots=shots)
+    else:
+        lm = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
+        tested = Tested(lm, partial(run_checks, lm))
+    model = tested.model
     settings = Settings(seed=seed, limit=limit, batch_size=batch_size)
     plan = make_plan(model, chosen_suites, chosen_backends, settings)
     plan = replace(plan, notices=(*plan.notices, *overlap_notices(model, plan)))
@@ -130,12 +164,23 @@ def command(
             command=typed,
             headline=headline,
             restart=restart,
-            run_checks=lambda: run_checks(model, plan),
+            run_checks=lambda: tested.run_checks(plan),
+            keeper=tested.keeper,
         )
     except KeyboardInterrupt:
         click.echo("\nFinished samples are kept: the same command goes on from there.", err=True)
         raise
     _print_tables(folder, brief=brief)
+
+
+def _refuse_options(served: bool, **given: object) -> None:
+    """Refuse options that mean nothing for this model."""
+    others = {"device", "dtype", "load_in_4bit"} if served else {"tokenizer", "key_env"}
+    for name in sorted(others):
+        if given[name]:
+            flag = f"--{name.replace('_', '-')}"
+            which = "a served model: leave it out" if served else "a model that is loaded here"
+            raise UserError(f"{flag} does not apply to {which}.")
 
 
 def _print_tables(folder: Path, *, brief: bool) -> None:

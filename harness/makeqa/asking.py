@@ -12,7 +12,8 @@ from typing import Any
 
 from harness.makeqa.checks import normalize
 from harness.makeqa.cutting import Context
-from harness.makeqa.proposals import Message, Proposal, Proposals, Teacher
+from harness.makeqa.proposals import Proposal, Proposals, Teacher
+from harness.served.messages import Message
 
 INSTRUCTION = """\
 Read the text. Then write questions about it, and reply with a JSON list and nothing else:

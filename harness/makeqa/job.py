@@ -14,7 +14,8 @@ from harness.makeqa.journal import Journal
 from harness.makeqa.models import Models
 from harness.makeqa.pipeline import Totals, make, split_documents, wanted_of_each
 from harness.makeqa.readers import Document, Skipped, read_documents
-from harness.makeqa.teachers import is_address, open_teacher, read_key
+from harness.makeqa.teachers import open_teacher
+from harness.served.address import is_address, read_key
 
 MIN_TOKENS = 64  # of a context: a short note is one, and no long document is left out either
 MAX_TOKENS = 8192  # where the model has positions for them

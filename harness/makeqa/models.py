@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.api import Tokenizer, prompt_with
 from harness.errors import UserError
-from harness.makeqa.proposals import Message
+from harness.served.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable

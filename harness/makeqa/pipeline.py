@@ -11,8 +11,9 @@ from harness.errors import UserError
 from harness.makeqa.checks import check, drop_known
 from harness.makeqa.cutting import Context
 from harness.makeqa.journal import Finished, Journal
-from harness.makeqa.proposals import KINDS, ClosedBook, NoReply, Proposal, Proposals, Proposer
+from harness.makeqa.proposals import KINDS, ClosedBook, Proposal, Proposals, Proposer
 from harness.makeqa.readers import Document
+from harness.served.messages import NoReply
 
 SILENT_IN_A_ROW = 3  # contexts without a reply after which a teacher is given up
 

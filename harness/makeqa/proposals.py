@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.makeqa.cutting import Context
+from harness.served.messages import Message
 
 KINDS = ("lookup", "global", "reasoning", "unanswerable")
 """One fact; the whole text; two facts; what the text does not say."""
@@ -40,14 +41,6 @@ class Proposer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message of a conversation with a model."""
-
-    role: str  # user or assistant
-    content: str
-
-
 class Teacher(Protocol):
     """A language model that replies to messages."""
 
@@ -67,7 +60,3 @@ class ClosedBook(Protocol):
     def answer_without_document(self, questions: Sequence[str]) -> list[str]:
         """Return what it says to each question."""
         ...
-
-
-class NoReply(Exception):
-    """A teacher gave nothing that can be used for this context."""

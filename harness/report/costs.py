@@ -23,6 +23,7 @@ HELD = "contexts_held"
 SAMPLE = ["run", "context"]  # of one suite and backend
 BATCH = [*SAMPLE, "batch_id"]
 BASELINE = "baseline_bytes"
+STREAMED = "first_token_s"  # of requests that a server streamed; older runs have no such column
 SIZE = ["context_tokens", HELD, "batch_size"]
 PER_SAMPLE = ["prepare_s", "held_bytes"]  # the same in all rows of a sample
 PER_QUESTION = ["context_entries", "prompt_tokens", "new_tokens"]
@@ -37,11 +38,13 @@ LEGEND = (
     "included.",
 )
 METRICS = (
-    _derived(
+    Metric(
         "first_token_s",
-        "Time to first token: of a request for one token, after the context was read.",
+        "Time to first token: of a request for one token, after the context was read; of a served "
+        "model, from sending a streamed request until its first token.",
         "s",
         "lower",
+        kind="cost",
         headings=("first token",),
     ),
     _derived(
@@ -249,7 +252,10 @@ def of_samples(rows: pd.DataFrame) -> pd.DataFrame:
     peaks = of_sample[["prepare_peak_bytes", "generate_peak_bytes"]].max()
     costs[peaks.columns] = peaks
     costs["peak_bytes"] = peaks.max(axis=1)
-    costs["first_token_s"] = costs["generate_s"].where(of_sample["max_new_tokens"].max() == 1)
+    first = costs["generate_s"].where(of_sample["max_new_tokens"].max() == 1)
+    costs["first_token_s"] = (
+        of_sample[STREAMED].median().fillna(first) if STREAMED in rows else first
+    )
     spent = costs["prepare_s"] + costs["generate_s"]
     costs["overall_tokens_per_s"] = of_sample["new_tokens"].sum(min_count=1) / spent
     return costs

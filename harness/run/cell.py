@@ -4,7 +4,7 @@ Here is what is the same for every backend: the clock and the memory peak, how m
 asked at once, how many contexts are held, how a failure becomes a row. Backends measure nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,7 +36,8 @@ class Bench:
     records: Rows
     progress: Progress
     batch_size: int
-    count_tokens: Callable[[str], int]
+    count_tokens: Callable[[str], int | None]
+    written: Callable[[], object]  # called when the rows of a sample are on the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class CellRun:
             if sample.contexts_held not in stopped:
                 rows = [row for each in controlled.assignments for row in self._rows(sample, each)]
                 self.bench.records.append(rows)
+                self.bench.written()
                 if ends_sweep(self.cell.job, rows[0].get("error")):
                     stopped.add(sample.contexts_held)
             self.bench.progress.update(controlled)
@@ -96,7 +98,7 @@ class CellRun:
         held.append(state)
         return {
             "baseline_bytes": measured.baseline_bytes,
-            "held_bytes": sum(state.held_bytes for state in held),
+            "held_bytes": _total(state.held_bytes for state in held),
             **_cost_cells("prepare", measured),
         }
 
@@ -134,6 +136,8 @@ class CellRun:
                 for row in self._ask(sample, state, [question], f"{batch_id}.{number}")
             ]
         costs = _cost_cells("generate", measured)
+        if any(generation.replayed for generation in generations):
+            costs = dict.fromkeys(costs)  # what was asked in this phase is not the whole batch
         costs |= {"batch_id": batch_id, "batch_size": len(batch)}
         suite = self.cell.job.suite
         return [
@@ -161,6 +165,7 @@ def _answer_cells(
         "context_entries": generation.context_entries,
         "prompt_tokens": generation.prompt_tokens,
         "new_tokens": generation.new_tokens,
+        "first_token_s": generation.first_token_s,
         "cut": float(generation.cut) if suite.metrics else None,
         "answer_words": len(answer.split()) if suite.metrics else None,
         "thought_words": len(thought.split()) or None,
@@ -169,6 +174,12 @@ def _answer_cells(
         "answer": generation.text,
         "evidence": generation.evidence or None,
     }
+
+
+def _total(parts: Iterable[int | None]) -> int | None:
+    """Return the sum; None if a part is not known."""
+    known = list(parts)
+    return None if None in known else sum(filter(None, known))
 
 
 def _question_cells(sample: Sample, question: Question) -> dict[str, Value]:

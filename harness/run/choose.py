@@ -119,7 +119,11 @@ def _check_metrics(choice: Choice, suite: Suite) -> None:
 
 
 def choose_backends(
-    texts: Sequence[str], *, controls: bool = False, budgets: Sequence[int] = ()
+    texts: Sequence[str],
+    *,
+    controls: bool = False,
+    budgets: Sequence[int] = (),
+    group: str = plugins.BACKENDS,
 ) -> list[Choice]:
     """Read backend specs, `control(spec)` among them.
 
@@ -127,15 +131,16 @@ def choose_backends(
         texts: specs; if there are none, all installed backends and the default controls.
         controls: add the controls that a gist configuration has to beat.
         budgets: numbers of KV entries; a backend that has such an option runs at each.
+        group: `plugins.SERVED` for a model behind a server.
 
     Raises:
         UserError: a spec that nothing can be built from.
     """
-    names = [name for name in plugins.names(plugins.BACKENDS) if _runs_unasked(name, budgets)]
-    chosen = _choose(plugins.BACKENDS, texts or names, named=bool(texts))
+    names = [name for name in plugins.names(group) if _runs_unasked(name, budgets)]
+    chosen = _choose(group, texts or names, named=bool(texts))
     chosen = [each for choice in chosen for each in _at_budgets(choice, budgets)]
     if controls:
-        chosen += [_as_control(text) for text in COMMON_CONTROLS]
+        chosen += [_as_control(text, group) for text in COMMON_CONTROLS]
     of_gist = (
         *(DEFAULT_CONTROLS if controls or not texts else ()),
         *(GIST_CONTROLS if controls else ()),
@@ -155,8 +160,8 @@ def _runs_unasked(name: str, budgets: Sequence[int]) -> bool:
     return bool(budgets) and budget_option(plugins.load(plugins.BACKENDS, name)) is not None
 
 
-def _as_control(text: str) -> Choice:
-    (choice,) = _choose(plugins.BACKENDS, [text], named=False)
+def _as_control(text: str, group: str = plugins.BACKENDS) -> Choice:
+    (choice,) = _choose(group, [text], named=False)
     return replace(choice, scored_only=True)
 
 
@@ -249,13 +254,22 @@ def _choose(group: str, texts: Sequence[str], *, named: bool) -> list[Choice]:
 
 
 def _read(group: str, text: str, *, named: bool) -> Choice:
-    control, inner = split_control(text) if group == plugins.BACKENDS else ("", text)
+    control, inner = split_control(text) if group != plugins.SUITES else ("", text)
     if control not in CONTROLS:
         allowed = ", ".join(f"{name}(...)" for name in CONTROLS if name)
         raise UserError(f"unknown control {control!r} in {text!r}. Allowed: {allowed}.")
     spec = Spec.parse(inner)
+    if group == plugins.SERVED and spec.name in _need_entries():
+        raise UserError(
+            f"{spec.name} needs the KV entries of a model that is loaded here, and a server keeps "
+            f"them to itself. Backends of a served model: {', '.join(plugins.names(group))}."
+        )
     kind = plugins.load(group, spec.name)
     return Choice(present(kind, spec), kind, named, control, scored_only=bool(control))
+
+
+def _need_entries() -> set[str]:
+    return {*plugins.names(plugins.BACKENDS)} - {*plugins.names(plugins.SERVED)}
 
 
 def _runs_with(model: Model, choice: Choice, suite: Suite, left_out: _LeftOut) -> bool:

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.api import SERVER
+
 _ROOT = Path(__file__).parents[2]  # of the four packages
 # What decides a row. The command line and the report may change under a run.
 _CODE = ("harness/api.py",)
-_CODE_FOLDERS = ("harness/run", "backends", "benchmarks", "gist")
+_CODE_FOLDERS = ("harness/run", "harness/served", "backends", "benchmarks", "gist")
 # How many threads compute and how they wait: they decide times, on a shared machine above all.
 OPENMP = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
 _PACKAGES = (
@@ -39,8 +41,8 @@ def environment(device: str) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _gpu_name(device) or _cpu_name(),
-        "threads": _threads(),
+        "processor": "" if device == SERVER else _gpu_name(device) or _cpu_name(),
+        "threads": None if device == SERVER else _threads(),
         "openmp": {name: os.environ[name] for name in OPENMP if name in os.environ},
         "packages": {name: version(name) for name in _PACKAGES},
         "commit": _commit(),

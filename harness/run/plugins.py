@@ -13,6 +13,7 @@ from harness.api import Metric, Suite
 from harness.errors import UserError, did_you_mean, reading
 
 BACKENDS = "gist_bench.backends"
+SERVED = "gist_bench.served_backends"  # for models behind a server
 SUITES = "gist_bench.suites"
 LAYOUTS = "gist_bench.data"  # layouts of data sets, for the suites over documents
 STORES = "gist_bench.stores"  # gists as files: `file` and `folder`
@@ -39,7 +40,7 @@ def load(group: str, name: str) -> type:
     elif name in known:
         entry = known[name]
     else:
-        word = group.rpartition(".")[2].removesuffix("s")
+        word = group.rpartition(".")[2].removesuffix("s").replace("_", " ")
         raise UserError(
             f"unknown {word} {name!r}. {did_you_mean(name, known)}"
             f"Installed: {', '.join(sorted(known))}; or write module:Class."

@@ -39,6 +39,7 @@ _COSTS = (
     "batch_size",
     "prepare_s",  # the same in all rows of a sample
     "generate_s",  # the same in all rows of a batch
+    "first_token_s",  # of a streamed request: from sending it to the first token
     "baseline_bytes",  # in use when the sample's prepare phase began
     "prepare_peak_bytes",
     "prepare_reserved_bytes",

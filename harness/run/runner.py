@@ -1,12 +1,12 @@
 """The runner: every suite with every backend, in the order of the plan, resumed where it ended."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
-from dataclasses import replace
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.api import Backend, Model
 from harness.errors import SampleError
@@ -22,6 +22,28 @@ from harness.run.spec import Spec, build
 _WARM_UP = ("Ann lives in a small town near the sea.", "Where does Ann live?")
 
 
+class Keeper(Protocol):
+    """Keeps the replies of a server until their rows are written."""
+
+    def open(self, folder: Path) -> None:
+        """Take up what an interrupted process has left in a run's folder."""
+
+    def written(self) -> None:
+        """Forget everything: the rows are on the disk."""
+
+    def close(self) -> None:
+        """Close what was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A model that a run tests, and what only its kind needs."""
+
+    model: Model
+    run_checks: Callable[[Plan], Sequence[Mapping[str, Any]]]  # the validity checks of adapters
+    keeper: Keeper | None = None  # of a served model
+
+
 def run(
     plan: Plan,
     model: Model,
@@ -31,6 +53,7 @@ def run(
     headline: str = "",
     restart: bool = False,
     run_checks: Callable[[], Sequence[Mapping[str, Any]]] = list,
+    keeper: Keeper | None = None,
 ) -> Path:
     """Run what is not finished yet and return the run's folder.
 
@@ -43,6 +66,7 @@ def run(
         restart: drop the rows of earlier processes.
         run_checks: makes the validity checks, once for a run and before its first row; their
             results are kept in `run.json`.
+        keeper: keeps replies that were paid for until their rows are written.
 
     Raises:
         UserError: another process has the folder, or the environment has changed.
@@ -60,10 +84,20 @@ def run(
             with (
                 Progress(cells, total=sum(questions.values())) as progress,
                 closing(Records(folder.records, header)) as records,
+                ExitStack() as resources,
             ):
-                count_tokens = cache(lambda text: len(model.tokenizer.encode(text)))
-                size = plan.settings.batch_size
-                bench = Bench(model, Meter(model.device), records, progress, size, count_tokens)
+                if keeper:
+                    keeper.open(folder.path)
+                    resources.callback(keeper.close)
+                bench = Bench(
+                    model,
+                    Meter(model.device),
+                    records,
+                    progress,
+                    plan.settings.batch_size,
+                    cache(model.count_tokens),
+                    keeper.written if keeper else lambda: None,
+                )
                 _run_cells(bench, cells)
         else:
             folder.declare_headline()

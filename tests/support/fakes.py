@@ -36,6 +36,10 @@ class FakeModel:
     tokenizer: Tokenizer = field(default_factory=WordTokenizer)
     log: list[str] = field(default_factory=list)  # calls of backends, in order
 
+    def count_tokens(self, text: str) -> int:
+        """Return the words of a text."""
+        return len(self.tokenizer.encode(text))
+
     def describe(self) -> Mapping[str, Any]:
         """Return its numeric type."""
         return {"dtype": "float32"}

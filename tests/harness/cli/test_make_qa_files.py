@@ -16,11 +16,11 @@ from filelock import FileLock
 
 from harness.api import Suite
 from harness.errors import UserError
-from harness.makeqa import server as servers
-from harness.makeqa.proposals import Message
-from harness.makeqa.server import ATTEMPTS, REPLY_TOKENS, Server
 from harness.run import plugins
 from harness.run.spec import Spec, build
+from harness.served import client as servers
+from harness.served.client import ATTEMPTS, REPLY_TOKENS, Server
+from harness.served.messages import Message
 from tests.support.commands import GistBench
 from tests.support.fake_tokenizers import WordTokenizer
 from tests.support.paths import ROOT

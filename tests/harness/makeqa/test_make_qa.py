@@ -16,9 +16,10 @@ from harness.makeqa.checks import REASONS, check, drop_known, normalize
 from harness.makeqa.cutting import Context, Limits, cut_document
 from harness.makeqa.journal import Journal
 from harness.makeqa.pipeline import make, split_documents, wanted_of_each
-from harness.makeqa.proposals import KINDS, Message, Proposal, Proposals
+from harness.makeqa.proposals import KINDS, Proposal, Proposals
 from harness.makeqa.readers import Document
 from harness.makeqa.rules import Rules
+from harness.served.messages import Message
 from tests.support.fake_tokenizers import MergingTokenizer, SplittingTokenizer, WordTokenizer
 
 EACH = dict.fromkeys(KINDS, 6)

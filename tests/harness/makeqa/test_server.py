@@ -12,9 +12,10 @@ import pytest
 
 from harness.errors import UserError, printable
 from harness.makeqa import asking
-from harness.makeqa.proposals import Message, NoReply
-from harness.makeqa.server import ATTEMPTS, LARGEST_REPLY, Server, is_loopback
-from harness.makeqa.teachers import read_key
+from harness.served.address import is_loopback, read_key
+from harness.served.client import ATTEMPTS, Server
+from harness.served.http import LARGEST_REPLY
+from harness.served.messages import Message, NoReply
 from tests.support.stub_server import Fault, serve
 
 ASK = [Message("user", "Reply with the JSON list.\n\nThe text:\nThe lamp of Brenta costs 7 euros.")]

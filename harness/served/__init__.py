@@ -1,0 +1,1 @@
+"""Models behind OpenAI-compatible servers: one client for tested models, teachers and judges."""
