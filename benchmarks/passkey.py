@@ -8,12 +8,13 @@ from a document is what the suite `qa` asks.
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, product
+from math import gcd
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from benchmarks.generate.filler import FillerWriter, read_sentences
 from benchmarks.generate.lexicon import Split, key_word, number
@@ -21,6 +22,9 @@ from harness.api import Question, Sample, Tokenizer
 from harness.errors import UserError
 
 Style = Literal["landmark", "ruler"]
+T = TypeVar("T")
+
+GOLDEN = (5**0.5 - 1) / 2
 UNSEEN_SHARE = 0.2  # of the contexts in split=test; training never has them
 SPARE_TOKENS = 24  # for an answer in a whole sentence, beside the numbers themselves
 THOUSANDS = re.compile(r"\b\d{1,3}(?:,\d{3})+\b")  # 12,345
@@ -137,10 +141,15 @@ class Passkey:
         return read_sentences(self.text) if self.text else ()
 
     def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:
-        """Yield every cell of the grid once, then every cell again, `repeats` times."""
+        """Yield every cell of the grid once, then every cell again, `repeats` times.
+
+        The order jumps about in the grid, so that the first few samples are spread over it.
+        """
         writer = FillerWriter(tokenizer, self.split, self._sentences)
         for index in count() if self.repeats is None else range(self.repeats):
-            for tokens, depth, style in product(self.tokens, self.depths, self.styles):
+            for tokens, depth, style in _spread(
+                list(product(self.tokens, self.depths, self.styles))
+            ):
                 cell = Cell(style, tokens, depth)
                 yield self.sample(writer, cell, f"{style}/{tokens}/{depth:g}/{index}", seed)
 
@@ -230,3 +239,12 @@ def _distinct(wanted: int, draw: Callable[[], str]) -> list[str]:
 def _words(text: str) -> list[str]:
     whole = THOUSANDS.sub(lambda match: match[0].replace(",", ""), text.lower())
     return [word for word in re.findall(r"\w+", whole) if word not in FILLING_WORDS]
+
+
+def _spread(cells: Sequence[T]) -> Iterator[T]:
+    """Yield all cells, each a golden section of them after the one before."""
+    n = len(cells)
+    start = round(n * GOLDEN)
+    step = next((step for step in range(max(1, start), n + 1) if gcd(step, n) == 1), 1)
+    for place in range(n):
+        yield cells[place * step % n]

@@ -28,7 +28,8 @@ from scipy.special import ndtr, stdtrit
 
 from harness.report.shares import LEVEL as LEVEL
 from harness.report.shares import Floats as Floats
-from harness.report.shares import Z, clopper_pearson, share_interval
+from harness.report.shares import Z as Z
+from harness.report.shares import clopper_pearson, share_interval
 
 Ints = npt.NDArray[np.int64]
 

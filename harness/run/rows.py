@@ -16,12 +16,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from harness.api import Metric
 from harness.errors import UserError, reading
+from harness.run import plugins
 from harness.run.controls import present_name
 from harness.run.headline import refuse_unknown
 from harness.run.metadata import RECORDS, RunMetadata, read_metadata
 from harness.run.records import FORMULA
 
+LARGEST = float(np.finfo(np.float64).max)
 IDENTITY = ("suite", "backend", "model", "sample_id", "question_id")  # slices follow
 MEASURES = (  # between the slices and the metrics
     "context_tokens",
@@ -149,7 +152,40 @@ def _read_file(file: Path, unread: Collection[str]) -> tuple[pd.DataFrame, list[
     for column in frame.columns:
         if column not in TEXTS | ANSWERS and column not in slices:
             frame[column] = _numbers(file, frame[column])
+    _refuse_impossible(file, frame, metrics)
     return frame, slices, metrics
+
+
+def _refuse_impossible(file: Path, frame: pd.DataFrame, metrics: Sequence[str]) -> None:
+    """Refuse figures that no run writes: metrics beyond their range, rows at odds with themselves.
+
+    A metric is between 0 and 1 if its definition says so; one without definition is finite.
+    """
+    share = Metric("", "").unit
+    shares = {metric.name for metric in plugins.metrics() if metric.unit == share}
+    measures = [name for name in MEASURES if name in frame and name not in TEXTS]
+    for name in measures:
+        _refuse(file, ~frame[name].between(0, LARGEST), frame, name, "is impossible")
+    for name in (*metrics, "evidence_recall"):
+        low, high = (0, 1) if name in shares | {"evidence_recall"} else (-LARGEST, LARGEST)
+        why = "is no metric from 0 to 1" if high == 1 else "is no finite number"
+        _refuse(file, ~frame[name].between(low, high), frame, name, why)
+    if {"abstained", "hallucinated"} <= set(metrics):
+        apart = (frame["abstained"] + frame["hallucinated"] - 1).abs() > 1e-6
+        _refuse(file, apart, frame, "hallucinated", "is not 1 - abstained")
+
+
+def _refuse(
+    file: Path, wrong: "pd.Series[bool]", frame: pd.DataFrame, column: str, why: str
+) -> None:
+    """Refuse the first row that has a figure in `column` and is wrong."""
+    places = np.flatnonzero(wrong & frame[column].notna())
+    if len(places):
+        value = frame[column].iloc[places[0]]
+        raise UserError(
+            f"{file} line {places[0] + 2}: {value:g} in column {column!r} {why}. "
+            "The file was edited or is damaged."
+        )
 
 
 def sorts_of_columns(file: Path, header: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -266,3 +266,16 @@ def test_a_text_is_not_repeated_to_fill_a_context(tmp_path: Path) -> None:
     file.write_text(BOOK, encoding="utf-8")
     with pytest.raises(UserError, match="more than the text has"):
         drawn(Passkey(tokens=(500,), text=file))
+
+
+def test_the_first_samples_are_spread_over_the_grid() -> None:
+    """A run with --limit 6 sees several sizes, depths and both styles; nothing is left out."""
+    suite = Passkey()
+    drawn = list(suite.samples(WordTokenizer(), 0))
+    first = [sample.id.split("/") for sample in drawn[:6]]
+    styles, tokens, depths = (set(column) for column in list(zip(*first, strict=True))[:3])
+    assert styles == set(suite.styles)
+    assert len(tokens) >= min(3, len(suite.tokens))
+    assert len(depths) >= 3
+    cells = len(suite.tokens) * len(suite.depths) * len(suite.styles)
+    assert len({sample.id for sample in drawn}) == cells * suite.repeats

@@ -10,6 +10,7 @@ is `story.question`, and the questions of a story are not independent of each ot
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.data.formats.format import Entry, Format, Paragraph
@@ -17,7 +18,9 @@ from benchmarks.data.formats.lines import read_lines
 from benchmarks.scoring.answers import exact_score
 from harness.api import Question
 from harness.errors import UserError
+from harness.text import normalize
 
+_SEPARATOR = re.compile(r"[,;&\n]|\band\b")
 _LINE = re.compile(r"(\d{1,9}) (.*\S)\s*\Z")
 
 
@@ -66,12 +69,25 @@ def _entry(where: str, name: str, sentences: dict[int, Paragraph], text: str) ->
     return Entry(name, tuple(sentences.values()), (asked,))
 
 
+def score(question: Question, answer: str) -> Mapping[str, float]:
+    """Return `exact_match`; the items of a list (`milk,football`) may stand in any order."""
+    given = _items(answer)
+    lists = [_items(target) for target in question.targets if "," in target]
+    found = any(given == wanted for wanted in lists)
+    return {"exact_match": 1.0} if found else exact_score(question, answer)
+
+
+def _items(text: str) -> list[str]:
+    """Return the items of a list in words or with commas, normalised and in alphabetical order."""
+    return sorted(filter(None, map(normalize, _SEPARATOR.split(text))))
+
+
 FORMAT = Format(
     title="bAbI tasks: short stories, one or more facts to put together",
     licence="CC BY 3.0",
     source="https://research.facebook.com/downloads/babi/",
     read=read,
     metrics=("exact_match",),
-    score=exact_score,
+    score=score,
     separator=" ",
 )

@@ -5,7 +5,7 @@ the hub's (the same as columns, `context.title` and `context.sentences`), both a
 line, and the subsets of IRCoT (arXiv 2212.10509; `question_text`, `contexts`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,8 @@ def _published(where: str, row: dict[str, Any], number: int) -> Entry:
     for title, lines in pages:
         page = {"title": title, "sentences": lines}
         title, parts = text(where, page, "title"), texts(where, page, "sentences")
-        if "".join(parts).strip():  # the data have a few pages without text
-            paragraphs.append(titled(title, "".join(parts)))
+        if body := _joined(parts):  # the data have a few pages without text
+            paragraphs.append(titled(title, body))
             sentences[title] = parts
     if not paragraphs:
         raise UserError(f"{where}: 'context' has no text.")
@@ -74,6 +74,15 @@ def _published(where: str, row: dict[str, Any], number: int) -> Entry:
         support=tuple(sentence for sentence in dict.fromkeys(support) if sentence),
     )
     return Entry(name, tuple(paragraphs), (question,))
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    """Return the sentences as one text; 2WikiMultihopQA has no space in front of them."""
+    text = ""
+    for sentence in sentences:
+        apart = not text or text[-1].isspace() or not sentence or sentence[0].isspace()
+        text += sentence if apart else f" {sentence}"
+    return text.strip()
 
 
 def _pairs(

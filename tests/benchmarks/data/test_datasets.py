@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.data import formats
-from benchmarks.data.formats import Entry
+from benchmarks.data.formats import Entry, babi, hotpotqa
 from benchmarks.hallucination import Hallucination
 from benchmarks.qa import Qa
 from harness.api import ABSTENTION, Question, Sample
@@ -493,3 +493,39 @@ def test_published_file_is_read_whole(data: str) -> None:
     for question in questions:
         right = question.targets[0] if question.targets else ABSTENTION
         assert set(kind.score(question, right).values()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("milk,football", 1),
+        ("football, milk", 1),
+        ("Football and the milk.", 1),
+        ("milk", 0),
+        ("milk, football, apple", 0),
+        ("milk, milk", 0),
+    ],
+)
+def test_a_list_of_babi_may_stand_in_any_order(answer: str, score: float) -> None:
+    """All of its items are right, however they are set apart, and nothing less or more."""
+    question = Question("q", "What is Daniel carrying?", ("milk,football",))
+    assert babi.FORMAT.score(question, answer)["exact_match"] == score
+
+
+def test_sentences_of_2wikimultihopqa_are_set_apart(tmp_path: Path) -> None:
+    """Its layout is that of HotpotQA, without the spaces in front of the sentences."""
+    pages = [["Film", ["It is a film.", "Ada made it."]], ["Ada", ["Ada was born in Rome."]]]
+    rows = [
+        {
+            "_id": "1",
+            "question": "Where was its maker born?",
+            "answer": "Rome",
+            "context": pages,
+            "supporting_facts": [["Film", 1], ["Ada", 0]],
+        }
+    ]
+    file = tmp_path / "2wiki.json"
+    file.write_text(json.dumps(rows), encoding="utf-8")
+    (entry,) = hotpotqa.FORMAT.read(file)
+    assert entry.paragraphs[0].text == "Film\nIt is a film. Ada made it."
+    assert entry.questions[0].support == ("Ada made it.", "Ada was born in Rome.")

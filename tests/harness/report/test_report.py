@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -656,3 +657,26 @@ def test_closed_book_above_full_context_is_said(tmp_path: Path) -> None:
     rows = scored("full", [[0]] * 10) + scored("closed_book", [[1]] * 10)
     text = render([write_run(tmp_path / "run", rows + scored("gist", [[1]] * 10))])
     assert "gist: left out, as closed_book beats full." in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ({"f1": float("inf")}, "inf in column 'f1' is no metric from 0 to 1"),
+        ({"f1": -5.0}, "-5 in column 'f1' is no metric from 0 to 1"),
+        ({"f1": 5.0}, "5 in column 'f1' is no metric from 0 to 1"),
+        ({"f1": 1.0, "evidence_recall": 1.5}, "column 'evidence_recall'"),
+        ({"f1": 1.0, "prepare_s": -1.0}, "-1 in column 'prepare_s' is impossible"),
+        ({"f1": 1.0, "held_bytes": float("inf")}, "inf in column 'held_bytes' is impossible"),
+        ({"f1": 1.0, "points": float("-inf")}, "-inf in column 'points' is no finite number"),
+        ({"f1": 1.0, "abstained": 1.0, "hallucinated": 1.0}, "is not 1 - abstained"),
+    ],
+)
+def test_figures_that_no_run_writes_are_refused_with_their_line(
+    cells: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    """Metrics beyond their range, costs below 0, and rows that contradict themselves."""
+    folder = write_run(tmp_path / "run", [*scored("full", [[1]] * 3), row("full", 9, **cells)])
+    with pytest.raises(UserError, match="line 5: ") as refused:
+        render([folder])
+    assert said in str(refused.value)
