@@ -64,7 +64,7 @@ def not_compared(name: str, baseline: str) -> Comparison:
 
 def _uses_adapter(rows: Rows, backend: str) -> bool:
     """Say whether a backend compresses with the adapter, as the checks of its run list it."""
-    listed = (one.backends for run in rows.metadata for one in run.adapters)
+    listed = (one.backends for run in rows.metadata for one in run.checked if one.of_adapter)
     return name_of(backend) == COMPARED or any(backend in names for names in listed)
 
 
