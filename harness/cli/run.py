@@ -150,11 +150,11 @@ def command(
         tested = open_served(model_name, key_env=key_env, tokenizer=tokenizer, shots=shots)
     else:
         lm = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
-        tested = Tested(lm, partial(run_checks, lm))
+        tested = Tested(lm, partial(run_checks, lm), partial(overlap_notices, lm))
     model = tested.model
     settings = Settings(seed=seed, limit=limit, batch_size=batch_size)
     plan = make_plan(model, chosen_suites, chosen_backends, settings)
-    plan = replace(plan, notices=(*plan.notices, *overlap_notices(model, plan)))
+    plan = replace(plan, notices=(*plan.notices, *tested.notices(plan)))
     try:
         typed = shlex.join(["gist-bench", *sys.argv[1:]])
         folder = run(

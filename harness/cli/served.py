@@ -25,4 +25,4 @@ def open_served(address: str, *, key_env: str | None, tokenizer: str | None, sho
         named = TextTokenizer(read_facts(tokenizer)[1])
     server = Server(address, read_key(key_env, address, log.warning, "model"), role="model")
     model = OpenAIModel(server, prompt_with(shots), named, tokenizer or "")
-    return Tested(model, lambda _: [], model.kept)  # no adapter, nothing to check
+    return Tested(model, lambda _: [], keeper=model.kept)  # no adapter, nothing to check

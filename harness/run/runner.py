@@ -41,6 +41,7 @@ class Tested:
 
     model: Model
     run_checks: Callable[[Plan], Sequence[Mapping[str, Any]]]  # the validity checks of adapters
+    notices: Callable[[Plan], Sequence[str]] = lambda _: ()  # about adapters and the data
     keeper: Keeper | None = None  # of a served model
 
 
