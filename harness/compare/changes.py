@@ -2,7 +2,9 @@
 
 Answers are paired question by question, costs sample by sample, decode rates by context size. The
 interval of a change resamples contexts; what is exact (bytes held, say) has an interval of width 0.
-The held-out slice has figures of its own here too, where the report's headline leaves it out.
+A question that one run did not answer (an error, or no row in the new run) counts as wrong there,
+0, in metrics where more is better. The held-out slice has figures of its own here too, where the
+report's headline leaves it out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from harness.compare.pairing import Pairs
+from harness.compare.pairing import MISSING, Pairs
 from harness.report import costs, significance, stats
 from harness.report.metrics import all_metrics
 from harness.report.sections import HELD_OUT_SLICE
@@ -164,6 +166,7 @@ def _numbered(rows: pd.DataFrame, pairs: Pairs) -> pd.DataFrame:
     return rows[[*MEASURED, *pairs.metrics, RECALL]].assign(
         **words,
         failed=(rows["error"] != "").astype(float),
+        missing=rows["error"] == MISSING,
         held_out=(rows[column] == value) & pairs.holds_out if column in pairs.slices else False,
     )
 
@@ -186,16 +189,23 @@ def _of_answers(
     key: tuple[str, str], base: pd.DataFrame, new: pd.DataFrame, metrics: Sequence[str]
 ) -> Iterator[Change]:
     contexts = base["sample_id"].to_numpy()
-    for metric in (*metrics, RECALL):
-        yield from _where_known(
-            key, metric, base[metric], new[metric], contexts, is_headline=metric in metrics[:1]
-        )
+    for metric in metrics:
+        sides = base[metric], new[metric]
+        if definition(metric).better == "higher":
+            sides = _wrong_if_unanswered(base, new, metric), _wrong_if_unanswered(new, base, metric)
+        yield from _where_known(key, metric, *sides, contexts, is_headline=metric in metrics[:1])
+    yield from _where_known(key, RECALL, base[RECALL], new[RECALL], contexts)
     yield from _where_known(key, ERRORS, base["failed"], new["failed"], contexts)
+
+
+def _wrong_if_unanswered(own: pd.DataFrame, other: pd.DataFrame, metric: str) -> "pd.Series[float]":
+    """Return a metric, 0 where a question has no answer and the other run has one."""
+    return own[metric].mask((own["failed"] == 1) & other[metric].notna(), 0.0)
 
 
 def _of_costs(key: tuple[str, str], base: pd.DataFrame, new: pd.DataFrame) -> Iterator[Change]:
     """Yield the costs of samples whose batches are whole in both runs."""
-    whole = _whole(base) & _whole(new)
+    whole = _whole(base) & _whole(new) & ~new["missing"]
     if not whole.all():
         kept = ~base["sample_id"].isin(base.loc[~whole, "sample_id"])
         base, new = base[kept], new[kept]

@@ -56,11 +56,12 @@ def compare(
     page = Page(markdown=markdown, width=width)
     page.add_notes([f"BASE: {base}", f"NEW:  {new}", *pairs.notes])
     compare_page.add_warnings(page, pairs.warnings)
-    compare_page.add_gates(page, verdicts)
+    gone = pairs.gone if gates else ()
+    compare_page.add_gates(page, verdicts, gone)
     compare_page.add_suites(page, changes, list(flipped_answers(pairs)), times=pairs.same_machine)
     page.add_notes(compare_page.LEGEND)
     page.add_notes([compare_page.result(pairs, verdicts)])
-    states = {state_of(found) for found in verdicts.values()}
+    states = {state_of(found) for found in verdicts.values()} | ({REGRESSED} if gone else set())
     codes = {REGRESSED: 1, UNKNOWN: 2, HOLDS: 0}
     return Comparison(page.text(), next((codes[s] for s in codes if s in states), 0))
 
@@ -72,7 +73,7 @@ def _refuse_unknown(gates: Iterable[Gate], changes: Iterable[Change], pairs: Pai
         found.append(HEADLINE)
     for gate in gates:
         left_out = definition(gate.metric).is_time and not pairs.same_machine
-        if gate.metric not in found and not left_out:
+        if gate.metric not in found and not left_out and not pairs.gone:
             raise UserError(
                 f"--fail-on {gate.text}: no suite of both runs has {gate.metric!r}. "
                 f"{did_you_mean(gate.metric, found)}They have: {', '.join(found)}."

@@ -20,6 +20,8 @@ MAX_LETTERS = 120  # of a text
 LEGEND = (
     "change: NEW - BASE over the questions of both runs, for costs in percent of BASE; in "
     "brackets: 95 % intervals from resampling contexts. =: unchanged. -: not known, or left out.",
+    "A question without an answer (an error, or no row in NEW) counts as wrong, 0, where the other "
+    "run has an answer and more is better. A backend without any answer in NEW fails every gate.",
     "A gate fails if the whole interval lies beyond its tolerance. Times also depend on what else "
     "the machine does: repeat both runs before you call a slower time a regression.",
 )
@@ -31,9 +33,16 @@ def add_warnings(page: Page, warnings: Sequence[str]) -> None:
         page.add_table(Table("Warnings", (), (), tuple(warnings)))
 
 
-def add_gates(page: Page, verdicts: Mapping[Gate, Sequence[Verdict]]) -> None:
-    """Add a line per regression, and for a gate that holds the place nearest to failing."""
+def add_gates(page: Page, verdicts: Mapping[Gate, Sequence[Verdict]], gone: Sequence[str]) -> None:
+    """Add a line per regression, and for a gate that holds the place nearest to failing.
+
+    Args:
+        page: to add to.
+        verdicts: of each gate.
+        gone: backends that no longer answer: whatever the gates, they have regressed.
+    """
     lines = tuple(line for gate, found in verdicts.items() for line in _gate_lines(gate, found))
+    lines = (*(f"REGRESSED: {backend}." for backend in gone), *lines)
     if lines:
         page.add_table(Table("Gates", (), (), lines))
 
@@ -62,7 +71,7 @@ def add_suites(
 
 def result(pairs: Pairs, verdicts: Mapping[Gate, Sequence[Verdict]]) -> str:
     """Return the last line: how much was compared, and the verdicts."""
-    compared = f"{len(pairs.base):,} questions compared."
+    compared = f"{pairs.in_common:,} questions compared."
     if not verdicts:
         return f"{compared} No --fail-on, so nothing could fail."
     by_state = {

@@ -1,8 +1,9 @@
 """Two runs, question by question: what both have, what one has, and whether they compare.
 
-A pair is the same suite, backend, sample and question in both. Runs on different data are refused:
-their difference would be one of the questions. Runs on different machines are paired without their
-times, which say nothing about the code.
+A pair is the same suite, backend, sample and question in both. A question of the base that the new
+run has no row of is paired with a row without an answer, as if it had ended in an error. Runs on
+different data are refused: their difference would be one of the questions. Runs on different
+machines are paired without their times, which say nothing about the code.
 """
 
 import json
@@ -20,6 +21,7 @@ from harness.run.headline import Headline, declared
 from harness.run.metadata import RUN
 from harness.run.rows import Rows, read_rows
 
+MISSING = "missing"  # in place of an error, where there is no row
 KEYS = ["suite", "backend", "sample_id", "question_id"]
 MAX_DIFFERING = 8  # settings that are named
 
@@ -37,6 +39,8 @@ class Pairs:
     notes: tuple[str, ...]  # settings that differ
     warnings: tuple[str, ...]  # what limits the comparison
     same_machine: bool  # and known to be: times can be compared
+    in_common: int  # questions that both runs have a row of
+    gone: tuple[str, ...]  # what no longer answers at all: suite, backend, and why
 
 
 def read_pairs(base: Path, new: Path, *, headline: str = "") -> Pairs:
@@ -63,6 +67,8 @@ def read_pairs(base: Path, new: Path, *, headline: str = "") -> Pairs:
             "question_id must be the same. Run the same suites and backends."
         )
     _refuse_other_data(first, second)
+    in_common = len(first)
+    first, second = _with_lost(old.frame, now.frame, first, second)
     machines = [{run.machine for run in side.metadata} for side in (old, now)]
     known = all(len(names) == 1 and "" not in names for names in machines)
     same = known and machines[0] == machines[1]
@@ -92,6 +98,8 @@ def read_pairs(base: Path, new: Path, *, headline: str = "") -> Pairs:
         ),
         (*_of_status(sides), *warnings),
         same,
+        in_common,
+        tuple(_gone(first, second)),
     )
 
 
@@ -111,6 +119,40 @@ def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
     both = base[KEYS].assign(at_base=range(len(base))).merge(places, on=KEYS)
     first, second = base.iloc[both["at_base"]], new.iloc[both["at_new"]]
     return first.reset_index(drop=True), second.reset_index(drop=True)
+
+
+def _with_lost(
+    base: pd.DataFrame, new: pd.DataFrame, first: pd.DataFrame, second: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add the rows of the base that have no partner, each with one that says nothing.
+
+    Args:
+        base: all its rows.
+        new: all rows of the new run.
+        first: rows of the base that have a partner.
+        second: their partners.
+    """
+    marked = base[KEYS].merge(first[KEYS], on=KEYS, how="left", indicator=True)
+    # A suite that the new run did not run at all is named in a warning, and judged by no gate.
+    ran = base["suite"].isin(new["suite"]).to_numpy()
+    lost = base[(marked["_merge"] == "left_only").to_numpy() & ran]
+    if lost.empty:
+        return first, second
+    nothing = lost.assign(error=MISSING, answer="")
+    numbers = nothing.select_dtypes("number").columns.difference(["run", "context", "question"])
+    nothing[numbers] = float("nan")
+    both = (pd.concat(pair, ignore_index=True) for pair in ((first, lost), (second, nothing)))
+    first, second = both
+    return first, second
+
+
+def _gone(base: pd.DataFrame, new: pd.DataFrame) -> Iterator[str]:
+    """Yield each suite and backend that answered in the base, and answers nothing any more."""
+    for (suite, backend), rows in base.groupby(["suite", "backend"], sort=False):
+        errors = new.loc[rows.index, "error"]
+        if (rows["error"] == "").any() and (errors != "").all():
+            counts = (f"{n:,} {error}" for error, n in errors.value_counts().items())
+            yield f"{suite}, {backend}: no answers in NEW ({', '.join(counts)})"
 
 
 def _refuse_other_files(base: Rows, new: Rows) -> None:

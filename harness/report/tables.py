@@ -38,6 +38,10 @@ BUDGETS = (
     "kept, the mean; smaller where the context has fewer tokens or a passage ends before the "
     "budget does."
 )
+ANSWER_RATE = (
+    "Answer rate: questions without an error over all questions. Scores are means over the former "
+    "alone, so a backend that fails on hard questions looks better than it is."
+)
 WORDS = "answer_words"
 METRICS = (
     Metric(
@@ -52,6 +56,13 @@ METRICS = (
         "Fraction of questions that ended in an error (context_too_long, out_of_memory); tables "
         "give their number.",
         better="lower",
+        is_column=False,
+    ),
+    Metric(
+        "answer_rate",
+        "Fraction of a backend's questions that did not end in an error. Scores are means over "
+        "these; compare counts the others as wrong.",
+        headings=("answer rate",),
         is_column=False,
     ),
     Metric(
@@ -74,6 +85,7 @@ def headline_table(section: Section) -> Table:
     besides = [estimates(section.counted, metric) for metric in others]
     words = _answer_words(section.counted)
     errors = errors_by_backend(section.frame)
+    answered = answer_rates(section.frame)
     rows = []
     for backend in section.backends:
         score = scores.get(backend)
@@ -90,13 +102,15 @@ def headline_table(section: Section) -> Table:
                 printing.count(n),
                 printing.count(contexts),
                 compression,
-                *([errors.get(backend, "")] if errors else []),
+                *([answered[backend], errors.get(backend, "")] if errors else []),
             )
         )
     answers = (main, *others, *([WORDS] if len(words) else []))
     header = ("backend", *answers, "n", "contexts", "compression")
     notes = (*_notes(section, scores.values()), *notices(section.frame))
-    return Table("Answers", (*header, *(["errors"] if errors else [])), tuple(rows), notes, LEGEND)
+    failed = ["answer rate", "errors"] if errors else []
+    legend = (*LEGEND, ANSWER_RATE) if errors else LEGEND
+    return Table("Answers", (*header, *failed), tuple(rows), notes, legend)
 
 
 def budget_tables(section: Section) -> Iterator[Table]:
@@ -165,6 +179,12 @@ def errors_by_backend(frame: pd.DataFrame) -> dict[str, str]:
         str(backend): ", ".join(f"{n:,} {error}" for error, n in codes.value_counts().items())
         for backend, codes in failed.groupby("backend", sort=False)["error"]
     }
+
+
+def answer_rates(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the share of each backend's questions that did not end in an error."""
+    shares = (frame["error"] == "").groupby(frame["backend"]).mean()
+    return {str(backend): f"{share:.2f}" for backend, share in shares.items()}
 
 
 def notices(frame: pd.DataFrame) -> list[str]:

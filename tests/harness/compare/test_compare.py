@@ -278,7 +278,7 @@ def test_part_of_a_batch_has_no_time(base: Path, tmp_path: Path) -> None:
     """The seconds of a batch are not divided by the few of its questions that are left."""
     rows = [row for row in scored(some_scores()) if row["question_id"] != "q0"]
     done = compared(base, run_of(tmp_path / "new", rows), "f1<-0.02")
-    assert done.exit_code == 0
+    assert done.exit_code == 1  # an eighth of the answers is gone
     with pytest.raises(UserError, match="no suite of both runs has 'question_s'"):
         compared(base, run_of(tmp_path / "again", rows), "question_s>+5%")
 
@@ -292,6 +292,37 @@ def test_questions_that_newly_fail_are_counted(base: Path, tmp_path: Path) -> No
     assert done.exit_code == 1
     assert "REGRESSED: errors>+0.05: qa, gist: 0.000 -> 0.500" in done.text
     assert compared(base, base, "errors>+0").exit_code == 0
+
+
+def test_lost_answers_are_wrong_answers(base: Path, tmp_path: Path) -> None:
+    """Half of the rows gone, or all of them out of memory: a gate on the score fails."""
+    whole = scored(some_scores())
+    half = [row for row in whole if row["question_id"] in ("q0", "q1", "q2", "q3")]
+    lost = compared(base, run_of(tmp_path / "half", half), "exact_match<-0.02")
+    assert lost.exit_code == 1
+    assert "Same scores" not in lost.text
+    nothing: dict[str, Cell] = {
+        "error": "out_of_memory",
+        "f1": None,
+        "exact_match": None,
+        "batch_size": None,
+    }
+    full = [{**row, **nothing} for row in whole]
+    gone = compared(base, run_of(tmp_path / "full", full), "exact_match<-0.02")
+    assert gone.exit_code == 1
+    assert "qa, gist: no answers in NEW (160 out_of_memory)" in gone.text
+    assert "counts as wrong" in gone.text
+
+
+def test_a_missing_backend_fails_every_gate(tmp_path: Path) -> None:
+    """Whatever the gate is about; without one, nothing fails."""
+    both = [*scored(some_scores()), *scored(some_scores(), backend="rag")]
+    old = run_of(tmp_path / "old", both)
+    new = run_of(tmp_path / "new", scored(some_scores()))
+    done = compared(old, new, "errors>+1")
+    assert done.exit_code == 1
+    assert "REGRESSED: qa, rag: no answers in NEW (160 missing)" in done.text
+    assert compared(old, new).exit_code == 0
 
 
 def test_a_torn_file_is_read_up_to_the_tear(base: Path, tmp_path: Path) -> None:
