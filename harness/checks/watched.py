@@ -85,7 +85,7 @@ class WatchedContext:
     seen: Observed
 
     @property
-    def held_bytes(self) -> int:
+    def held_bytes(self) -> int | None:
         """What the context reports."""
         return self.inner.held_bytes
 

@@ -37,7 +37,7 @@ class Bench:
     progress: Progress
     batch_size: int
     count_tokens: Callable[[str], int | None]
-    written: Callable[[], object]  # called when the rows of a sample are on the disk
+    written: Callable[[], object] = lambda: None  # called when the rows of a sample are on the disk
 
 
 @dataclass(frozen=True, slots=True)
