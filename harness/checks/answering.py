@@ -131,9 +131,11 @@ def _run(table: Table, pairs: Sequence[tuple[Job, Sample]], place: int) -> Trial
 def _reported(lm: LanguageModel, trials: Sequence[Trial]) -> Iterator[Check]:
     """Yield the checks of what was reported, each over all samples."""
     yield judging.given(trials)
-    yield from judging.seen(lm, trials)
+    if all(row.get("prompt_tokens") is not None for trial in trials for row in trial.rows):
+        yield from judging.seen(lm, trials)
     yield judging.said(lm, trials)
-    yield judging.held(trials)
+    if all(trial.rows[0].get("held_bytes") is not None for trial in trials):
+        yield judging.held(trials)
     if any(trial.job.suite.metrics for trial in trials):
         yield judging.scored(trials)
 

@@ -69,6 +69,7 @@ class Table:
             Progress((), total=0),
             self.batch_size,
             lambda text: len(tokens(text)),
+            lambda: None,
         )
         own = CONTROLS[""]([sample], 0).samples
         CellRun(bench, Cell(job, self.configuration, own), watched).run()
