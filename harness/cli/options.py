@@ -1,6 +1,8 @@
 """The options that name a model, shared by the commands that take one, and how it is loaded."""
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -177,3 +179,9 @@ def load(
         dtype=dtype,
         load_in_4bit=load_in_4bit,
     )
+
+
+def has_colours() -> bool:
+    """Say whether standard output shows colours: a terminal, unless NO_COLOR or TERM objects."""
+    objects = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not objects

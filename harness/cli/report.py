@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import PATH, headline_option
+from harness.cli.options import PATH, has_colours, headline_option
 from harness.errors import UserError
 
 
@@ -78,8 +78,10 @@ def command(
         from harness.report.render import render
 
         width = shutil.get_terminal_size((110, 24)).columns
-        options = {"markdown": markdown, "brief": brief}
-        click.echo(render(paths, **options, headline=headline, width=width), nl=False)
+        colour = has_colours()
+        options = {"markdown": markdown, "brief": brief, "colour": colour}
+        text = render(paths, **options, headline=headline, width=width)
+        click.echo(text, nl=False, color=colour)
 
 
 def _draw(paths: tuple[Path, ...], page: Path | None, plots: Path | None, *, headline: str) -> None:

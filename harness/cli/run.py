@@ -10,7 +10,12 @@ from pathlib import Path
 import click
 
 from harness.cli.completing import complete_spec
-from harness.cli.options import headline_option, load, suites_model_options
+from harness.cli.options import (
+    has_colours,
+    headline_option,
+    load,
+    suites_model_options,
+)
 from harness.errors import UserError
 
 
@@ -85,6 +90,11 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
 @headline_option
 @click.option("--brief", is_flag=True, help="Print results only, the checks in one line.")
 @click.option("--restart", is_flag=True, help="Delete the rows of an earlier run of this command.")
+@click.option(
+    "--no-contexts",
+    is_flag=True,
+    help="Keep no copy of the contexts beside the rows. A report then shows answers without them.",
+)
 def command(
     *,
     suites: tuple[str, ...],
@@ -105,6 +115,7 @@ def command(
     headline: str,
     brief: bool,
     restart: bool,
+    no_contexts: bool,
 ) -> None:
     """Run suites with backends and print the tables.
 
@@ -164,6 +175,7 @@ def command(
             command=typed,
             headline=headline,
             restart=restart,
+            contexts=not no_contexts,
             run_checks=lambda: tested.run_checks(plan),
             keeper=tested.keeper,
         )
@@ -187,7 +199,9 @@ def _print_tables(folder: Path, *, brief: bool) -> None:
     from harness.report.render import render
 
     width = shutil.get_terminal_size((110, 24)).columns
-    click.echo(render([folder], brief=brief, width=width), nl=False)
+    colour = has_colours()
+    text = render([folder], brief=brief, width=width, colour=colour)
+    click.echo(text, nl=False, color=colour)
     click.echo(f"\n{folder}")
     page = shlex.join(["gist-bench", "report", str(folder), "--html", "report.html"])
     click.echo(f"For a page with everything: {page}", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import PATH, documents_model_options, load
+from harness.cli.options import PATH, documents_model_options, has_colours, load
 from harness.cli.trial import (
     Trial,
     choose_samples,
@@ -134,7 +134,8 @@ def _show(
     page = trial.out / "report.html"
     page.write_text(make_page(rows), encoding="utf-8")
     (verdict,) = verdicts(rows, sections_of(rows))
-    click.echo(in_short(verdict, width=shutil.get_terminal_size((80, 24)).columns))
+    width, colour = shutil.get_terminal_size((80, 24)).columns, has_colours()
+    click.echo(in_short(verdict, width=width, colour=colour), color=colour)
     click.echo(f"\n{page}: open it in a browser.")
     total, done = (sum(len(one.questions) for one in some) for some in (samples, asked))
     left_out = total - done

@@ -6,8 +6,9 @@ Quantities come in base units and are given a unit here (GiB = 2**30). Nothing i
 import math
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from tabulate import tabulate
 
@@ -16,6 +17,16 @@ from harness.report.stats import Estimate
 UNKNOWN = "-"
 NAMES = 0.3  # of a terminal's width for a name; longer ones go on in the next line
 GAP = 2  # spaces between columns
+_PAINT = re.compile(r"\x1b\[\d+m")
+
+
+class Mark(StrEnum):
+    """What a cell says beside its figure, as the code of its colour in a terminal."""
+
+    BEST = "1"  # of its column: bold
+    GOOD = "32"  # green
+    BAD = "31"  # red
+    OPEN = "33"  # yellow: not settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,7 @@ class Table:
     notes: tuple[str, ...] = ()  # about these rows, under the table
     legend: tuple[str, ...] = ()  # how to read any such table, once at the end of a report
     keys: int = 1  # leading columns that name a row
+    marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)  # of (row, column)
 
 
 @dataclass
@@ -36,6 +48,7 @@ class Page:
 
     markdown: bool
     width: int  # columns of the terminal
+    colour: bool = False  # of a terminal that has it
     parts: list[str] = field(default_factory=list)
 
     def add_heading(self, text: str) -> None:
@@ -43,7 +56,8 @@ class Page:
         text = _clean(text)
         lines = textwrap.wrap(text, self.width)
         ruled = "\n".join([*lines, "=" * max(map(len, lines), default=0)])
-        self.parts.append(f"### {_escaped(text)}" if self.markdown else ruled)
+        drawn = _painted(ruled, Mark.BEST) if self.colour else ruled
+        self.parts.append(f"### {_escaped(text)}" if self.markdown else drawn)
 
     def add_notes(self, notes: Sequence[str]) -> None:
         """Add sentences, each for itself."""
@@ -55,7 +69,9 @@ class Page:
 
     def add_table(self, table: Table) -> None:
         """Add a table with its title and its notes."""
-        self.parts.append(_as_markdown(table) if self.markdown else as_text(table, self.width))
+        self.parts.append(
+            _as_markdown(table) if self.markdown else as_text(table, self.width, colour=self.colour)
+        )
 
     def text(self) -> str:
         """Return the page."""
@@ -112,6 +128,9 @@ def _figures(value: float, figures: int = 3) -> str:
 def _as_markdown(table: Table) -> str:
     """Return a bold title, a pipe table and a list of notes."""
     cells = [[_escaped(cell) for cell in row] for row in table.rows]
+    for (row, column), mark in table.marks.items():
+        if mark is Mark.BEST:
+            cells[row][column] = f"**{cells[row][column]}**"
     header = [_escaped(cell) for cell in table.header]
     drawn = _tabulated(cells, header, style="pipe") if cells else ""
     notes = [f"- {_escaped(note)}" for note in table.notes]
@@ -119,9 +138,15 @@ def _as_markdown(table: Table) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def as_text(table: Table, width: int) -> str:
-    """Return a title, the table and its notes; a wide table goes on in a further block."""
+def as_text(table: Table, width: int, *, colour: bool = False) -> str:
+    """Return a title, the table and its notes; a wide table goes on in a further block.
+
+    The best figure of a column has a star; with `colour`, cells are painted as they are marked.
+    """
     rows = [[_clean(cell) for cell in row] for row in table.rows]
+    for (at, column), mark in table.marks.items():
+        text = f"*{rows[at][column]}" if mark is Mark.BEST else rows[at][column]
+        rows[at][column] = _painted(text, mark) if colour else text
     for row in rows:
         row[: table.keys] = (_wrapped(name, int(NAMES * width)) for name in row[: table.keys])
     columns = list(zip(map(_clean, table.header), *rows, strict=True)) if rows else []
@@ -171,7 +196,11 @@ def _blocks(
 
 
 def _width(column: Sequence[str]) -> int:
-    return max(len(line) for cell in column for line in cell.split("\n"))
+    return max(len(_PAINT.sub("", line)) for cell in column for line in cell.split("\n"))
+
+
+def _painted(text: str, mark: Mark) -> str:
+    return "\n".join(f"\x1b[{mark}m{line}\x1b[0m" for line in text.split("\n"))
 
 
 def _wrapped(name: str, width: int) -> str:

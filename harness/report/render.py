@@ -34,6 +34,7 @@ def render(
     brief: bool = False,
     headline: str = "",
     width: int = WIDTH,
+    colour: bool = False,
 ) -> str:
     """Return the tables of the runs in `paths`.
 
@@ -43,13 +44,14 @@ def render(
         brief: only the verdict, answers and costs, with the checks in one line.
         headline: the metric to compare backends by, where it is not what the runs declare.
         width: columns of the terminal; wider tables continue in a further block.
+        colour: paint what is good, bad and best, for a terminal that has colours.
 
     Raises:
         UserError: a path is missing or holds no records of this tool.
     """
     rows = read_rows(paths, headline=headline)
     setups = rows.frame["setup"].unique()
-    page = Page(markdown=markdown, width=width)
+    page = Page(markdown=markdown, width=width, colour=colour)
     page.add_notes([*([f"Model: {setups[0]}"] if len(setups) == 1 else []), *rows.notes])
     sections = sections_of(rows)
     checks = list(check_tables(rows, sections))

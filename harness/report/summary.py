@@ -24,6 +24,7 @@ from harness.report.sections import (
 )
 from harness.report.stats import LEVEL, Estimate
 from harness.report.tables import headline_table
+from harness.report.verdict import Verdict
 from harness.run.controls import split_control
 from harness.run.rows import Rows
 
@@ -52,8 +53,15 @@ class Summary:
     caveats: tuple[str, ...]  # what is missing or failed
 
 
-def summarize(rows: Rows, sections: Sequence[Section]) -> Summary:
-    """Return what the figures say, and what limits it."""
+def summarize(rows: Rows, sections: Sequence[Section], judged: Sequence[Verdict] = ()) -> Summary:
+    """Return what the figures say, and what limits it.
+
+    Args:
+        rows: those of the report.
+        sections: all of them.
+        judged: the verdicts that are shown beside the summary, which must not contradict them.
+    """
+    shown = [way.against.difference for verdict in judged for way in verdict.ways]
     answers: list[Answer] = []
     compared: list[Pair] = []
     notes: dict[str, list[str]] = {}
@@ -65,7 +73,10 @@ def summarize(rows: Rows, sections: Sequence[Section]) -> Summary:
             notes.setdefault(note, []).append(section.name)
     if not scored(sections):
         answers = [Answer(NO_SCORES)]
-    elif compared and not any(pair.contrast.difference.excludes_zero for pair in compared):
+    elif compared and not any(
+        difference is not None and difference.excludes_zero
+        for difference in (*shown, *(pair.contrast.difference for pair in compared))
+    ):
         answers = [Answer(NOTHING), *answers]
     of_suites = [f"{', '.join(suites)}: {note}" for note, suites in notes.items()]
     return Summary(tuple(answers), (*_open_checks(rows, sections), *of_suites))

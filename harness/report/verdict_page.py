@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.report import format as printing
-from harness.report.format import Page, Table
+from harness.report.format import Mark, Page, Table
 from harness.report.standing import UNSETTLED, Comparison, Standing
 from harness.report.verdict import ASKED, Choice, Verdict, Way
 
@@ -17,8 +17,15 @@ SHORT = {  # a table of 80 columns has no room for more
     Standing.EQUAL: "equal",
     Standing.ALONE: printing.UNKNOWN,
 }
+KINDS = {
+    Standing.GAINS: Mark.GOOD,
+    Standing.AS_GOOD: Mark.GOOD,
+    Standing.LOSES: Mark.BAD,
+    Standing.INVALID: Mark.BAD,
+}
 LINES = 12  # of a verdict in short
 FIGURES = 2  # of memory and times
+BEST = "With a star, or bold: the best of its column."
 LEGEND = (
     "Verdict: way against full context. 'too few': too few contexts to say; '?': one of so many "
     "comparisons may look like that by chance; 'as good': the interval excludes a loss of 0.05. "
@@ -57,18 +64,38 @@ def verdict_table(verdict: Verdict) -> Table:
         *(f"{asked} q" for asked in ASKED),
         "verdict",
     )
-    notes = (*_adapted(verdict), *_unsettled(verdict), *choose(verdict))
-    return Table("Verdict", header, rows, notes, (LEGEND,))
+    notes = (*remarks(verdict), *choose(verdict))
+    marks = dict(_marks(verdict, knows_invented=knows_invented))
+    return Table("Verdict", header, rows, notes, (BEST, LEGEND), marks=marks)
 
 
-def in_short(verdict: Verdict, *, width: int, lines: int = LINES) -> str:
+def _marks(verdict: Verdict, *, knows_invented: bool) -> Iterator[tuple[tuple[int, int], Mark]]:
+    """Yield what is marked: the best of each column, and each verdict by its kind."""
+    best = best_ways(verdict)
+    columns = ["", "quality", *(["invented"] if knows_invented else []), "memory"]
+    columns += [f"{asked} q" for asked in ASKED]
+    for row, way in enumerate(verdict.ways):
+        for column, name in enumerate(columns):
+            if way.backend in best.get(name, ()):
+                yield (row, column), Mark.BEST
+        kind = mark_of(way.against.standing)
+        if kind:
+            yield (row, len(columns)), kind
+
+
+def mark_of(standing: Standing) -> Mark | None:
+    """Return how a verdict is marked; None: neither good nor bad nor open."""
+    return Mark.OPEN if standing in UNSETTLED else KINDS.get(standing)
+
+
+def in_short(verdict: Verdict, *, width: int, lines: int = LINES, colour: bool = False) -> str:
     """Return a verdict in at most so many lines: what matters least is left out."""
     table = verdict_table(verdict)
     counts = f"{verdict.questions:,} questions about {verdict.contexts:,} contexts, {verdict.setup}"
-    drawn = printing.as_text(replace(table, title="", notes=()), width)
+    drawn = printing.as_text(replace(table, title="", notes=()), width, colour=colour)
     choice = [_filled(sentence, width) for sentence in choose(verdict)]
     first = [_filled(sentence, width) for sentence in verdict.obstacles[:1]]
-    others = (*verdict.obstacles[1:], *_adapted(verdict), *_unsettled(verdict))
+    others = (*verdict.obstacles[1:], *remarks(verdict))
     text = [_filled(counts, width), *first, drawn, *choice]
     room = lines - "\n".join(text).count("\n") - 1
     between = []
@@ -83,11 +110,43 @@ def choose(verdict: Verdict) -> Iterator[str]:
     """Yield which way to choose when quality, memory or time matters most, as one sentence."""
     if verdict.choices:
         baseline = verdict.way(verdict.baseline)
+        priced = [(choice, price(choice, baseline)) for choice in verdict.choices]
         parts = [
-            f"for {choice.goal} {choice.way.backend}{_price(choice, baseline)}"
-            for choice in verdict.choices
+            f"for {choice.goal} {choice.way.backend}" + (f" ({given})" if given else "")
+            for choice, given in priced
         ]
         yield f"Choose {'; '.join(parts)}."
+
+
+def remarks(verdict: Verdict) -> Iterator[str]:
+    """Yield what else is known: against full context with the adapter, and what would settle it."""
+    yield from _adapted(verdict)
+    yield from _unsettled(verdict)
+
+
+def best_ways(verdict: Verdict) -> dict[str, frozenset[str]]:
+    """Return the ways with the best figure, as it is printed, of each column that has two."""
+    ways = [way for way in verdict.ways if way.against.standing is not Standing.INVALID]
+    figures = {
+        "quality": {w.backend: (-w.quality.mean, f"{w.quality.mean:.2f}") for w in ways},
+        "invented": {w.backend: (w.invented.mean, _share(w)) for w in ways if w.invented},
+        "memory": {w.backend: (w.held_bytes, printing.size(w.held_bytes, FIGURES)) for w in ways},
+        **{
+            f"{asked} q": {
+                w.backend: (w.question_s[asked], printing.seconds(w.question_s[asked], FIGURES))
+                for w in ways
+            }
+            for asked in ASKED
+        },
+    }
+    best = {}
+    for column, of_ways in figures.items():
+        known = {name: one for name, one in of_ways.items() if not math.isnan(one[0])}
+        shown = {text for _, text in known.values()}
+        if len(shown) > 1:
+            least = min(known.values())[1]
+            best[column] = frozenset(name for name, (_, text) in known.items() if text == least)
+    return best
 
 
 def _filled(text: str, width: int) -> str:
@@ -133,8 +192,8 @@ def _unsettled(verdict: Verdict) -> Iterator[str]:
         yield f"Contexts that would settle it: {', '.join(parts)}."
 
 
-def _price(choice: Choice, baseline: Way | None) -> str:
-    """Return what is given and taken by a choice that is not full context."""
+def price(choice: Choice, baseline: Way | None) -> str:
+    """Return what is given and taken by a choice; nothing if it is full context."""
     way = choice.way
     if baseline is None or way.backend == baseline.backend:
         return ""
@@ -145,4 +204,4 @@ def _price(choice: Choice, baseline: Way | None) -> str:
     }
     ratio = ratios.get(choice.goal.partition(",")[0], math.nan)
     of_full = "" if math.isnan(ratio) else f"{ratio:.2f} of {baseline.backend}; "
-    return f" ({of_full}{way.against})"
+    return f"{of_full}{way.against}"

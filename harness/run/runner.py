@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from harness.api import Backend, Model
 from harness.errors import SampleError
 from harness.run.cell import Bench, CellRun, ends_sweep
+from harness.run.contexts import keep_contexts
 from harness.run.environment import environment
 from harness.run.measure import Meter, memory_errors
 from harness.run.plan import Cell, Plan
@@ -55,6 +56,7 @@ def run(
     restart: bool = False,
     run_checks: Callable[[], Sequence[Mapping[str, Any]]] = list,
     keeper: Keeper | None = None,
+    contexts: bool = True,
 ) -> Path:
     """Run what is not finished yet and return the run's folder.
 
@@ -68,6 +70,7 @@ def run(
         run_checks: makes the validity checks, once for a run and before its first row; their
             results are kept in `run.json`.
         keeper: keeps replies that were paid for until their rows are written.
+        contexts: whether to keep the contexts beside the rows.
 
     Raises:
         UserError: another process has the folder, or the environment has changed.
@@ -78,6 +81,7 @@ def run(
     with RunFolder(out, configuration=identity, command=command, headline=headline) as folder:
         now = environment(model.device)
         finished = folder.resume(now, header=header, questions=questions, restart=restart)
+        keep_contexts(folder.path, plan.jobs, wanted=contexts)
         cells = list(_unfinished(plan, finished))
         if cells or not folder.is_finished:
             checks = folder.checks if folder.checks is not None else run_checks()

@@ -1,9 +1,10 @@
 """The report as one HTML page that needs nothing else: no network, no fonts, no libraries.
 
-It opens with a summary in words, then shows pictures, each with its table, and ends with the
-answers themselves and how they were made. Figures come from the functions that make the tables.
-The template escapes everything that documents, models and users wrote, and the page's own policy
-(Content-Security-Policy) allows it to load nothing and to run no other script.
+Its first screen is the verdict: what each way is worth, and which to choose. What explains it is
+folded below: pictures, each with its table, the answers themselves, how they were made. Figures
+come from the functions that make the tables. The template escapes everything that documents, models
+and users wrote, and the page's own policy (Content-Security-Policy) allows it to load nothing and
+to run no other script.
 """
 
 import base64
@@ -19,13 +20,15 @@ from markupsafe import Markup
 from harness.report.checks_table import check_tables
 from harness.report.html.runs import describe
 from harness.report.html.samples import samples, script_text
+from harness.report.html.scorecard import scorecards
 from harness.report.html.svg import picture
 from harness.report.plots.files import backends_of
 from harness.report.plots.shapes import Chart
 from harness.report.plots.topics import TOPICS
 from harness.report.render import legend_of, section_tables
-from harness.report.sections import Section, sections_of
+from harness.report.sections import Section, scored, sections_of
 from harness.report.summary import summarize
+from harness.report.verdict import verdicts
 from harness.run.rows import Rows
 
 
@@ -52,16 +55,20 @@ class Chapter:
 def make_page(rows: Rows) -> str:
     """Return the report on `rows`, read with answers, as an HTML page."""
     sections = sections_of(rows)
-    backends = backends_of(sections)
     tables = {section.name: list(section_tables(section, brief=False)) for section in sections}
     checks = list(check_tables(rows, sections))
     script = _text("page.js")
-    shown = samples(sections, backends)
+    shown = samples(sections, backends_of(sections), rows.folders)
+    chapters = list(_chapters(sections))
+    pictures = sum(len(chapter.figures) + len(chapter.asides) for chapter in chapters)
+    judged = verdicts(rows, sections)
+    cards = scorecards(judged, scored(sections), first=pictures)
     return _template().render(
         setups=list(rows.frame["setup"].unique()),
         notes=rows.notes,
-        summary=summarize(rows, sections),
-        chapters=list(_chapters(sections, backends)),
+        summary=summarize(rows, sections, judged),
+        cards=cards,
+        chapters=chapters,
         checks=checks,
         tables=tables,
         legend=legend_of([*checks, *(table for some in tables.values() for table in some)]),
@@ -85,11 +92,11 @@ def _text(name: str) -> str:
     return (files("harness.report.html") / name).read_text(encoding="utf-8")
 
 
-def _chapters(sections: Sequence[Section], backends: Sequence[str]) -> Iterator[Chapter]:
+def _chapters(sections: Sequence[Section]) -> Iterator[Chapter]:
     number = count()
     for topic in TOPICS:
         figures = [
-            Figure(section.name, chart, Markup(picture(chart, next(number), backends)))  # escaped
+            Figure(section.name, chart, Markup(picture(chart, next(number))))  # escaped
             for section in sections
             for chart in topic.charts(section)
         ]

@@ -2,22 +2,25 @@
 
 A page cannot hold every answer of a large run. Each suite has an equal part of `MAX_QUESTIONS`: it
 is filled with the questions on which the backends disagree, then with others. The page says how
-many it shows.
+many it shows. sources.py adds what was asked about what.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from harness.report.html.sources import add_sources
 from harness.report.sections import Section, scored
 from harness.run.records import unescaped
 
 MAX_QUESTIONS = 2000  # on a page
 MAX_LETTERS = 1500  # of one answer; a longer one is cut
+FLAGS = {"invented": "hallucinated", "cut": "cut"}  # of an answer: the column that says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +31,38 @@ class Samples:
     suites: tuple[str, ...]
     items: tuple[Mapping[str, Any], ...]  # as page.js reads them
     counts: tuple[str, ...]  # how many questions of each suite are shown, in words
+    contexts: tuple[str, ...] = ()  # that the items name by number
 
 
-def samples(sections: Sequence[Section], backends: Sequence[str]) -> Samples:
+def samples(
+    sections: Sequence[Section], backends: Sequence[str], folders: Sequence[Path] = ()
+) -> Samples:
     """Choose questions of the suites with scores, each with the answers of all backends.
 
     Args:
         sections: all sections of the report, their rows read with answers.
         backends: all backends of the report.
+        folders: of the runs, by number, for questions and contexts; none: they are not shown.
     """
     with_scores = scored(sections)
-    items: list[Mapping[str, Any]] = []
+    items: list[dict[str, Any]] = []
     counts: list[str] = []
     for number, section in enumerate(with_scores):
         room = (MAX_QUESTIONS - len(items)) // (len(with_scores) - number)
         chosen, count = _choose(section, room)
         counts.append(f"{section.name}: {count}")
         items += _items(section, number, chosen, backends)
+    contexts = add_sources(items, backends, folders)
+    for item in items:
+        del item["source"]
     names = tuple(section.name for section in with_scores)
-    return Samples(tuple(backends), names, tuple(items), tuple(counts))
+    return Samples(tuple(backends), names, tuple(items), tuple(counts), tuple(contexts))
 
 
 def script_text(shown: Samples) -> str:
     """Return the samples as JSON that is safe inside a <script> element, whatever it holds."""
-    data = {"backends": shown.backends, "suites": shown.suites, "items": shown.items}
+    names = ("backends", "suites", "items", "contexts")
+    data = {name: getattr(shown, name) for name in names}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # No end tag, no comment, and no line end of JavaScript's own.
     for char in "<>&\u2028\u2029":
@@ -79,7 +90,7 @@ def _choose(section: Section, room: int) -> tuple["pd.Series[bool]", str]:
 
 def _items(
     section: Section, number: int, chosen: "pd.Series[bool]", backends: Sequence[str]
-) -> Iterator[Mapping[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Yield the chosen questions of a section as page.js reads them."""
     main, place = section.metrics[0], {backend: at for at, backend in enumerate(backends)}
     rows = section.frame[section.frame["question"].isin(chosen.index)]
@@ -96,6 +107,9 @@ def _items(
                 "disagree": bool(chosen[row["question"]]),
                 "targets": [],
                 "answers": [],
+                "invented": [],
+                "cut": [],
+                "source": (row["run"], row["suite"], row["sample_id"], row["question_id"]),
             },
         )
         score = None if np.isnan(row[main]) else row[main]
@@ -103,6 +117,9 @@ def _items(
         answer = _cut(unescaped(row["answer"]).replace("\0", ""))
         item["answers"].append((place[row["backend"]], score, answer, failed))
         item["targets"] = item["targets"] or _targets(row["targets"])
+        for flag, column in FLAGS.items():
+            if row.get(column, 0) >= 0.5:  # NaN: not known
+                item[flag].append(place[row["backend"]])
     yield from items.values()
 
 

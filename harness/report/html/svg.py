@@ -5,7 +5,7 @@ page is dropped.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import StringIO
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -24,16 +24,15 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _DROPPED = re.compile(r"font-family:[^;]*;|stroke-dasharray: ;|stroke-dashoffset: 0;")
 
 
-def picture(chart: Chart, number: int, backends: Sequence[str]) -> str:
+def picture(chart: Chart, number: int) -> str:
     """Return the chart as an `<svg>` element.
 
     Args:
         chart: what to draw.
         number: of the picture on its page.
-        backends: all backends of the report.
     """
     with in_style():
-        figure, tips = draw(chart.drawing, backends)
+        figure, tips = draw(chart.drawing)
         text = StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(text.getvalue())

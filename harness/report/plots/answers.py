@@ -11,6 +11,7 @@ from harness.report.plots.shapes import Bar, Chart, Point, Points, Ranges, Stack
 from harness.report.sections import Section
 from harness.report.stats import Estimate
 from harness.report.tables import estimates
+from harness.report.verdict import is_usable
 
 BUDGETS = ("ratio", "tokens", "budget_tokens")  # options that set the cached tokens
 QUESTIONS = 10  # about one context, for the time per question
@@ -33,12 +34,32 @@ def over_budget(section: Section) -> Iterator[Chart]:
     )
 
 
-def over_costs(section: Section) -> Iterator[Chart]:
-    """Yield the headline metric over memory held and over time, with the Pareto fronts."""
+def trade_off(section: Section, ways: Sequence[str]) -> Chart | None:
+    """Return the headline metric of usable ways over what they cost: memory, else time.
+
+    None if the costs of fewer than two of them are known.
+    """
+    charts = (
+        chart
+        for chart in over_costs(section, ways)
+        if isinstance(chart.drawing, Points) and len(chart.drawing.points) > 1
+    )
+    return next(charts, None)
+
+
+def over_costs(section: Section, ways: Sequence[str] = ()) -> Iterator[Chart]:
+    """Yield the headline metric over memory held and over time, with the Pareto fronts.
+
+    Args:
+        section: what was measured.
+        ways: the backends to draw; none: all.
+    """
     if not section.metrics:
         return
     _, groups = costs.cost_groups(section.of_own_contexts)
-    found = {key[0]: costs.measured(rows) for key, rows in groups.items()}
+    found = {
+        key[0]: costs.measured(rows) for key, rows in groups.items() if not ways or key[0] in ways
+    }
     main = section.metrics[0]
     held = {backend: figures.held_bytes for backend, figures in found.items()}
     times = {backend: figures.per_question_s(QUESTIONS) for backend, figures in found.items()}
@@ -120,7 +141,13 @@ def _trade(
         if backend in found and values.get(backend, 0) > 0
     }
     best = (
-        pareto_front({backend: (x, found[backend].mean) for backend, x in placed.items()})
+        pareto_front(
+            {
+                backend: (x, found[backend].mean)
+                for backend, x in placed.items()
+                if is_usable(backend)  # floors and controls are no options
+            }
+        )
         if front
         else ()
     )
@@ -150,7 +177,7 @@ def _trade(
         "Points are means with 95 % intervals. "
         + ("Joined by a line: one backend at several budgets. " * bool(families))
         + ("Horizontal lines: backends that keep nothing. " * bool(floored))
-        + ("Circled: the Pareto front, by the means. " * front)
+        + ("Dashed: the Pareto front of usable backends, by the means. " * front)
     )
     drawing = Points(what, main, points, show, families, floors)
     return Chart(name, title, description.strip(), drawing, Table(title, tuple(header), rows))

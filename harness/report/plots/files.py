@@ -1,7 +1,7 @@
 """Pictures of a report as files: PNG and SVG, one of each per chart."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.report.plots.draw import draw
@@ -18,25 +18,24 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.=]+")
 def save_plots(rows: Rows, folder: Path) -> list[Path]:
     """Write every chart of the rows into `folder`, and return the files."""
     sections = sections_of(rows)
-    backends = backends_of(sections)
     files: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
     for section in sections:
         for topic in TOPICS:
             for chart in topic.charts(section):
                 name = file_name(f"{section.name}-{chart.name}", {file.stem for file in files})
-                files += _save(chart, backends, folder / name)
+                files += _save(chart, folder / name)
     return files
 
 
 def backends_of(sections: Iterable[Section]) -> list[str]:
-    """Return all backends of a report, each once; a backend's place decides its colour."""
+    """Return all backends of a report, each once."""
     return list(dict.fromkeys(backend for section in sections for backend in section.backends))
 
 
-def _save(chart: Chart, backends: Sequence[str], path: Path) -> list[Path]:
+def _save(chart: Chart, path: Path) -> list[Path]:
     with in_style():
-        figure, _ = draw(chart.drawing, backends)
+        figure, _ = draw(chart.drawing)
         figure.suptitle(chart.title, fontsize=10, wrap=True)
         files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
         figure.savefig(files[0], dpi=DOTS_PER_INCH)

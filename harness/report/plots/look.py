@@ -1,15 +1,20 @@
-"""How pictures look: colours, shapes, letters, ticks, legends.
+"""How pictures look: a colour and a mark for each backend, letters, ticks, keys.
 
-Colours are Okabe's and Ito's (safe for colour-blind readers), and shape, hatching or a printed
-figure always says the same as the colour. Nothing here knows what is drawn.
+Colours are Okabe's and Ito's (safe for colour-blind readers) and darker ones of the same kind, and
+shape, hatching or a printed name always says the same as the colour. A backend's look follows from
+its name alone, so that it is the same in every report. Nothing here knows what is drawn.
 """
 
 import math
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from harness.report.sections import name_of
+from harness.report.standing import ADAPTED
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -17,18 +22,36 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#010203"  # of lines and letters; a page puts its own in its place
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#8a8a8a")
-MARKERS = "osD^vP*Xph<>"
-HATCHES = ("", "///", "xxx", "---")
-WIDTH = 4.3  # inches: what a telephone shows without making it smaller
 GREY = "#8c8c8c"
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#8a8a8a")
+MARKERS = "osD^vP*Xph<>d"
+GLYPHS = dict(zip(MARKERS, "●■◆▲▼✚★✖⬟⬢◀▶♦", strict=True))  # a mark as a letter
+LOOKS = {  # of the backends and controls that come with gist-bench: colour and mark
+    "full": (COLOURS[0], "o"),
+    "rag": (COLOURS[1], "s"),
+    "gist": (COLOURS[2], "D"),
+    "finetune": (COLOURS[3], "*"),
+    "mean_pool": (COLOURS[4], "p"),
+    "truncate": (COLOURS[5], "^"),
+    "summary": (COLOURS[6], "X"),
+    "closed_book": (COLOURS[7], "v"),
+    "hybrid": ("#7a6a00", ">"),
+    "gist_store": ("#4fb286", "<"),
+    "hierarchical": ("#14532d", "d"),
+    "kvpress": ("#7b4fa3", "P"),
+    "selective_context": ("#8c3b2e", "h"),
+    "oracle": ("#4a4f57", "o"),
+    "shuffled": ("#4a4f57", "D"),
+}
+HATCHES = ("", "///", "xxx", "---")
+WIDTH = 4.8  # inches: about what a telephone shows without making it smaller
 TIP = "tip-"  # how the gid of a part with a tip begins
 NAME = 34  # letters of a backend in a picture; tables have all of them
 STYLE: Any = {  # matplotlib types its settings by their names
     "text.parse_math": False,
     "svg.fonttype": "none",  # letters stay letters
     "svg.hashsalt": "gist-bench",  # the same figures give the same file
-    "font.size": 9,
+    "font.size": 8.5,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": GREY,
@@ -44,13 +67,26 @@ STYLE: Any = {  # matplotlib types its settings by their names
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What marks a backend in every picture of every report."""
+
+    colour: str
+    marker: str
+    is_filled: bool = True
+
+    @property
+    def glyph(self) -> str:
+        """The mark as a letter."""
+        return GLYPHS[self.marker]
+
+
 @dataclass
 class Canvas:
     """A figure being drawn, and the tooltips of its parts."""
 
     figure: "Figure"
     axes: "Axes"
-    backends: Sequence[str]  # all backends of the report, so that each looks the same everywhere
     tips: dict[str, str] = field(default_factory=dict)
 
     def tip(self, text: str) -> str:
@@ -59,21 +95,18 @@ class Canvas:
         self.tips[gid] = text
         return gid
 
-    def colour(self, backend: str) -> str:
-        """Return the colour of a backend."""
-        return COLOURS[self._place(backend) % len(COLOURS)]
 
-    def marker(self, backend: str) -> str:
-        """Return the shape of a backend's points."""
-        return MARKERS[self._place(backend) % len(MARKERS)]
+def look_of(backend: str) -> Look:
+    """Return the look of a backend; one that is not ours gets one by its name's checksum.
 
-    def dashes(self, backend: str) -> tuple[int, tuple[int, ...]]:
-        """Return the dashes of a backend's line."""
-        place = self._place(backend) % 4
-        return (0, ((), (4, 2), (1, 2), (6, 2, 1, 2))[place])
-
-    def _place(self, backend: str) -> int:
-        return self.backends.index(backend) if backend in self.backends else len(self.backends)
+    Configurations of one backend share it, but for those with the adapter on, which are hollow.
+    """
+    name = name_of(backend)
+    if name in LOOKS:
+        return Look(*LOOKS[name], is_filled=ADAPTED not in backend)
+    taken = set(LOOKS.values())
+    free = [(c, m) for m in MARKERS for c in COLOURS if (c, m) not in taken]
+    return Look(*free[zlib.crc32(name.encode()) % len(free)])
 
 
 @contextmanager
@@ -96,15 +129,18 @@ def short(name: str, room: int = NAME) -> str:
     return shown if len(shown) <= room else f"{shown[:half]}…{shown[-half:]}"
 
 
-def ticks(axes: "Axes", values: Sequence[float], show: Callable[[float], str]) -> None:
-    """Put three or so ticks on a logarithmic axis, at 1, 2 or 5 of a power, and words on them."""
+def log_x(axes: "Axes", values: Sequence[float], show: Callable[[float], str], name: str) -> None:
+    """Make the axis logarithmic and say so, with up to five ticks at round values."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = min(values), max(values)
     if high < 1.5 * low:
         low, high = low / 2, high * 2
-    low, high = low / 1.25, high * 1.25
+    room = (high / low) ** 0.06  # beside the outer marks
+    low, high = low / max(room, 1.25), high * max(room, 1.25)
+    axes.set_xscale("log")
     axes.set_xlim(low, high)
+    axes.set_xlabel(f"{name}, logarithmic")
     axes.xaxis.set_major_locator(FixedLocator(list(round_values(low, high, base=base_of(show)))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
@@ -116,16 +152,25 @@ def base_of(show: Callable[[float], str]) -> int:
 
 
 def round_values(low: float, high: float, *, base: int) -> Iterator[float]:
-    """Yield at most five round values between two: powers of 2, or 1, 2 and 5 times one of 10."""
+    """Yield at most five round values between two: powers of 2, or 1, 2 and 5 times one of 10.
+
+    Where there are fewer than three, values between them too.
+    """
     if base == 2:
-        powers = range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)
-        found = [2.0**power for power in powers]
+        powers = range(math.floor(math.log2(low)), math.floor(math.log2(high)) + 1)
+        found = [2.0**power for power in powers if 2.0**power >= low]
+        if len(found) < 3:
+            finer = [2.0**power * times for power in powers for times in (1, 1.25, 1.5, 1.75)]
+            found = [value for value in finer if low <= value <= high]
     else:
         tens = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
         found = [step * 10.0**ten for ten in tens for step in (1, 2, 5)]
         found = [value for value in found if low <= value <= high]
         ones = [value for value in found if f"{value:e}"[0] == "1"]
         found = ones if len(found) > 5 and len(ones) > 2 else found
+        if len(found) < 3:
+            finer = [step * 10.0**ten for ten in tens for step in (1, 1.5, 2, 3, 4, 5, 6, 8)]
+            found = [value for value in finer if low <= value <= high]
     yield from found[:: math.ceil(len(found) / 5) or 1]
 
 
@@ -157,20 +202,5 @@ def bands(axes: "Axes", count: int) -> None:
 
 def key_below(canvas: Canvas, keys: "Sequence[Artist]", names: Sequence[str]) -> None:
     """Say below the picture what is what, in one line or, for long names, below each other."""
-    columns = len(names) if sum(map(len, names)) < 40 else 1
+    columns = len(names) if sum(map(len, names)) < 50 else 1
     canvas.figure.legend(handles=keys, loc="outside lower left", ncols=columns)
-
-
-def legend(canvas: Canvas) -> None:
-    """Say below the picture which point or line is which backend."""
-    handles, labels = canvas.axes.get_legend_handles_labels()
-    canvas.figure.legend(handles, labels, loc="outside lower left", ncols=_columns(labels))
-
-
-def legend_height(labels: Sequence[str]) -> float:
-    """Return the inches that `legend` takes, so that the picture above keeps its own."""
-    return 0.175 * math.ceil(len(labels) / _columns(list(map(short, labels))))
-
-
-def _columns(labels: Sequence[str]) -> int:
-    return 1 if max(map(len, labels)) > 26 else 2

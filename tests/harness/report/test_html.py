@@ -22,10 +22,13 @@ from harness.report.html import samples
 from harness.report.html.page import make_page
 from harness.report.render import section_tables
 from harness.report.sections import sections_of
+from harness.report.summary import NOTHING
+from harness.report.verdict import Verdict, verdicts
+from harness.report.verdict_page import best_ways
 from harness.run.rows import read_rows
 from tests.support.browser import Browser, browser, find_chromium
 from tests.support.made_run import BACKENDS, COSTS_ONLY, RUN, made_run
-from tests.support.rows import sections
+from tests.support.rows import scored, sections, write_run
 
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`&lt;<!-- ${x} {{ 7*7 }} "
@@ -116,6 +119,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_run(folder, suites=("qa",), contexts=1, changes=changes, run=HOSTILE_RUN)
 
 
+def verdicts_of(run: Path, suite: str) -> list[Verdict]:
+    """Return the verdict on a suite of a run."""
+    rows = read_rows([run])
+    return [one for one in verdicts(rows, sections_of(rows)) if one.suite == suite]
+
+
 def data_of(page: Page) -> dict[str, Any]:
     """Return the samples of a page as its script reads them."""
     found: dict[str, Any] = json.loads(page.scripts[0])
@@ -142,13 +151,39 @@ def test_the_figures_are_those_of_the_csv(run: Path, page: Page) -> None:
     assert [backend for backend, *_ in cells] == list(BACKENDS)
 
 
-def test_the_page_begins_with_the_summary(text: str) -> None:
-    """Before any picture or table."""
-    summary, first_picture = (
-        text.index("gist keeps 32 KV entries for 512 tokens"),
-        text.index("<svg"),
-    )
-    assert summary < first_picture < text.index("How it was run</h2>")
+def test_the_first_screen_is_the_verdict(run: Path, text: str, page: Page) -> None:
+    """Which way to choose and what each is worth stand before any picture; the rest is folded."""
+    order = ("Quality matters most", "What each way is worth", "<svg", "How it was run</h2>")
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    rows = read_rows([run])
+    (verdict, *_) = verdicts(rows, sections_of(rows))
+    (card,) = (rows for name, rows in page.tables.items() if name.startswith("What each way"))
+    assert [row[0].split("\xa0")[1] for row in card[1:]] == [way.backend for way in verdict.ways]
+    assert [row[-1] for row in card[1:]] == [str(way.against) for way in verdict.ways]
+    assert "closed_book" not in {row[0].split("\xa0")[1] for row in card[1:]}
+    assert not [a for tag, a in page.elements if tag == "details" and "open" in a]
+
+
+def test_the_best_of_a_column_is_marked(page: Page, run: Path) -> None:
+    """The highest quality, the least memory and time; nothing that failed a check."""
+    best = [a["data-name"] for tag, a in page.elements if tag == "td" and a.get("class") == "best"]
+    (verdict,) = verdicts_of(run, "qa")
+    assert set(best) == {verdict.metric, "exact_match", "memory", "1 question", "10 questions"}
+    found = best_ways(verdict)
+    assert found["memory"] == {min(verdict.ways, key=lambda way: way.held_bytes).backend}
+    assert max(verdict.ways, key=lambda way: way.quality.mean).backend in found["quality"]
+
+
+def test_nothing_can_be_told_apart_never_stands_above_a_difference(tmp_path: Path) -> None:
+    """Whatever pairs the words are about: a difference on the scorecard is a difference."""
+    other = scored("rag", [[0.0]] * 30) + scored("full", [[1.0]] * 30)
+    rows = other + scored("gist", [[float(n % 2)] for n in range(30)])
+    for chosen in (other, rows):
+        folder = write_run(tmp_path / str(len(chosen)), chosen)
+        text = make_page(read_rows([folder], answers=True))
+        assert "loses 1.00" in text
+        assert NOTHING not in text
 
 
 def test_the_page_asks_for_nothing(text: str, page: Page) -> None:
@@ -187,7 +222,7 @@ def test_pictures_and_tables_can_be_read_without_eyes_or_mouse(text: str, page: 
     assert all(button["type"] == "button" for button in page.named("button"))
     assert text.count("<button") == 2
     controls = [a["id"] for tag, a in page.elements if tag in ("input", "select")]
-    assert len(controls) == text.count("<label>") == 3
+    assert len(controls) == text.count("<label>") == 5
     scrolled = [a for _, a in page.elements if a.get("class") == "scroll"]
     assert len(scrolled) == tables
     assert all(a["tabindex"] == "0" and a["aria-label"] for a in scrolled)
@@ -407,7 +442,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
     chromium.open(file)
     chromium.press("Tab", code=9)
     here = "document.activeElement"
-    assert chromium.run(f"{here}.textContent") == "To the summary"
+    assert chromium.run(f"{here}.textContent") == "To the verdict"
     assert chromium.run(f"getComputedStyle({here}).outlineStyle") == "solid"
     chromium.run("document.getElementById('disagree').focus()")
     chromium.press("Tab", code=9)  # past `Previous`, which has no page to go to
@@ -417,13 +452,23 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
     assert chromium.run(f"{here}.id") == "after"
 
 
-def test_paper_gets_the_tables_and_no_controls(chromium: Browser, file: Path) -> None:
-    """In print all folds are open, and nothing is shown that can only be clicked."""
+def test_paper_gets_the_verdicts_and_no_controls(chromium: Browser, file: Path) -> None:
+    """In print all verdicts are open, nothing is shown that can only be clicked: few pages."""
     chromium.open(file, media="print", dark=True)
-    for selector in ("nav", "#controls", "summary"):
+    for selector in ("nav", "#controls", ".chapter"):
         style = f"getComputedStyle(document.querySelector('{selector}')).display"
         assert chromium.run(style) == "none", selector
     chromium.run("dispatchEvent(new Event('beforeprint'))")
-    assert chromium.run("document.querySelectorAll('details:not([open])').length") == 0
+    assert chromium.run("document.querySelectorAll('.suite:not([open])').length") == 0
     chromium.run("dispatchEvent(new Event('afterprint'))")
     assert chromium.run("document.querySelectorAll('details[open]').length") == 0
+    printed = base64.b64decode(chromium.ask("Page.printToPDF")["data"])
+    assert 1 <= len(re.findall(rb"/Type /Page\b", printed)) <= 8
+
+
+def test_a_link_to_a_fold_opens_it(chromium: Browser, file: Path) -> None:
+    """Whoever follows the navigation sees what it names."""
+    chromium.open(file)
+    chromium.run("document.querySelector('nav a[href=\"#tables\"]').click()")
+    chromium.run("new Promise(done => setTimeout(done, 50))")
+    assert chromium.run("document.getElementById('tables').open")

@@ -1,29 +1,44 @@
 """Pictures show the figures of the tables, in files that any machine can read."""
 
 import re
+from importlib import metadata
+from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from harness.cli.report import command
 from harness.errors import UserError
-from harness.report.format import Table, interval
+from harness.report.format import Table, interval, size
 from harness.report.html.svg import picture
 from harness.report.plots.answers import abstentions, over_budget, over_costs, pareto_front
 from harness.report.plots.draw import draw
 from harness.report.plots.expenses import break_even, memory, times
 from harness.report.plots.files import file_name, save_plots
-from harness.report.plots.look import COLOURS, HATCHES, MARKERS, TIP, in_style, short
+from harness.report.plots.labels import Box, around, placed
+from harness.report.plots.look import (
+    COLOURS,
+    HATCHES,
+    LOOKS,
+    MARKERS,
+    TIP,
+    in_style,
+    look_of,
+    short,
+)
 from harness.report.plots.maps import maps
+from harness.report.plots.points import MARK
 from harness.report.plots.shapes import Bar, Chart, HeatMap, Point, Points, Stacks
 from harness.report.plots.topics import TOPICS
 from harness.report.sections import Section
 from harness.report.tables import estimates
 from harness.run.rows import read_rows
 from tests.support.made_run import BACKENDS, COSTS_ONLY, made_run
-from tests.support.rows import sections
+from tests.support.rows import scored, sections, write_run
 
 
 def section_of(folder: Path, suite: str = "qa") -> Section:
@@ -125,7 +140,7 @@ def test_every_part_says_what_it_is(charts: dict[str, list[Chart]]) -> None:
     """Each tip belongs to exactly one part of the picture."""
     for chart in (of_topic[0] for of_topic in charts.values()):
         with in_style():
-            figure, tips = draw(chart.drawing, list(BACKENDS))
+            figure, tips = draw(chart.drawing)
         gids = [part.get_gid() for part in figure.findobj(lambda a: a.get_gid() is not None)]
         assert sorted(gid for gid in gids if gid and gid.startswith(TIP)) == sorted(tips)
         assert tips, chart.title
@@ -161,9 +176,9 @@ def test_any_name_can_be_drawn(tmp_path: Path, name: str) -> None:
     """Formulas, directions, other scripts and long names are letters like any other."""
     bars = (Bar(name, (1.0, 2.0), (name, name)),)
     chart = Chart(name, name, name, Stacks(name, (name, "b"), bars, str), Table(name, (), ()))
-    assert str(picture(chart, 0, [name])).count("<title") == 3
+    assert str(picture(chart, 0)).count("<title") == 3
     with in_style():
-        figure, _ = draw(chart.drawing, [name])
+        figure, _ = draw(chart.drawing)
         figure.savefig(tmp_path / "one.png")
     assert (tmp_path / "one.png").stat().st_size
     assert len(short(name)) <= 34
@@ -202,20 +217,90 @@ def test_a_long_legend_takes_no_room_from_the_picture(backends: int) -> None:
     labels = [f"gist,ratio={number},checkpoint=elsewhere" for number in range(backends)]
     points = tuple(Point(label, 1.0 + at, 0.5, None, None, "") for at, label in enumerate(labels))
     with in_style():
-        figure, _ = draw(Points("x", "y", points, str), labels)
+        figure, _ = draw(Points("x", "y", points, str))
         figure.draw_without_rendering()
     (axes,) = figure.axes
     assert axes.get_position().height * figure.get_figheight() > 1.2
 
 
-def test_a_family_is_in_the_legend_once_and_has_one_look() -> None:
-    """Budgets of one backend share a colour and a shape; others differ."""
+def drawn_points(figure: Figure) -> list[Line2D]:
+    """Return the marks of the backends in a picture of points."""
+    lines = figure.axes[0].lines
+    return [line for line in lines if line.get_marker() != "None" and (line.get_gid() or "")]
+
+
+def test_every_point_has_its_name_beside_it_and_a_family_has_one_look() -> None:
+    """No picture has a legend of backends; budgets of one backend share a colour and a mark."""
     labels = ["gist,tokens=8", "gist,tokens=16", "rag"]
     points = tuple(Point(label, 1.0 + at, 0.5, None, None, "") for at, label in enumerate(labels))
     with in_style():
-        figure, _ = draw(Points("x", "y", points, str, {"gist": tuple(labels[:2])}), labels)
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["gist", "rag"]
-    drawn = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
-    looks = [(line.get_color(), line.get_marker()) for line in drawn]
+        figure, _ = draw(Points("x", "y", points, str, {"gist": tuple(labels[:2])}))
+    assert not figure.legends
+    assert {text.get_text() for text in figure.axes[0].texts} == set(labels)
+    looks = [(line.get_color(), line.get_marker()) for line in drawn_points(figure)]
     assert looks[0] == looks[1] != looks[2]
+
+
+def test_a_backend_looks_the_same_in_every_report() -> None:
+    """Its look follows from its name, whatever else is shown; ours all differ, so do plug-ins."""
+    assert look_of("full").colour != look_of("truncate").colour
+    assert look_of("gist,ratio=4") == look_of("gist,ratio=8") == look_of("gist")
+    assert look_of("full,adapter=on").colour == look_of("full").colour
+    assert not look_of("full,adapter=on").is_filled
+    assert set(metadata.entry_points(group="gist_bench.backends").names) <= set(LOOKS)
+    assert len(set(LOOKS.values())) == len(LOOKS)
+    ours = {look_of(name) for name in LOOKS}
+    plug_ins = {f"mine:{letter}" for letter in "abcdefgh"}
+    assert not ours & {look_of(name) for name in plug_ins}
+    assert look_of("mine:a") == look_of("mine:a")
+
+
+def test_marks_at_one_place_are_all_seen() -> None:
+    """Equal figures stand side by side, and no mark is cut off at the edge of the chart."""
+    points = tuple(Point(f"rag,top_k={k}", 4.0, 1.0, 0.9, 1.0, "") for k in range(5))
+    with in_style():
+        figure, _ = draw(Points("x", "y", points, str))
+    axes, marks = figure.axes[0], drawn_points(figure)
+    places = axes.transData.transform([mark.get_xydata()[0] for mark in marks])
+    lefts = sorted(x * 72 / figure.dpi for x, _ in places)
+    assert min(b - a for a, b in pairwise(lefts)) >= MARK - 0.01
+    assert {round(float(y), 3) for _, y in (mark.get_xydata()[0] for mark in marks)} == {1.0}
+    assert not any(mark.get_clip_on() for mark in marks)
+    assert axes.get_ylim()[1] > 1
+
+
+def test_names_lie_on_no_other_name() -> None:
+    """As long as there is room, names lie beside each other, within the chart, off the marks."""
+    area = Box(0, 0, 400, 300)
+    anchors = [(50.0 + 60 * (k % 5), 40.0 + 20 * k) for k in range(10)]
+    marks = [around(x, y, 8) for x, y in anchors]
+    boxes = placed(["gist,ratio=8"] * 10, anchors, font=8, gap=7, area=area, taken=marks)
+    for first, second in combinations([*boxes, *marks], 2):
+        if first in boxes or second in boxes:
+            assert first.overlap(second) < 1
+    assert all(box.overlap(area) == pytest.approx(box.area) for box in boxes)
+
+
+def test_a_logarithmic_axis_says_so_and_has_ticks() -> None:
+    """Three ticks at least, however narrow the range."""
+    for show, low, high in ((size, 3.4 * 2**20, 9.2 * 2**20), (str, 0.9, 1.1), (str, 1, 10**6)):
+        points = tuple(Point(str(x), x, 0.5, None, None, "") for x in (low, high))
+        with in_style():
+            figure, _ = draw(Points("cost", "f1", points, show))
+        axes = figure.axes[0]
+        assert axes.get_xlabel() == "cost, logarithmic"
+        inside = [x for x in axes.get_xticks() if axes.get_xlim()[0] <= x <= axes.get_xlim()[1]]
+        assert len(inside) >= 3, (low, high)
+
+
+def test_floors_and_controls_are_never_on_the_front(tmp_path: Path) -> None:
+    """They are no options, however cheap they are."""
+    rows = [
+        line
+        for at, name in enumerate(("full", "rag", "truncate", "mean_pool,ratio=8"))
+        for line in scored(name, [[1, 1]] * 6, held_bytes=1000 - at, prepare_s=1.0, generate_s=0.1)
+    ]
+    for chart in over_costs(sections(write_run(tmp_path / "run", rows))[0]):
+        assert isinstance(chart.drawing, Points)
+        assert {p.label for p in chart.drawing.points if p.marked} <= {"full", "rag"}
+        assert any(p.marked for p in chart.drawing.points)

@@ -1,10 +1,13 @@
 """The verdict says whether a comparison shows anything, what each way is worth, which to choose."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from harness.cli.options import has_colours
 from harness.report.render import render
 from harness.report.sections import sections_of
 from harness.report.standing import Standing
@@ -269,3 +272,40 @@ def test_a_verdict_in_short_has_twelve_lines(tmp_path: Path, width: int) -> None
         assert all(f"\n{name} " in text for name in scores)
     assert max(map(len, text.splitlines())) <= width
     assert "Choose for quality" in text
+
+
+def test_the_best_of_each_column_has_a_star(tmp_path: Path) -> None:
+    """In a terminal a star, in Markdown bold; equal figures share it, and one way has none."""
+    costs = {"full": {"held_bytes": 4000}, "gist": {"held_bytes": 1000}}
+    scores = {"full": shares(0.5, 100), "rag": shares(0.5, 100), "gist": shares(0.2, 100)}
+    folder = tmp_path / "run"
+    compare(tmp_path, scores, costs)
+    lines = [line.split() for line in render([folder]).split("Verdict\n")[-1].splitlines()]
+    quality = {line[0]: line[1] for line in lines if line[:1] and line[0] in scores}
+    memory = {line[0]: line[3] for line in lines if line[:1] and line[0] in scores}
+    assert {name for name, cell in quality.items() if cell.startswith("*")} == {"full", "rag"}
+    assert {name for name, cell in memory.items() if cell.startswith("*")} <= {"gist", "rag"}
+    assert "| **0.50 " in render([folder], markdown=True)
+    lone = write_run(tmp_path / "lone", scored("full", shares(0.5), **COSTS))
+    assert "*0" not in render([lone])
+
+
+def test_colours_are_for_terminals_that_show_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Painted, the page has the same letters; a pipe, NO_COLOR and a dumb terminal get no paint."""
+    compare(tmp_path, {"full": shares(0.9, 100), "rag": shares(0.2, 100)})
+    plain, painted = (render([tmp_path / "run"], colour=colour) for colour in (False, True))
+    assert "\x1b" not in plain
+    assert "\x1b[31mloses 0.70\x1b[0m" in painted
+    assert re.sub(r"\x1b\[\d+m", "", painted) == plain
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert not has_colours()
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: True))
+    assert has_colours()
+    monkeypatch.setenv("TERM", "dumb")
+    assert not has_colours()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not has_colours()
