@@ -63,6 +63,7 @@ docs: $(VENV)/.demo
 bench: $(VENV)/.dev
 	$(BIN)/pytest tests/regression --benchmark-enable
 	$(BIN)/python -m tests.regression.overhead
+	$(BIN)/python -m tests.regression.threads
 
 # Gist and its rivals at the same size: 4 and 8 times less than the context.
 # More questions, or another model: make rivals LIMIT=100 MODEL=./llama
