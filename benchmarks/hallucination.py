@@ -34,6 +34,7 @@ METRICS = (
         "hallucinated",
         "Unanswerable questions only: 1 if something is answered, 1 - abstained.",
         better="lower",
+        headings=("invented",),
     ),
     Metric(
         "false_refusal",

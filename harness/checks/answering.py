@@ -88,11 +88,14 @@ def check_backend(
             lm, backend, configuration, meter, batch_size, known_of(backend, lm), should_be
         )
         trials = _trials(table, by_size(cells))
-        checks = list(_reported(lm, trials))
-        if trials[-1].job.suite.metrics:
-            checks += _again(table, trials[-1])
+        longest = trials[-1]
+        repeated = [table.run(longest.job, _both(longest))] if longest.job.suite.metrics else []
+        # What is reported of a second time is looked at as well: answers could be remembered.
+        checks = list(_reported(lm, [*trials, *repeated]))
+        for trial in repeated:
+            checks += _again(table, longest, trial)
     after = BaseModel.of(lm)
-    during = [each for trial in trials for each in trial.seen.differences]
+    during = [each for trial in (*trials, *repeated) for each in trial.seen.differences]
     checks.append(_base_model(base, before, after, during, declared=declared))
     return checks
 
@@ -140,20 +143,23 @@ def _reported(lm: LanguageModel, trials: Sequence[Trial]) -> Iterator[Check]:
         yield judging.scored(trials)
 
 
-def _again(table: Table, first: Trial) -> Iterator[Check]:
-    """Run a sample in other ways; where both of a pair at once change nothing, neither does."""
+def _both(first: Trial) -> Sample:
+    """Return a sample with other targets and support, and its questions in the other order."""
+    other_gold = altered(first.sample, _other_gold(first))
+    return replace(other_gold, questions=other_gold.questions[::-1])
+
+
+def _again(table: Table, first: Trial, both: Trial) -> Iterator[Check]:
+    """Run a sample in other ways; where `both` changes at once change no answer, neither does."""
     job, sample = first.job, first.sample
-    backwards = replace(sample, questions=sample.questions[::-1])
-    other_gold = altered(sample, _other_gold(first))
-    both = replace(other_gold, questions=other_gold.questions[::-1])
     n = len(sample.questions)
-    trial = table.run(job, both)
-    order = gold = judging.same_answers(first, trial)
+    order = gold = judging.same_answers(first, both)
     if order < n:
+        backwards = replace(sample, questions=sample.questions[::-1])
         order = judging.same_answers(first, table.run(job, backwards))
-        gold = judging.same_answers(first, table.run(job, other_gold))
+        gold = judging.same_answers(first, table.run(job, altered(sample, _other_gold(first))))
         if order == gold == n:
-            order = judging.same_answers(first, trial)
+            order = judging.same_answers(first, both)
     yield judging.unchanged("order of questions", judging.ORDER, order, n)
     yield judging.unchanged("gold answers hidden", judging.GOLD, gold, n)
     asked = altered(sample, _other_question)

@@ -1,7 +1,6 @@
 """The validity checks of a run's backends, on the user's own model, samples and adapters."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from tqdm import tqdm
 from harness.checks.shuffled import Check
 from harness.errors import SampleError, UserError
 from harness.run.choose import choose_backends, choose_suites, make_plan
-from harness.run.measure import memory_errors
+from harness.run.measure import clock_s, memory_errors
 from harness.run.plan import Cell, Configuration, Plan, Settings
 from harness.run.spec import Spec
 
@@ -95,7 +94,7 @@ def check_backends(model: "LanguageModel", plan: Plan) -> list[dict[str, Any]]:
 
 
 def _checked(name: str, check: Callable[[], list[Check]]) -> dict[str, Any]:
-    start = time.perf_counter()
+    start = clock_s()
     try:
         with memory_errors():
             checks = check()
@@ -106,6 +105,6 @@ def _checked(name: str, check: Callable[[], list[Check]]) -> dict[str, Any]:
         if not each.passed:
             log.warning("%s: %s FAILS: %s", name, each.name, each.measured)
     return {
-        "seconds": round(time.perf_counter() - start, 2),
+        "seconds": round(clock_s() - start, 2),
         "proofs": [asdict(each) for each in checks],
     }

@@ -66,7 +66,7 @@ METRICS = (
         "questions about a context.",
         "s",
         "lower",
-        headings=tuple(HEADINGS.values()),
+        headings=(*HEADINGS.values(), *(f"{n} q" for n in QUESTIONS)),
     ),
     _derived(
         "peak_bytes",

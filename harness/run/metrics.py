@@ -73,7 +73,7 @@ METRICS = (
         "bytes",
         "lower",
         kind="cost",
-        headings=("held",),
+        headings=("held", "memory"),
         is_exact=True,
     ),
     Metric(

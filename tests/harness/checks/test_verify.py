@@ -285,7 +285,7 @@ def test_an_adapter_that_carries_nothing_fails_by_name(
     code, out, _ = gist_bench(
         "verify",
         *("--model", str(tiny_llama_folder), "--backend", f"gist,checkpoint={adapter}"),
-        *("--samples", "5", "--json", str(file), "--pictures", str(pictures)),
+        *("--samples", "6", "--json", str(file), "--pictures", str(pictures)),
     )
     assert code == 1
     assert out.endswith("1 of 17 checks failed: shuffled-context control.\n")

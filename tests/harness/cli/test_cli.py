@@ -136,8 +136,8 @@ def test_an_interrupted_run_keeps_what_is_done(
 ) -> None:
     """Ctrl-C exits with 130, says how to go on, and leaves whole samples."""
     code, out, err = gist_bench(
-        "run", "--suite", SCORED, "--backend", BROKEN, "--model", tiny_qwen3_folder,
-        "--out", tmp_path,
+        "run", "--suite", SCORED, "--backend", f"{BROKEN},out={tmp_path}",
+        "--model", tiny_qwen3_folder, "--out", tmp_path,
     )  # fmt: skip
     assert (code, out) == (130, "")
     assert "the same command goes on" in err

@@ -24,6 +24,7 @@ NOT_FIGURES = {  # words of a row, and what it was asked
 }  # fmt: skip
 KEYS = {
     "backend",
+    "way",
     "minus",
     "against",
     "budget",

@@ -512,7 +512,7 @@ def test_brief_keeps_answers_and_costs(tmp_path: Path) -> None:
     assert "Validity checks: 0 of 0 pass; not run: masks and caches for gist" in text
     failed = {"name": "poison", "measured": "1", "limit": "0", "passed": False}
     passed = {"name": "cached tokens", "measured": "8", "limit": "8", "passed": True}
-    run = {"proofs": [{"backends": ["gist"], "proofs": [failed, passed]}]}
+    run = {"proofs": [{"adapter": "0a", "backends": ["gist"], "proofs": [failed, passed]}]}
     text = render([write_run(tmp_path / "failed", rows, run)], markdown=True, brief=True)
     assert "Validity checks: 1 of 2 pass; FAIL: poison for gist; not run: shuffled-context" in text
 

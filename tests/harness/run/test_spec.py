@@ -172,7 +172,7 @@ def test_options_are_written_in_one_order() -> None:
 
 def test_a_class_is_found_by_module_and_name() -> None:
     """`module:Class` needs no entry point."""
-    assert plugins.load(plugins.SUITES, "decimal:Decimal").__name__ == "Decimal"
+    assert plugins.load(plugins.SUITES, "tests.support.fakes:Scored").__name__ == "Scored"
 
 
 @pytest.mark.parametrize(
