@@ -26,7 +26,11 @@ DEFAULT_MODEL = "reference"
 
 
 def _model_option(
-    reads_documents: Callable[[Mapping[str, Any]], bool], default: str, more: str = ""
+    reads_documents: Callable[[Mapping[str, Any]], bool],
+    default: str,
+    more: str = "",
+    *,
+    several: bool = False,
 ) -> Callable[[Command], Command]:
     """Return the option --model.
 
@@ -34,7 +38,13 @@ def _model_option(
         reads_documents: says from a command's other options whether its text is a person's own.
         default: what the help says that the default is.
         more: kinds of models that this command takes besides.
+        several: whether the command takes it several times, and gets `model_names`.
     """
+
+    def choose_all(
+        context: click.Context, option: click.Parameter, given: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(given)) or (choose(context, option, None),)
 
     def choose(context: click.Context, _: click.Parameter, given: str | None) -> str:
         if given is not None:
@@ -47,11 +57,13 @@ def _model_option(
 
     return click.option(
         "--model",
-        "model_name",
+        "model_names" if several else "model_name",
         metavar="M",
-        callback=choose,
+        multiple=several,
+        callback=choose_all if several else choose,
         help="A shipped model (reference, smollm2), a folder, a hub id, FILE.gguf, "
-        f"FOLDER:FILE.gguf, {more}or shape:NAME for costs alone. Default: {default}.",
+        f"FOLDER:FILE.gguf, {more}or shape:NAME for costs alone. "
+        f"{'Can be given several times. ' if several else ''}Default: {default}.",
     )
 
 
@@ -65,6 +77,7 @@ suites_model_option = _model_option(
     _has_own_data,
     f"{DEFAULT_MODEL}; with data=, {_OF_DOCUMENTS}",
     "http://host:port/v1#NAME for one behind a server, ",
+    several=True,
 )
 documents_model_option = _model_option(lambda _: True, _OF_DOCUMENTS)
 device_option = click.option(
@@ -105,7 +118,7 @@ def model_options(command: Command) -> Command:
 
 
 def suites_model_options(command: Command) -> Command:
-    """Give them to a command with `suites`, whose data may be a person's own."""
+    """Give `model_names` and the others to a command with `suites`, whose data may be one's own."""
     return suites_model_option(_loading_options(command))
 
 

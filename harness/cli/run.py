@@ -2,21 +2,13 @@
 
 import shlex
 import shutil
-import sys
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from harness.cli.completing import complete_spec
-from harness.cli.options import (
-    has_colours,
-    headline_option,
-    load,
-    suites_model_options,
-)
-from harness.errors import UserError
+from harness.cli.options import has_colours, headline_option, suites_model_options
 
 
 def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
@@ -24,6 +16,13 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     if not all(part.isdecimal() and int(part) for part in parts):
         raise click.BadParameter(f"{text!r} are no numbers of KV entries. Write 64+128+256.")
     return tuple(dict.fromkeys(map(int, parts)))
+
+
+def _read_seeds(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(map(int, text.split("+"))))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no integer. Write 0, or several: 0+1+2.") from None
 
 
 @click.command(name="run")
@@ -77,7 +76,13 @@ def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) 
     help="Questions asked at once; suites that show costs ask one at a time.",
 )
 @click.option(
-    "--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of the samples."
+    "--seed",
+    "seeds",
+    metavar="S+S+...",
+    default="0",
+    show_default=True,
+    callback=_read_seeds,
+    help="Seed of the samples; each of several draws its own, and the tables pool them.",
 )
 @click.option(
     "--out",
@@ -101,7 +106,7 @@ def command(
     backends: tuple[str, ...],
     controls: bool,
     budgets: tuple[int, ...],
-    model_name: str,
+    model_names: tuple[str, ...],
     device: str | None,
     dtype: str | None,
     load_in_4bit: bool,
@@ -110,7 +115,7 @@ def command(
     key_env: str | None,
     limit: int | None,
     batch_size: int,
-    seed: int,
+    seeds: tuple[int, ...],
     out: Path,
     headline: str,
     brief: bool,
@@ -119,7 +124,8 @@ def command(
 ) -> None:
     """Run suites with backends and print the tables.
 
-    The same command resumes a run that was stopped. gist-bench list shows the names.
+    The same command resumes a run that was stopped. gist-bench list shows the names. Several models
+    and seeds make a run each, one after the other, and one report.
 
     \b
     Examples:
@@ -131,77 +137,48 @@ def command(
       gist-bench run --suite qa --controls
       gist-bench run --suite qa --budget 64+128+256
       gist-bench run --suite qa --backend rag --backend 'shuffled(rag)'
+      gist-bench run --suite qa --model smollm2 --model ./my-model --seed 0+1+2
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
-    from harness.checks.overlap import overlap_notices
-    from harness.checks.run import run_checks
-    from harness.run import plugins
-    from harness.run.choose import choose_backends, choose_suites, make_plan
+    from harness.cli.sweep import Sweep
+    from harness.run.choose import choose_suites
     from harness.run.headline import refuse_unknown
     from harness.run.plan import Settings
-    from harness.run.runner import Tested, run
-    from harness.served.address import is_address
 
-    served = is_address(model_name)
-    _refuse_options(
-        served,
+    chosen = choose_suites(suites)
+    refuse_unknown(headline, (name for _, suite in chosen for name in suite.metrics))
+    sweep = Sweep(
+        models=model_names,
+        suites=chosen,
+        backends=backends,
+        controls=controls,
+        budgets=budgets,
+        settings=tuple(Settings(seed=seed, limit=limit, batch_size=batch_size) for seed in seeds),
         device=device,
         dtype=dtype,
         load_in_4bit=load_in_4bit,
+        shots=shots,
         tokenizer=tokenizer,
         key_env=key_env,
+        out=out,
+        headline=headline,
+        restart=restart,
+        contexts=not no_contexts,
     )
-    # Before the model: a typing mistake should not wait for it.
-    chosen_suites = choose_suites(suites)
-    refuse_unknown(headline, (name for _, suite in chosen_suites for name in suite.metrics))
-    group = plugins.SERVED if served else plugins.BACKENDS
-    chosen_backends = choose_backends(backends, controls=controls, budgets=budgets, group=group)
-    if served:
-        from harness.cli.served import open_served
-
-        tested = open_served(model_name, key_env=key_env, tokenizer=tokenizer, shots=shots)
-    else:
-        lm = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
-        tested = Tested(lm, partial(run_checks, lm), partial(overlap_notices, lm))
-    model = tested.model
-    settings = Settings(seed=seed, limit=limit, batch_size=batch_size)
-    plan = make_plan(model, chosen_suites, chosen_backends, settings)
-    plan = replace(plan, notices=(*plan.notices, *tested.notices(plan)))
     try:
-        typed = shlex.join(["gist-bench", *sys.argv[1:]])
-        folder = run(
-            plan,
-            model,
-            out=out,
-            command=typed,
-            headline=headline,
-            restart=restart,
-            contexts=not no_contexts,
-            run_checks=lambda: tested.run_checks(plan),
-            keeper=tested.keeper,
-        )
+        folders = sweep.run()
     except KeyboardInterrupt:
         click.echo("\nFinished samples are kept: the same command goes on from there.", err=True)
         raise
-    _print_tables(folder, brief=brief)
+    _print_tables(folders, brief=brief)
 
 
-def _refuse_options(served: bool, **given: object) -> None:
-    """Refuse options that mean nothing for this model."""
-    others = {"device", "dtype", "load_in_4bit"} if served else {"tokenizer", "key_env"}
-    for name in sorted(others):
-        if given[name]:
-            flag = f"--{name.replace('_', '-')}"
-            which = "a served model: leave it out" if served else "a model that is loaded here"
-            raise UserError(f"{flag} does not apply to {which}.")
-
-
-def _print_tables(folder: Path, *, brief: bool) -> None:
+def _print_tables(folders: Sequence[Path], *, brief: bool) -> None:
     from harness.report.render import render
 
     width = shutil.get_terminal_size((110, 24)).columns
     colour = has_colours()
-    text = render([folder], brief=brief, width=width, colour=colour)
+    text = render(folders, brief=brief, width=width, colour=colour)
     click.echo(text, nl=False, color=colour)
-    click.echo(f"\n{folder}")
-    page = shlex.join(["gist-bench", "report", str(folder), "--html", "report.html"])
+    click.echo("\n" + "\n".join(map(str, folders)))
+    page = shlex.join(["gist-bench", "report", *map(str, folders), "--html", "report.html"])
     click.echo(f"For a page with everything: {page}", err=True)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.report import capacity, contrasts, costs, tables
+from harness.report import capacity, contrasts, costs, sweeps, tables
 from harness.report.checks_table import check_tables, checks_line
 from harness.report.format import Page, Table
 from harness.report.sections import Section, sections_of
@@ -69,6 +69,11 @@ def render(
         for table in section_tables(section, brief=brief):
             page.add_table(table)
             shown.append(table)
+    by_model = list(sweeps.model_tables(sections))
+    if by_model:
+        page.add_heading("Models side by side")
+    for table in by_model:
+        page.add_table(table)
     page.add_heading("Reading the tables")
     page.add_notes(legend_of([*shown, *map(verdict_table, judged)]))
     if not markdown:
@@ -128,6 +133,7 @@ def section_tables(section: Section, *, brief: bool) -> Iterator[Table]:
         yield tables.headline_table(section)
         yield from tables.budget_tables(section)
         if not brief:
+            yield from sweeps.seed_tables(section)
             yield from tables.slice_tables(section)
             yield from contrasts.contrast_tables(section)
     measured = section.of_own_contexts

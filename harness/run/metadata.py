@@ -16,6 +16,7 @@ from harness.run.controls import present_name
 RECORDS = "records.csv"
 RUN = "run.json"
 RESTORE = "Restore or remove it."
+NONE = "none"  # an option without a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class RunMetadata:
     fingerprint: str = ""  # of the model
     seed: str = ""
     suites: Mapping[str, str] = field(default_factory=dict)  # spec -> options, data hashes included
+    of_files: frozenset[str] = frozenset()  # suites whose contexts are the same under every seed
     metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of suites, in order
     machine: str = ""
     notes: tuple[str, ...] = ()
@@ -69,7 +71,8 @@ class RunMetadata:
 
     def data_of(self, suite: str) -> str:
         """Return what decides a suite's samples: if equal in two runs, the samples are equal."""
-        return f"{self.seed} {self.suites.get(suite, '')}"
+        seed = "" if suite in self.of_files else self.seed
+        return f"{seed} {self.suites.get(suite, '')}"
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -118,6 +121,11 @@ def _parse(run: Mapping[str, Any], name: str) -> RunMetadata:
             name: json.dumps(options, sort_keys=True)
             for name, options in _part(configuration, "suites").items()
         },
+        of_files=frozenset(
+            name
+            for name, options in _part(configuration, "suites").items()
+            if _is_of_file(_part(options, "options"))
+        ),
         metrics={
             name: tuple(map(str, metrics))
             for name, metrics in _part(configuration, "metrics").items()
@@ -136,6 +144,12 @@ def _parse(run: Mapping[str, Any], name: str) -> RunMetadata:
             if (budget := _part(options, "budget"))
         },
     )
+
+
+def _is_of_file(options: Mapping[str, Any]) -> bool:
+    """Say whether a data set's contexts are asked as they stand: the seed at most orders them."""
+    filled = options.get("filler_tokens", "") != NONE
+    return not filled and options.get("data", NONE) != NONE
 
 
 def _checked(entry: Mapping[str, Any]) -> Checked:

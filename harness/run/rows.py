@@ -55,7 +55,8 @@ class Rows:
 
     `frame` has the columns of records.csv (but for the texts that were not asked for) and these:
         run: number of the file; context: number of the context (the same sample under the same
-        seed); question: number of the question among all suites; setup: model and settings.
+        seed); question: number of the question among all suites; setup: model and settings;
+        seed: of the samples, as text, empty if not known.
     """
 
     frame: pd.DataFrame
@@ -224,6 +225,7 @@ def _numbered(frame: pd.DataFrame, metadata: Sequence[RunMetadata]) -> pd.DataFr
         metadata[run].data_of(suite)
         for run, suite in zip(origin["run"], origin["suite"], strict=True)
     ]
+    origin["seed"] = [metadata[run].seed for run in origin["run"]]
     frame = frame.merge(origin, on=["run", "suite", "model"], how="left")
     context = frame["data"] + "\0" + frame["sample_id"]
     question = context + "\0" + frame["question_id"]

@@ -28,6 +28,7 @@ from harness.report.plots.topics import TOPICS
 from harness.report.render import legend_of, section_tables
 from harness.report.sections import Section, scored, sections_of
 from harness.report.summary import summarize
+from harness.report.sweeps import model_tables
 from harness.report.verdict import verdicts
 from harness.run.rows import Rows
 
@@ -56,6 +57,8 @@ def make_page(rows: Rows) -> str:
     """Return the report on `rows`, read with answers, as an HTML page."""
     sections = sections_of(rows)
     tables = {section.name: list(section_tables(section, brief=False)) for section in sections}
+    if by_model := list(model_tables(sections)):
+        tables = {"Models side by side": by_model, **tables}
     checks = list(check_tables(rows, sections))
     script = _text("page.js")
     shown = samples(sections, backends_of(sections), rows.folders)

@@ -131,6 +131,25 @@ def test_a_run_prints_its_tables_and_its_folder(
     assert (folder / "records.csv").stat().st_mtime_ns == before
 
 
+def test_models_and_seeds_are_one_command_and_one_report(
+    gist_bench: GistBench, tmp_path: Path, tiny_qwen3_folder: Path, tiny_llama_folder: Path
+) -> None:
+    """Each model with each seed is the run of its own command; the report shows all of them."""
+    common = ("run", "--suite", SCORED, "--backend", "full", "--out", tmp_path)
+    models = ("--model", tiny_qwen3_folder, "--model", tiny_llama_folder)
+    code, out, err = gist_bench(*common, *models, "--seed", "0+1")
+    assert code == 0, err
+    folders = out.splitlines()[-4:]
+    assert sorted(folders) == sorted(str(path) for path in tmp_path.iterdir())
+    assert "Models side by side" in out
+    assert out.count("right by seed") == 2
+    again = gist_bench(*common, "--model", tiny_llama_folder, "--seed", 1)
+    assert again[1].splitlines()[-1] == folders[-1]
+    missing = gist_bench(*common, "--model", tiny_qwen3_folder, "--model", tmp_path / "none")
+    assert missing[0] == 2
+    assert "none" in missing[2]
+
+
 def test_an_interrupted_run_keeps_what_is_done(
     gist_bench: GistBench, tmp_path: Path, tiny_qwen3_folder: Path
 ) -> None:

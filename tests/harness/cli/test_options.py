@@ -65,9 +65,9 @@ def with_adapter(model_name: str, checkpoint: Path | None) -> None:
 @click.command()
 @suites_model_option
 @click.option("--suite", "suites", multiple=True)
-def about_suites(model_name: str, suites: tuple[str, ...]) -> None:
+def about_suites(model_names: tuple[str, ...], suites: tuple[str, ...]) -> None:
     """Run suites."""
-    click.echo(f"{model_name} {len(suites)}")
+    click.echo(f"{'+'.join(model_names)} {len(suites)}")
 
 
 @click.command()

@@ -1,0 +1,126 @@
+"""The runs of one command: each model with each seed, in a folder each, one after the other."""
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.options import load
+from harness.errors import UserError
+from harness.run import plugins
+from harness.run.choose import Choice, choose_backends
+from harness.run.plan import Plan, Settings
+from harness.run.runner import Tested, run
+from harness.run.sweep import plans_of
+from harness.served.address import is_address
+
+if TYPE_CHECKING:
+    from harness.api import Suite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What is run, as `gist-bench run --help` describes it."""
+
+    models: tuple[str, ...]
+    suites: "list[tuple[Choice, Suite]]"
+    backends: tuple[str, ...]
+    controls: bool
+    budgets: tuple[int, ...]
+    settings: tuple[Settings, ...]  # one for each seed
+    device: str | None
+    dtype: str | None
+    load_in_4bit: bool
+    shots: int
+    tokenizer: str | None
+    key_env: str | None
+    out: Path
+    headline: str
+    restart: bool
+    contexts: bool  # keep a copy of them beside the rows
+
+    def run(self) -> list[Path]:
+        """Run what is not finished yet, and return the folders.
+
+        Raises:
+            UserError: an option does not apply to one of the models, or one cannot be run.
+        """
+        for name in self.models:
+            self._refuse_options(name)
+        # Before a model is loaded: a typing mistake should not wait for it.
+        chosen = {name: self._choose_backends(name) for name in self.models}
+        _check_there(self.models[1:])
+        return [folder for name in self.models for folder in self._run_model(name, chosen[name])]
+
+    def _run_model(self, name: str, backends: Sequence[Choice]) -> Iterator[Path]:
+        """Load a model and run every plan of it; nothing of it is left when the next one comes."""
+        tested = self._open(name)
+        for plan in plans_of(tested.model, self.suites, backends, self.settings):
+            if len(self.models) * len(self.settings) > 1:
+                click.echo(f"{name}, seed {plan.settings.seed}", err=True)
+            yield self._run_plan(tested, plan)
+
+    def _run_plan(self, tested: Tested, plan: Plan) -> Path:
+        whole = replace(plan, notices=(*plan.notices, *tested.notices(plan)))
+        return run(
+            whole,
+            tested.model,
+            out=self.out,
+            command=shlex.join(["gist-bench", *sys.argv[1:]]),
+            headline=self.headline,
+            restart=self.restart,
+            contexts=self.contexts,
+            run_checks=lambda: tested.run_checks(whole),
+            keeper=tested.keeper,
+        )
+
+    def _open(self, name: str) -> Tested:
+        if is_address(name):
+            from harness.cli.served import open_served
+
+            return open_served(
+                name, key_env=self.key_env, tokenizer=self.tokenizer, shots=self.shots
+            )
+        from harness.checks.overlap import overlap_notices
+        from harness.checks.run import run_checks
+
+        lm = load(
+            name,
+            device=self.device,
+            dtype=self.dtype,
+            load_in_4bit=self.load_in_4bit,
+            shots=self.shots,
+        )
+        return Tested(lm, partial(run_checks, lm), partial(overlap_notices, lm))
+
+    def _choose_backends(self, name: str) -> list[Choice]:
+        return choose_backends(
+            self.backends,
+            controls=self.controls,
+            budgets=self.budgets,
+            group=plugins.SERVED if is_address(name) else plugins.BACKENDS,
+        )
+
+    def _refuse_options(self, name: str) -> None:
+        """Refuse options that mean nothing for a model."""
+        served = is_address(name)
+        others = ("device", "dtype", "load_in_4bit") if served else ("key_env", "tokenizer")
+        for option in others:
+            if getattr(self, option):
+                flag = f"--{option.replace('_', '-')}"
+                which = "a served model: leave it out" if served else "a model that is loaded here"
+                raise UserError(f"{flag} does not apply to {which}.")
+
+
+def _check_there(names: Sequence[str]) -> None:
+    """Read what is small of models that are loaded later, so that a wrong name is known now."""
+    from gist.models.loading import read_facts
+
+    for name in names:
+        if not is_address(name):
+            read_facts(name)

@@ -1,0 +1,80 @@
+"""The tables of a sweep: seeds beside each other, and models beside each other.
+
+Every other table pools the seeds of a setup: their contexts are different ones. Models are never
+pooled; each has its own sections.
+"""
+
+from collections.abc import Iterator, Sequence
+from statistics import mode
+
+import pandas as pd
+
+from harness.report import format as printing
+from harness.report.format import Table
+from harness.report.sections import Section, scored
+from harness.report.tables import estimates, with_n
+from harness.run.headline import OF_SENTENCES
+
+SEEDS = (
+    "SD between seeds: the standard deviation of the seeds' means, each over its own contexts. The "
+    "intervals of other tables are over the contexts of all seeds together.",
+)
+
+
+def seed_tables(section: Section) -> Iterator[Table]:
+    """Yield the headline metric of each seed (columns), with mean and spread, if there are two."""
+    main, frame = section.metrics[0], section.counted
+    known = frame[frame[main].notna() & (frame["seed"] != "")]
+    means = known.groupby(["backend", "seed"])[main].mean().unstack()  # backends x seeds
+    seeds = sorted(means.columns, key=lambda seed: (len(seed), seed))
+    if len(seeds) < 2:
+        return
+    rows = tuple(
+        (
+            backend,
+            *(_share(means.loc[backend, seed]) for seed in seeds),
+            _share(means.loc[backend].mean()),
+            _share(means.loc[backend].std()),  # n - 1; NaN for one seed
+        )
+        for backend in section.backends
+        if backend in means.index
+    )
+    header = ("backend", *(f"seed {seed}" for seed in seeds), "mean", "SD between seeds")
+    yield Table(f"{main} by seed", header, rows, legend=SEEDS)
+
+
+def model_tables(sections: Sequence[Section]) -> Iterator[Table]:
+    """Yield one table per suite that several models (or setups) ran: a column for each."""
+    of_suites: dict[str, list[Section]] = {}
+    for section in scored(sections):
+        of_suites.setdefault(str(section.frame["suite"].iloc[0]), []).append(section)
+    for suite, own in of_suites.items():
+        main = _shared_headline(own)
+        if len(own) < 2 or main is None:
+            continue
+        columns = [estimates(section.counted, main) for section in own]
+        header, cells = ["backend"], []
+        for section, of_model in zip(own, columns, strict=True):
+            n = mode(estimate.n for estimate in of_model.values())
+            header.append(f"{section.frame['setup'].iloc[0]} (n={n:,})")
+            cells.append((of_model, n))
+        backends = dict.fromkeys(name for section in own for name in section.backends)
+        rows = tuple(
+            (name, *(with_n(of_model.get(name), n) for of_model, n in cells)) for name in backends
+        )
+        notes = tuple(dict.fromkeys(s.headline_note for s in own if s.headline_note))
+        yield Table(f"{suite}: {main} by model", tuple(header), rows, notes)
+
+
+def _shared_headline(sections: Sequence[Section]) -> str | None:
+    """Return a metric that all sections have: a headline of one of them if possible."""
+    headlines = [section.metrics[0] for section in sections]
+    # A model that answers in sentences cannot be compared by whole answers, others by either.
+    ranked = sorted([*headlines, *sections[0].metrics], key=lambda name: name != OF_SENTENCES)
+    wanted = ranked if OF_SENTENCES in headlines else [*headlines, *sections[0].metrics]
+    everywhere = (m for m in wanted if all(m in section.metrics for section in sections))
+    return next(everywhere, None)
+
+
+def _share(value: float) -> str:
+    return printing.UNKNOWN if pd.isna(value) else f"{value:.2f}"
