@@ -9,9 +9,13 @@ a question is known. Every head keeps as many, not the same ones.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from backends.kv.cached import CachedContext
 from backends.kv.size import SizeOptions, entries_for
+
+if TYPE_CHECKING:
+    from gist.models.model import LanguageModel
 
 
 @dataclass
@@ -26,6 +30,7 @@ class KVPress(SizeOptions):
         press: the method, see `gist.eviction`.
     """
 
+    model: "LanguageModel"
     press: str = "snapkv"
 
     def __post_init__(self) -> None:

@@ -5,10 +5,14 @@ without their rotation, see `gist.pool`.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from backends.kv.cached import CachedContext
 from backends.kv.size import SizeOptions, entries_for
 from harness.errors import NotReady, UserError
+
+if TYPE_CHECKING:
+    from gist.models.model import LanguageModel
 
 
 @dataclass
@@ -21,6 +25,8 @@ class MeanPool(SizeOptions):
         ratio: context tokens per KV entry, instead of `tokens`; 16, as in gist, if neither is
             given.
     """
+
+    model: "LanguageModel"
 
     def __post_init__(self) -> None:
         """Refuse a size that keeps nothing, and a model whose keys cannot be moved."""

@@ -36,6 +36,7 @@ class SelectiveContext(SizeOptions):
         scorer: `own` scores with the tested model, `smollm2` with a small one that is loaded too.
     """
 
+    model: "LanguageModel"
     scorer: Literal["own", "smollm2"] = "own"
     _scorer: "LanguageModel" = field(init=False, repr=False)
 

@@ -5,10 +5,14 @@ keep that. Asking costs a pass over the context and a token of the summary at a 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from backends.kv.cached import CachedContext
 from backends.kv.size import SizeOptions, entries_for
 from harness.api import Prompt
+
+if TYPE_CHECKING:
+    from gist.models.model import LanguageModel
 
 WORDS_PER_TOKEN = 0.7  # of English, so that the last sentence is seldom cut
 INSTRUCTION = (
@@ -28,6 +32,8 @@ class Summary(SizeOptions):
             neither is given.
     """
 
+    model: "LanguageModel"
+
     def prepare(self, context: str) -> CachedContext:
         """Summarise the context, and read the summary."""
         from gist.decode import read
@@ -45,10 +51,15 @@ class Summary(SizeOptions):
         from gist.models.prompt import render_prompt
 
         lm = self.model
-        instruction = INSTRUCTION.format(words=max(1, int(budget * WORDS_PER_TOKEN)))
-        prompt = render_prompt(lm.tokenizer.inner, Prompt(instruction, "\n", "\nSummary:"))
+        texts = Prompt(instruction_for(budget), "\n", "\nSummary:")
+        prompt = render_prompt(lm.tokenizer.inner, texts)
         state = read(lm, [*prompt.before, *context])
         row = [*prompt.between, *prompt.after]
         (new,) = ask(lm, state, [row], max_new_tokens=budget)
         special = {*lm.end_ids, *lm.tokenizer.inner.all_special_ids}
         return [token for token in new if token not in special]
+
+
+def instruction_for(tokens: int) -> str:
+    """Return what stands in front of a context of which a summary of so many tokens is wanted."""
+    return INSTRUCTION.format(words=max(1, int(tokens * WORDS_PER_TOKEN)))

@@ -3,10 +3,15 @@
 The cheapest compression there is: a learned one of the same size must beat it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from backends.kv.cached import CachedContext
 from backends.kv.size import SizeOptions, entries_for
+
+if TYPE_CHECKING:
+    from gist.models.model import LanguageModel
 
 
 @dataclass
@@ -20,15 +25,21 @@ class Truncate(SizeOptions):
             given.
     """
 
+    model: "LanguageModel"
+
     def prepare(self, context: str) -> CachedContext:
         """Cut the context and read what is left."""
         from gist.decode import read
 
         ids = self.model.tokenizer.encode(context)
         budget = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
-        tail = budget // 2
-        head = budget - tail
-        kept = [part for part in (ids[:head], ids[len(ids) - tail :]) if part]
+        kept = head_and_tail(ids, budget)
         state = read(self.model, [*self.model.prompt.before, *(i for part in kept for i in part)])
         shown = () if budget == len(ids) else tuple(map(self.model.tokenizer.decode, kept))
         return CachedContext(self.model, state, context_entries=budget, evidence=shown)
+
+
+def head_and_tail(ids: Sequence[int], budget: int) -> list[Sequence[int]]:
+    """Return the first and the last half of a budget of tokens, without an empty half."""
+    tail = budget // 2
+    return [part for part in (ids[: budget - tail], ids[len(ids) - tail :]) if part]

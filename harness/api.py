@@ -166,7 +166,6 @@ class Generation:
     evidence: tuple[str, ...] = ()  # passages the model was shown, if it was not shown all
     cut: bool = False  # max_new_tokens came before an end token
     first_token_s: float | None = None  # from the request to its first token, where it is streamed
-    replayed: bool = False  # an interrupted run had asked it: the time is not of this request
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +246,14 @@ class ServedModel(Model, Protocol):
 
         Raises:
             harness.errors.ContextTooLong: a prompt is longer than the server reads.
+        """
+        ...
+
+    def write(self, instruction: str, text: str, *, max_new_tokens: int) -> str:
+        """Return what it writes as it is told to about a text, thoughts left out.
+
+        Raises:
+            harness.errors.ContextTooLong: as `answer`.
         """
         ...
 

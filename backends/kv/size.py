@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.api import BUDGET
-
-if TYPE_CHECKING:
-    from gist.models.model import LanguageModel
+from harness.api import BUDGET, Model
 
 
 @dataclass
 class SizeOptions:
     """The options of backends that keep a part of the context and load nothing."""
 
-    model: "LanguageModel"
+    model: Model
     tokens: int | None = field(default=None, metadata=BUDGET)
     ratio: float | None = None
 

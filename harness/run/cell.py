@@ -6,7 +6,7 @@ asked at once, how many contexts are held, how a failure becomes a row. Backends
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from harness.api import Backend, Generation, Model, PreparedContext, Question, Sample, Suite
 from harness.errors import ContextTooLong, OutOfMemory, SampleError
@@ -17,6 +17,8 @@ from harness.run.progress import Progress
 from harness.run.records import Cell as Value
 from harness.run.records import Row, evidence_recall
 from harness.run.thoughts import split_thought
+
+T = TypeVar("T")
 
 
 class Rows(Protocol):
@@ -38,6 +40,7 @@ class Bench:
     batch_size: int
     count_tokens: Callable[[str], int | None]
     written: Callable[[], object] = lambda: None  # called when the rows of a sample are on the disk
+    replayed: Callable[[], int] = lambda: 0  # replies so far that an earlier process had paid for
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,23 @@ class CellRun:
         """Fill `held`; the last context is measured while the others stay in memory."""
         for _ in range(sample.contexts_held - 1):
             held.append(self.backend.prepare(context))
-        state, measured = self.bench.meter.measure(lambda: self.backend.prepare(context))
+        state, measured, costs = self._measure("prepare", lambda: self.backend.prepare(context))
         held.append(state)
         return {
             "baseline_bytes": measured.baseline_bytes,
             "held_bytes": _total(state.held_bytes for state in held),
-            **_cost_cells("prepare", measured),
+            **costs,
         }
+
+    def _measure(
+        self, phase: str, work: Callable[[], T]
+    ) -> tuple[T, Measurement, dict[str, Value]]:
+        """Do the work of a phase; its costs are not known where replies are of an earlier time."""
+        before = self.bench.replayed()
+        result, measured = self.bench.meter.measure(work)
+        costs = _cost_cells(phase, measured)
+        known = self.bench.replayed() == before
+        return result, measured, costs if known else dict.fromkeys(costs)
 
     def _ask_all(
         self, sample: Sample, assignment: ContextAssignment, state: PreparedContext
@@ -120,12 +133,13 @@ class CellRun:
         """Return the answers of a batch; a question that is too long fails alone."""
         texts = [question.text for question in batch]
         try:
-            generations, measured = self.bench.meter.measure(
+            generations, _, costs = self._measure(
+                "generate",
                 lambda: state.generate(
                     texts,
                     max_new_tokens=sample.max_new_tokens,
                     min_new_tokens=sample.min_new_tokens,
-                )
+                ),
             )
         except ContextTooLong as failed:
             if len(batch) == 1:
@@ -135,9 +149,6 @@ class CellRun:
                 for number, question in enumerate(batch)
                 for row in self._ask(sample, state, [question], f"{batch_id}.{number}")
             ]
-        costs = _cost_cells("generate", measured)
-        if any(generation.replayed for generation in generations):
-            costs = dict.fromkeys(costs)  # what was asked in this phase is not the whole batch
         costs |= {"batch_id": batch_id, "batch_size": len(batch)}
         suite = self.cell.job.suite
         return [

@@ -26,6 +26,10 @@ _WARM_UP = ("Ann lives in a small town near the sea.", "Where does Ann live?")
 class Keeper(Protocol):
     """Keeps the replies of a server until their rows are written."""
 
+    @property
+    def replayed(self) -> int:
+        """Replies so far that an earlier request had brought."""
+
     def open(self, folder: Path) -> None:
         """Take up what an interrupted process has left in a run's folder."""
 
@@ -102,6 +106,7 @@ def run(
                     plan.settings.batch_size,
                     cache(model.count_tokens),
                     keeper.written if keeper else lambda: None,
+                    (lambda: keeper.replayed) if keeper else lambda: 0,
                 )
                 _run_cells(bench, cells)
         else:

@@ -28,6 +28,7 @@ class KeptReplies:
         self._file: int | None = None
         self._path = Path()
         self._lock = threading.Lock()
+        self.replayed = 0  # replies that were taken
 
     def open(self, folder: Path) -> None:
         """Take up what an interrupted process has left in a run's folder."""
@@ -41,9 +42,10 @@ class KeptReplies:
         append(self._file, b"\n")  # ends a torn line
 
     def take(self, body: Any) -> Completion | None:
-        """Return a reply that an interrupted process got to the same request, once."""
+        """Return a reply to the same request that has come before, once."""
         with self._lock:
             found = self._left.get(_hash(body))
+            self.replayed += bool(found)
             return found.popleft() if found else None
 
     def add(self, body: Any, reply: Completion) -> None:

@@ -120,26 +120,43 @@ class OpenAIModel:
             ContextTooLong: a prompt is longer than the server reads.
             UserError: the server cannot be reached, or refuses.
         """
-
-        def answer_one(shown: Shown) -> Generation:
-            return self._answer(shown, max_new_tokens, streamed=min_new_tokens > 0)
-
-        pool = ThreadPoolExecutor(max_workers=len(requests))
+        streamed = min_new_tokens > 0
+        with ThreadPoolExecutor(max_workers=len(requests)) as pool:
+            # Leaving waits for what is under way: it is paid for, and is kept.
+            asked = [
+                pool.submit(self._asked, self._messages(shown), max_new_tokens, streamed=streamed)
+                for shown in requests
+            ]
         try:
-            answers = [pool.submit(answer_one, shown) for shown in requests]
-            return [answer.result() for answer in answers]
-        finally:  # what is under way is paid for, and is kept
-            pool.shutdown(wait=True, cancel_futures=True)
+            return [
+                self._generation(shown, one.result().reply)
+                for shown, one in zip(requests, asked, strict=True)
+            ]
+        except ContextTooLong:
+            if len(requests) > 1:  # the others will be asked again, one at a time
+                for one in (one.result() for one in asked if one.exception() is None):
+                    self.kept.put_back(one.key, one.reply)
+            raise
 
-    def _answer(self, shown: Shown, max_new_tokens: int, *, streamed: bool) -> Generation:
-        messages = self._messages(shown)
+    def write(self, instruction: str, text: str, *, max_new_tokens: int) -> str:
+        """Return what it writes as it is told to about a text; raises as `answer` does."""
+        message = Message("user", f"{instruction}{text}")
+        asked = self._asked([message], max_new_tokens, streamed=False)
+        self._refuse_cut_prompt(asked.reply, self.count_tokens(text))
+        return asked.reply.text.rpartition("</think>")[2].strip()
+
+    def _asked(
+        self, messages: Sequence[Message], max_new_tokens: int, *, streamed: bool
+    ) -> "_Asked":
+        """Return the reply to a conversation: one that was kept, or the server's."""
         key = [self.name, [astuple(message) for message in messages], max_new_tokens, streamed]
-        found = self.kept.take(key)
-        reply = found or self.server.complete(
-            messages, max_tokens=max_new_tokens, streamed=streamed
-        )
-        if found is None:
+        reply = self.kept.take(key)
+        if reply is None:
+            reply = self.server.complete(messages, max_tokens=max_new_tokens, streamed=streamed)
             self.kept.add(key, reply)
+        return _Asked(key, reply)
+
+    def _generation(self, shown: Shown, reply: Completion) -> Generation:
         entries = self.count_tokens(shown.text)
         self._refuse_cut_prompt(reply, entries)
         return Generation(
@@ -150,7 +167,6 @@ class OpenAIModel:
             evidence=shown.evidence,
             cut=reply.cut,
             first_token_s=reply.first_token_s,
-            replayed=found is not None,
         )
 
     def _messages(self, shown: Shown) -> list[Message]:
@@ -175,3 +191,11 @@ class OpenAIModel:
                 f"the server read {read} tokens of a text of {entries}: it cuts long prompts, or "
                 f"--tokenizer {self.tokenizer_name} is not its tokenizer"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request as it is kept, and the reply to it."""
+
+    key: list[Any]
+    reply: Completion
