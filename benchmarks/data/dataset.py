@@ -16,7 +16,7 @@ from benchmarks.data import datafile, formats, hub
 from benchmarks.data.distractors import Distractors
 from benchmarks.data.formats import Entry, Format
 from harness.api import Sample, Tokenizer
-from harness.errors import UserError
+from harness.errors import TokenizerUnknown, UserError
 
 SPARE_TOKENS = 24  # for an answer in a whole sentence, beside a long target
 _PREFIXED = re.compile(r"([A-Za-z]\w+):(.*)", re.DOTALL)  # C:\file is a path
@@ -126,12 +126,17 @@ class Dataset:
     def _target_tokens(self, tokenizer: Tokenizer, *, over: int) -> int:
         """Return how many tokens hold a target of all but 1 in 100 questions, if over `over`.
 
-        One long answer in ten thousand is no reason to let a model ramble in all of them.
+        One long answer in ten thousand is no reason to let a model ramble in all of them. Where
+        nobody knows the tokenizer, it is the bytes: no token is shorter than one.
         """
+
+        def size(target: str) -> int:
+            try:
+                return len(tokenizer.encode(target))
+            except TokenizerUnknown:
+                return len(target.encode())
+
         targets = [min(q.targets, key=len) for e in self.entries for q in e.questions if q.targets]
-        # No token is shorter than a byte: most targets need not be encoded.
-        sizes = sorted(
-            len(tokenizer.encode(target)) if len(target.encode()) > over else 0
-            for target in targets
-        )
+        # Most targets are so short that they need not be encoded.
+        sizes = sorted(size(target) if len(target.encode()) > over else 0 for target in targets)
         return sizes[len(sizes) * 99 // 100] if sizes else 0

@@ -48,9 +48,18 @@ METRICS = (
         headings=("first token",),
     ),
     _derived(
+        "asked_again_s",
+        "Time to the first token of a further streamed request about the same context. Shorter "
+        "than first_token_s where the server has kept the prompt (prefix caching).",
+        "s",
+        "lower",
+        headings=("asked again",),
+    ),
+    _derived(
         "decode_tokens_per_s",
         "Speed of one sequence after its first token: the tokens and seconds of the long request "
-        "about a context minus those of the request for one token.",
+        "about a context minus those of the request for one token. Of streamed requests, the "
+        "tokens after the first over the seconds after it.",
         "tokens/s",
         headings=("tokens/s",),
     ),
@@ -83,7 +92,8 @@ class Costs:
     """What a backend took; NaN where it is not known."""
 
     prepare_s: float
-    first_s: float  # to one token of a context already read
+    first_s: float  # to one token of a context already read; of a server, to the first one
+    again_s: float  # the same of a further streamed request about a context
     decode_rate: float  # tokens per second after the first, of one sequence
     overall_rate: float  # new tokens per second, prepare included
     question_s: float
@@ -99,11 +109,12 @@ class Costs:
 def measured(rows: pd.DataFrame) -> Costs:
     """Return the costs of the rows of one backend (and size)."""
     samples = rows.drop_duplicates(SAMPLE)
-    first_s, decode_rate = _decoding(rows)
+    first_s, again_s, decode_rate = _decoding(rows)
     peaks = rows[["prepare_peak_bytes", "generate_peak_bytes"]]
     return Costs(
         prepare_s=samples["prepare_s"].median(),
         first_s=first_s,
+        again_s=again_s,
         decode_rate=decode_rate,
         overall_rate=_overall(rows),
         question_s=question_s(rows),
@@ -177,6 +188,7 @@ def _cells(rows: pd.DataFrame) -> Mapping[str, str]:
     cells = {
         "prepare": errors if unread else printing.seconds(costs.prepare_s),
         "first token": printing.seconds(costs.first_s),
+        "asked again": printing.seconds(costs.again_s),
         "tokens/s": printing.rate(costs.decode_rate),
         "overall": printing.rate(costs.overall_rate) if costs.first_s > 0 else printing.UNKNOWN,
         "held": printing.size(costs.held_bytes),
@@ -209,24 +221,43 @@ def answered_longest(rows: pd.DataFrame) -> pd.DataFrame:
     return longest
 
 
-def _decoding(rows: pd.DataFrame) -> tuple[float, float]:
-    """Return the time of one new token, and the tokens per second of those after it."""
+def _decoding(rows: pd.DataFrame) -> tuple[float, float, float]:
+    """Return the time to one new token, that of asking again, and the tokens per second after it.
+
+    A context is asked for one token and then for many: the latter request asks again.
+    """
     asked = rows[rows["generate_s"].notna()].drop_duplicates(BATCH)
-    first = asked[asked["max_new_tokens"] == 1]
-    return float(first["generate_s"].median()), float(decode_rates(asked).median())
+    streamed, is_first = _streamed(asked), asked["max_new_tokens"] == 1
+    first_s = streamed[is_first].fillna(asked["generate_s"][is_first])
+    again_s = streamed[~is_first] if is_first.any() else streamed[:0]
+    return (
+        float(first_s.median()),
+        float(again_s.median()),
+        float(decode_rates(asked).median()),
+    )
+
+
+def _streamed(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Return the time to the first token of each streamed request."""
+    return rows[STREAMED] if STREAMED in rows else pd.Series(NAN, index=rows.index)
 
 
 def decode_rates(asked: pd.DataFrame) -> "pd.Series[float]":
     """Return the decode rate of each context size, `context_tokens, contexts_held, batch_size`.
 
-    It lies between the request for one token and the longest one about a context of that size. The
-    rate is that of one sequence: a batch of them gives as many times more.
+    It lies between the request for one token and the longest one about a context of that size, or
+    behind the first token of a streamed request. The rate is that of one sequence: a batch of them
+    gives as many times more.
 
     Args:
         asked: rows with a `generate_s`, one per batch.
     """
     if not (asked["max_new_tokens"] == 1).any():
         return pd.Series(dtype=float)
+    later_s = (asked["generate_s"] - _streamed(asked)).where(asked["new_tokens"] > 1)
+    if later_s.notna().any():
+        rates = ((asked["new_tokens"] - 1) / later_s).where(later_s > 0)
+        return rates.groupby([asked[name] for name in SIZE], dropna=False).median()
     shortest = asked.groupby(SIZE, dropna=False)["max_new_tokens"].transform("min")
     asked = asked[shortest == 1]
     by_size = [*SIZE, "max_new_tokens"]
@@ -253,9 +284,9 @@ def of_samples(rows: pd.DataFrame) -> pd.DataFrame:
     costs[peaks.columns] = peaks
     costs["peak_bytes"] = peaks.max(axis=1)
     first = costs["generate_s"].where(of_sample["max_new_tokens"].max() == 1)
-    costs["first_token_s"] = (
-        of_sample[STREAMED].median().fillna(first) if STREAMED in rows else first
-    )
+    if STREAMED in rows:
+        first = of_sample[STREAMED].median().where(first.notna()).fillna(first)
+    costs["first_token_s"] = first
     spent = costs["prepare_s"] + costs["generate_s"]
     costs["overall_tokens_per_s"] = of_sample["new_tokens"].sum(min_count=1) / spent
     return costs

@@ -24,6 +24,8 @@ def backends_and_suites() -> str:
         [
             "Backends (--backend name,option=value,...)",
             *backends,
+            "\nBackends of a served model (--model http://host:port/v1#name), and their options",
+            *map(_of_server, plugins.names(plugins.SERVED)),
             "\nSuites (--suite name,option=value,...)",
             *suites,
             "",
@@ -62,6 +64,16 @@ def data_sets() -> str:
             f"      metrics: {', '.join(layout.metrics)}{filled}",
         ]
     return "\n".join([*lines, *_OTHER_DATA, ""])
+
+
+def _of_server(name: str) -> str:
+    """Return the line of a backend of served models; what its options mean stands above."""
+    try:
+        kind = plugins.load(plugins.SERVED, name)
+    except UserError as broken:
+        return f"  {name:<15}{broken}"
+    options = ", ".join(option.name for option in options_of(kind, given=1))
+    return f"  {name:<15}{options or 'no options'}"
 
 
 def _meanings(kind: type) -> dict[str, str]:

@@ -16,7 +16,7 @@ from itertools import product
 from typing import Any
 
 from harness.api import BUDGET, Model, Question, Suite
-from harness.errors import NotReady, UserError, did_you_mean, reading
+from harness.errors import NotReady, TokenizerUnknown, UserError, did_you_mean, reading
 from harness.run import plugins
 from harness.run.controls import CONTROLS, split_control, wrap
 from harness.run.metadata import Budget
@@ -203,11 +203,8 @@ def make_plan(
         UserError: a suite or backend that the user named cannot run, or nothing is left to run.
     """
     left_out: _LeftOut = defaultdict(list)
-    jobs = tuple(
-        Job(str(choice.spec), suite, draw(choice.spec, suite, model=model, settings=settings))
-        for choice, suite in suites
-        if _runs_with(model, choice, suite, left_out)
-    )
+    drawn = (_draw(model, choice, suite, settings, left_out) for choice, suite in suites)
+    jobs = tuple(job for job in drawn if job)
     described = (_describe(choice, model, jobs, left_out) for choice in backends)
     configurations = tuple(configuration for configuration in described if configuration)
     notices = [f"without {', '.join(names)}: {why}" for why, names in left_out.items()]
@@ -270,6 +267,22 @@ def _read(group: str, text: str, *, named: bool) -> Choice:
 
 def _need_entries() -> set[str]:
     return {*plugins.names(plugins.BACKENDS)} - {*plugins.names(plugins.SERVED)}
+
+
+def _draw(
+    model: Model, choice: Choice, suite: Suite, settings: Settings, left_out: _LeftOut
+) -> Job | None:
+    """Return a suite with its samples; one that nobody named is left out where it cannot run."""
+    if not _runs_with(model, choice, suite, left_out):
+        return None
+    try:
+        samples = draw(choice.spec, suite, model=model, settings=settings)
+    except TokenizerUnknown as unknown:
+        if choice.named:
+            raise
+        left_out[str(unknown)].append(str(choice.spec))
+        return None
+    return Job(str(choice.spec), suite, samples)
 
 
 def _runs_with(model: Model, choice: Choice, suite: Suite, left_out: _LeftOut) -> bool:

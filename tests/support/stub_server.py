@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Any
 
 FACT = re.compile(r"The (\w+) of (\w+) costs (\d+) euros\.")
@@ -74,6 +74,7 @@ class Stub:
     positions: int | None = None  # longer prompts are refused
     cuts: bool = False  # longer prompts lose their beginning instead, and nothing is said
     usage: bool = True  # whether it counts tokens
+    word_tokens: int = 1  # that it counts for a word of a prompt
     read_s: float = 0.0
     write_s: float = 0.0
     held: list[list[str]] = field(default_factory=list)  # prompts that it has read
@@ -210,7 +211,10 @@ def honest(stub: Stub, body: dict[str, Any], fault: Fault) -> tuple[int, dict[st
     if said and len(said) < body["max_tokens"]:  # rambles, so that there is something to time
         content = " ".join([*said, *["word"] * (body["max_tokens"] - len(said))])
     choice = {"message": {"role": "assistant", "content": content}, "finish_reason": fault.finish}
-    usage = {"prompt_tokens": len(words), "completion_tokens": len(content.split())}
+    usage = {
+        "prompt_tokens": stub.word_tokens * len(words),
+        "completion_tokens": len(content.split()),
+    }
     return fault.status, {"choices": [choice]} | ({"usage": usage} if stub.usage else {})
 
 
@@ -220,7 +224,13 @@ def prefix_tokens(one: list[str], other: list[str]) -> int:
 
 
 def answer_from(prompt: str) -> str:
-    """Return the price of what the prompt's last question names, if its text says it."""
+    """Return the price or the hidden number that the prompt's last question asks for."""
     text, _, question = prompt.rpartition("Question: ")
-    found = (fact for fact in FACT.finditer(text) if fact[1] in question)
-    return next((f"{fact[3]} euros" for fact in found), "not in the text")
+    facts = (f"{fact[3]} euros" for fact in FACT.finditer(text) if fact[1] in question)
+    last = question.split()[-1].strip("?.")
+    hidden = (
+        found[0]
+        for sentence in re.split(r"(?<=[.])\s", text)
+        if last in sentence and (found := re.search(r"\d{5}", sentence))
+    )
+    return next(chain(facts, hidden), "not in the text")
