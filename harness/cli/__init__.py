@@ -77,6 +77,17 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command), _COMMANDS[cmd_name]
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each command does as a whole sentence, in as many lines as it takes."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        lines = [
+            (name, command.get_short_help_str(limit=1000))
+            for name, command in commands.items()
+            if command
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
+
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="gist-bench", message="gist-bench %(version)s")

@@ -38,18 +38,19 @@ def times(section: Section) -> Iterator[Chart]:
 
 
 def memory(section: Section) -> Iterator[Chart]:
-    """Yield the parts of the memory at the peak."""
+    """Yield what each backend adds to the memory that was in use before it read the context."""
     groups, at = _at_largest(section)
     parts = {key: _memory_parts(figures) for key, figures in groups.items()}
     if any(not math.isnan(of_backend[-1]) for of_backend in parts.values()):
         kinds = ", ".join(kind for kind in section.frame["memory_kind"].unique() if kind)
         description = (
-            f"The highest peak ({kinds or 'kind not known'}): what was in use before the context "
-            "was read (weights; on a CPU the whole process), what is held for the contexts, and "
-            "what is temporary (activations, workspace)."
+            f"How far the peak ({kinds or 'kind not known'}) is above what was in use before the "
+            "context was read: what is held for the contexts, and what is temporary (activations, "
+            "workspace). The table has the whole peak, weights and, on a CPU, the process included."
         )
-        names = ("before: weights, process", "held: cache or index", "rest: activations")
-        yield _stacked("peak-memory", f"Peak memory{at}", description, names, parts, printing.size)
+        names = ("before: weights, process", "held: cache or index", "growth: activations")
+        title = f"Memory above the start{at}"
+        yield _stacked("peak-memory", title, description, names, parts, printing.size, drawn=1)
 
 
 def break_even(section: Section) -> Iterator[Chart]:
@@ -104,15 +105,17 @@ def _stacked(
     names: tuple[str, ...],
     parts: Mapping[tuple[str, ...], tuple[float, ...]],
     show: Callable[[float], str],
+    *,
+    drawn: int = 0,
 ) -> Chart:
-    """Return a bar of parts for each backend."""
+    """Return a bar for each backend; parts before number `drawn` are in the table alone."""
     bars, rows = [], []
     for (backend, *_), of_backend in parts.items():
         shown = [show(part) for part in of_backend]
-        tips = (f"{backend}: {part} {text}" for part, text in zip(names, shown, strict=True))
-        bars.append(Bar(backend, of_backend, tuple(tips)))
+        tips = [f"{backend}: {part} {text}" for part, text in zip(names, shown, strict=True)]
+        bars.append(Bar(backend, of_backend[drawn:], tuple(tips[drawn:])))
         rows.append((backend, *shown, show(sum(of_backend))))
-    drawing = Stacks(title.partition(" at ")[0].lower(), names, tuple(bars), show)
+    drawing = Stacks(title.partition(" at ")[0].lower(), names[drawn:], tuple(bars), show)
     return Chart(
         name, title, description, drawing, Table(title, ("backend", *names, "sum"), tuple(rows))
     )

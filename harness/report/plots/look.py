@@ -159,9 +159,10 @@ def round_values(low: float, high: float, *, base: int) -> Iterator[float]:
     if base == 2:
         powers = range(math.floor(math.log2(low)), math.floor(math.log2(high)) + 1)
         found = [2.0**power for power in powers if 2.0**power >= low]
-        if len(found) < 3:
-            finer = [2.0**power * times for power in powers for times in (1, 1.25, 1.5, 1.75)]
-            found = [value for value in finer if low <= value <= high]
+        for steps in ((1, 1.5), (1, 1.25, 1.5, 1.75)):
+            if len(found) < 3:
+                finer = [2.0**power * times for power in powers for times in steps]
+                found = [value for value in finer if low <= value <= high]
     else:
         tens = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
         found = [step * 10.0**ten for ten in tens for step in (1, 2, 5)]

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -40,6 +41,16 @@ def test_help_and_list_are_quick(command: str) -> None:
     assert "click" in modules
     assert not modules & {"torch", "transformers", "pandas", "numpy", "chromadb", "scipy", "bm25s"}
     assert seconds < 0.5
+
+
+def test_help_says_what_each_command_does_in_a_whole_sentence(gist_bench: GistBench) -> None:
+    """No summary is cut off, and every one ends with its point."""
+    _, out, _ = gist_bench("--help")
+    listed = out.partition("Commands:\n")[2]
+    assert "..." not in listed
+    summaries = re.split(r"^  (?=\S)", listed, flags=re.MULTILINE)[1:]
+    assert len(summaries) >= 15
+    assert [one for one in summaries if not one.rstrip().endswith(".")] == []
 
 
 def test_list_shows_what_a_spec_can_say(gist_bench: GistBench) -> None:

@@ -120,7 +120,7 @@ def test_shares_add_up(tmp_path: Path) -> None:
 
 
 def test_bars_of_costs_have_the_measured_parts(tmp_path: Path) -> None:
-    """Seconds to read and to answer; bytes before, held, and the rest of the peak."""
+    """Seconds to read and to answer; bytes held and the growth to the peak, not the process."""
     section = section_of(tmp_path / "run")
     (time,), (peak,) = times(section), memory(section)
     assert isinstance(time.drawing, Stacks)
@@ -129,7 +129,9 @@ def test_bars_of_costs_have_the_measured_parts(tmp_path: Path) -> None:
         assert bar.parts == pytest.approx(BACKENDS[bar.label][2:])
     for bar in peak.drawing.bars:
         held = 2**20 + BACKENDS[bar.label][1] * 2**14
-        assert bar.parts == (2**30, held, 2**27 - held)
+        assert bar.parts == (held, 2**27 - held)
+    assert peak.table.header[1].startswith("before")
+    assert {row[1] for row in peak.table.rows} == {"1.00 GiB"}
     (chart,) = break_even(section)
     questions = {row[:2]: row[2] for row in chart.table.rows}
     assert questions["gist", "full"] == "3 [3 to 3]"
