@@ -16,7 +16,7 @@ from harness.run.texts import Texts, read_texts
 MAX_CONTEXT = 8000  # letters of one context; a longer one is cut
 MAX_CONTEXTS = 2_500_000  # letters of all
 Item = MutableMapping[str, Any]
-Source = tuple[int, str, str, str]  # number of the run, suite, sample, question
+Key = tuple[str, str, str]  # suite, sample, question
 
 
 def add_sources(
@@ -25,7 +25,8 @@ def add_sources(
     """Add to each item its question, and the places of support and passages in its context.
 
     Args:
-        items: as page.js reads them; `source` says where each is from.
+        items: as page.js reads them; `source` says where each is from: number of the run,
+            suite, sample, question.
         backends: all backends of the report; items name them by number.
         folders: of the runs.
 
@@ -33,28 +34,31 @@ def add_sources(
         The contexts that the items name by number.
     """
     shown: list[str] = []
+    letters = 0
+    place = {name.removesuffix(INVALID): at for at, name in enumerate(backends)}
     for run, folder in enumerate(folders):
         of_run = {item["source"][1:]: item for item in items if item["source"][0] == run}
-        passages: dict[tuple[str, str, str], dict[int, list[str]]] = {}
-        place = {name.removesuffix(INVALID): at for at, name in enumerate(backends)}
+        passages: dict[Key, dict[int, list[str]]] = {}
         for row in read_texts(folder, of_run.keys()):
             key = (row.suite, row.sample_id, row.question_id)
             of_run[key]["question"] = row.question[:MAX_CONTEXT]
             if row.evidence and row.backend in place:
                 passages.setdefault(key, {})[place[row.backend]] = _listed(row)
-        contexts = read_contexts(folder, {key[:2] for key in of_run})
-        for sample, context in contexts.items():
-            of_sample = {key: item for key, item in of_run.items() if key[:2] == sample}
-            if sum(map(len, shown)) < MAX_CONTEXTS:
-                shown.append(_add_context(len(shown), context, of_sample, passages))
+        of_sample: dict[tuple[str, str], dict[Key, Item]] = {}
+        for key, item in of_run.items():
+            of_sample.setdefault(key[:2], {})[key] = item
+        for sample, context in read_contexts(folder, of_sample.keys()).items():
+            if letters < MAX_CONTEXTS:
+                shown.append(_add_context(len(shown), context, of_sample[sample], passages))
+                letters += len(shown[-1])
     return shown
 
 
 def _add_context(
     number: int,
     context: Context,
-    items: Mapping[tuple[str, str, str], Item],
-    passages: Mapping[tuple[str, str, str], Mapping[int, Sequence[str]]],
+    items: Mapping[Key, Item],
+    passages: Mapping[Key, Mapping[int, Sequence[str]]],
 ) -> str:
     """Add the number of a context and the places in it to its items; return what is shown of it."""
     support = {key: _found(context.text, context.support.get(key[2], ())) for key in items}

@@ -16,19 +16,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS, LINES = 2.9, 2.7  # heights of a picture in inches
+TITLE = 0.32  # height of a title
 
 
-def draw(drawing: Drawing) -> tuple["Figure", dict[str, str]]:
+def draw(drawing: Drawing, title: str = "") -> tuple["Figure", dict[str, str]]:
     """Return a figure of the drawing, and the tip of each of its parts by gid.
 
     To be called, and the figure saved, within `look.in_style()`.
+
+    Args:
+        drawing: what to draw.
+        title: above it; a page has its own.
     """
     from matplotlib.figure import Figure
 
     # Names are placed by where marks lie, so their axes have a fixed place.
     is_fixed = isinstance(drawing, Points | Lines)
-    figure = Figure(figsize=(WIDTH, _height(drawing)), layout=None if is_fixed else "constrained")
-    canvas = Canvas(figure, figure.add_subplot())
+    figure = Figure(
+        figsize=(WIDTH, _height(drawing) + (TITLE if title else 0)),
+        layout=None if is_fixed else "constrained",
+    )
+    if title:
+        figure.suptitle(title, fontsize=9.5, wrap=True)
+    canvas = Canvas(figure, figure.add_subplot(), top=TITLE if title else 0)
     match drawing:
         case HeatMap():
             _heat_map(canvas, drawing)

@@ -35,8 +35,7 @@ def backends_of(sections: Iterable[Section]) -> list[str]:
 
 def _save(chart: Chart, path: Path) -> list[Path]:
     with in_style():
-        figure, _ = draw(chart.drawing)
-        figure.suptitle(chart.title, fontsize=10, wrap=True)
+        figure, _ = draw(chart.drawing, chart.title)
         files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
         figure.savefig(files[0], dpi=DOTS_PER_INCH)
         figure.savefig(files[1], metadata={"Date": None})

@@ -87,6 +87,7 @@ class Canvas:
 
     figure: "Figure"
     axes: "Axes"
+    top: float = 0  # inches above the axes that are taken
     tips: dict[str, str] = field(default_factory=dict)
 
     def tip(self, text: str) -> str:

@@ -125,7 +125,7 @@ def _frame(canvas: Canvas, *, right: float) -> None:
             SIDES["left"] / width,
             SIDES["bottom"] / height,
             1 - (SIDES["left"] + right) / width,
-            1 - (SIDES["bottom"] + SIDES["top"]) / height,
+            1 - (SIDES["bottom"] + SIDES["top"] + canvas.top) / height,
         )
     )
 
