@@ -31,7 +31,6 @@ def layout_for(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: G
     return lay_out(lm.prompt.before, context, gists=gists, first_gist_id=first_id, plan=plan)
 
 
-@torch.inference_mode()
 def compress(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan) -> KVState:
     """Return the KV entries of the gists, and of `before` if the plan keeps it.
 
@@ -41,18 +40,54 @@ def compress(lm: LanguageModel, context: Sequence[int], *, gists: int, plan: Gis
         UserError: more gists than the context has tokens, or than the adapter can place.
         ContextTooLong, OutOfMemory: as `gist.decode.read`.
     """
+    return compress_rows(lm, [context], gists=[gists], plan=plan)[0]
+
+
+@torch.inference_mode()
+def compress_rows(
+    lm: LanguageModel, contexts: Sequence[Sequence[int]], *, gists: Sequence[int], plan: GistPlan
+) -> list[KVState]:
+    """Compress several contexts in one forward pass, each as by itself up to rounding.
+
+    Shorter ones end in padding, which no token of theirs can see: padding costs time, no exactness.
+
+    Raises:
+        UserError, ContextTooLong, OutOfMemory: as `compress`, if one of them would, or all together
+            need more memory than there is.
+    """
+    layouts = [_layout(lm, ids, count, plan) for ids, count in zip(contexts, gists, strict=True)]
+    widest = max(len(layout.ids) for layout in layouts)
+    last = max(layout.next_position for layout in layouts)
+    lm.reserve(last, entries=widest, new_tokens=widest, batch=len(layouts))
+    cache = keep_gists(lm.model, lm.model, layouts, plan)
+    if len(layouts) == 1:
+        return [KVState(cache, last)]
+    front = layouts[0].kinds.count(BEFORE) if plan.keep_prefix or plan.pools else 0
+    return [
+        KVState(_row(cache, number, front + len(layout.gist_positions)), layout.next_position)
+        for number, layout in enumerate(layouts)
+    ]
+
+
+def _layout(lm: LanguageModel, context: Sequence[int], gists: int, plan: GistPlan) -> Layout:
     if gists > len(context):
         raise UserError(
             f"{gists} gists for a context of {len(context)} tokens compress nothing. "
             "Give fewer tokens, or a ratio."
         )
     try:
-        layout = layout_for(lm, context, gists=gists, plan=plan)
+        return layout_for(lm, context, gists=gists, plan=plan)
     except ValueError as error:
         raise UserError(f"{error}. Give fewer tokens, or a larger ratio.") from None
-    tokens = len(layout.ids)
-    lm.reserve(layout.next_position, entries=tokens, new_tokens=tokens, batch=1)
-    return KVState(keep_gists(lm.model, lm.model, [layout], plan), layout.next_position)
+
+
+def _row(cache: DynamicCache, number: int, entries: int) -> DynamicCache:
+    """Copy the first entries of a row: a view would keep the whole batch in memory."""
+    row = DynamicCache()
+    for layer, (keys, values) in enumerate(map(entries_of, cache.layers)):
+        own = slice(number, number + 1), slice(None), slice(entries)
+        row.update(keys[own].clone(), values[own].clone(), layer)  # (1, kv_heads, entries, dim)
+    return row
 
 
 def keep_gists(

@@ -1,11 +1,12 @@
 """Compress a context into gists: in one pass, or in segments of the model's tokens."""
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from backends.kv.cached import CachedContext
 from backends.kv.size import entries_for
 from backends.retrieval.chunking import Span, chunk_context
-from harness.errors import UserError
+from harness.errors import SampleError, UserError
 
 if TYPE_CHECKING:
     from gist.layout import GistPlan
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from gist.windows import Segments
 
 MIN_TOKENS = 32  # of a segment: fewer are not worth a prompt of their own
+BATCH_TOKENS = 4096  # of one forward pass over several contexts, padding included
 EMPTY = "an empty context cannot be compressed. Leave it out of the data."
 
 
@@ -90,3 +92,83 @@ def compress_context(
     gists = min(entries_for(len(ids), tokens=tokens, ratio=ratio), max_gists(len(ids), plan))
     state = compress(lm, ids, gists=gists, plan=plan)
     return CachedContext(lm, state, context_entries=gists)
+
+
+def compress_contexts(
+    lm: "LanguageModel",
+    plan: "GistPlan",
+    contexts: Sequence[str],
+    *,
+    tokens: int | None,
+    ratio: float | None,
+    window_tokens: int | None,
+) -> Iterator[tuple[int, CachedContext | UserError | SampleError]]:
+    """Compress several contexts, those of like length in one forward pass.
+
+    Yields:
+        the number of each context with its gists, or with why it cannot be compressed; the shortest
+        first. A context is as `compress_context` gives it, up to rounding.
+    """
+    ids = [lm.tokenizer.encode(context) for context in contexts]
+    for group in _of_like_length([len(each) for each in ids], window_tokens):
+        rows = [ids[number] for number in group]
+        together = _compress_rows(lm, plan, rows, tokens=tokens, ratio=ratio)
+        if together:
+            yield from zip(group, together, strict=True)
+            continue
+        for number in group:
+            try:
+                alone = compress_context(
+                    lm,
+                    plan,
+                    contexts[number],
+                    tokens=tokens,
+                    ratio=ratio,
+                    window_tokens=window_tokens,
+                )
+            except (UserError, SampleError) as refused:
+                yield number, refused
+            else:
+                yield number, alone
+
+
+def _compress_rows(
+    lm: "LanguageModel",
+    plan: "GistPlan",
+    rows: Sequence[Sequence[int]],
+    *,
+    tokens: int | None,
+    ratio: float | None,
+) -> list[CachedContext]:
+    """Compress contexts in one pass; nothing if it is one alone, or they are too much together."""
+    from gist.compress import compress_rows
+    from gist.layout import max_gists
+
+    if len(rows) == 1:
+        return []
+    sizes = [len(row) for row in rows]
+    gists = [
+        min(entries_for(size, tokens=tokens, ratio=ratio), max_gists(size, plan)) for size in sizes
+    ]
+    try:
+        states = compress_rows(lm, rows, gists=gists, plan=plan)
+    except (UserError, SampleError):  # perhaps one of them alone: each will say
+        return []
+    return [CachedContext(lm, *each) for each in zip(states, gists, strict=True)]
+
+
+def _of_like_length(sizes: Sequence[int], window_tokens: int | None) -> Iterator[list[int]]:
+    """Yield numbers of contexts that are read together; empty ones and long ones by themselves."""
+    group: list[int] = []
+    for number in sorted(range(len(sizes)), key=lambda number: sizes[number]):
+        size = sizes[number]  # the longest so far
+        alone = size == 0 or (window_tokens is not None and size > window_tokens)
+        if group and (alone or size * (len(group) + 1) > BATCH_TOKENS):
+            yield group
+            group = []
+        group.append(number)
+        if alone:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -4,7 +4,7 @@ ChromaDB is given our own vectors and never an embedding function: its default o
 model at the first query by text. It keeps vectors only; the texts stay with whoever asked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from chromadb.api.client import Client
     from chromadb.api.models.Collection import Collection
     from numpy.typing import NDArray
+
+_PAGE = 5000  # vectors whose metadata is in memory at once
 
 
 class Database:
@@ -58,13 +60,13 @@ class Vectors:
         self,
         labels: Sequence[str],
         vectors: "NDArray[np.float32]",  # (labels, dimension)
-        metadata: Mapping[str, str] | None = None,
+        metadata: Sequence[Mapping[str, str]] | None = None,  # (labels)
     ) -> None:
-        """Add vectors, in batches that ChromaDB takes; all get the same metadata."""
+        """Add vectors, in batches that ChromaDB takes."""
         step = self._client.get_max_batch_size()
         for start in range(0, len(labels), step):
             part = list(labels[start : start + step])
-            marks: Any = [metadata] * len(part) if metadata else None
+            marks: Any = list(metadata[start : start + step]) if metadata else None
             self._collection.add(
                 ids=part, embeddings=vectors[start : start + step], metadatas=marks
             )
@@ -78,9 +80,11 @@ class Vectors:
         assert distances is not None, "ChromaDB returns the distances it is asked for"
         return [list(zip(*pair, strict=True)) for pair in zip(distances, found["ids"], strict=True)]
 
-    def metadata(self) -> list[Mapping[str, Any]]:
-        """Return the metadata of every vector."""
-        return list(self._collection.get(include=["metadatas"])["metadatas"] or [])
+    def metadata(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the metadata of every vector, some thousands at a time."""
+        for start in range(0, len(self), _PAGE):
+            part = self._collection.get(include=["metadatas"], limit=_PAGE, offset=start)
+            yield from part["metadatas"] or []
 
     def dimension(self) -> int:
         """Return how many numbers a vector has; 0 if there is none."""
@@ -88,9 +92,10 @@ class Vectors:
         assert first is not None, "ChromaDB returns the vectors it is asked for"
         return len(first[0]) if len(first) else 0
 
-    def remove(self, metadata: Mapping[str, str]) -> None:
-        """Delete the vectors with this metadata."""
-        self._collection.delete(where=dict(metadata))
+    def remove(self, name: str, values: Sequence[str]) -> None:
+        """Delete the vectors whose metadata has one of these values under a name."""
+        among: Any = {name: {"$in": list(values)}}
+        self._collection.delete(where=among)
 
     def delete(self) -> None:
         """Delete the collection."""

@@ -1,16 +1,16 @@
 """Gist files of one model and adapter: made from documents, opened to be asked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends.kv.adapter import LoadedAdapter, load_adapter
 from backends.kv.cached import CachedContext
-from backends.kv.segments import check_segment_tokens, compress_context
+from backends.kv.segments import check_segment_tokens, compress_context, compress_contexts
 from backends.kv.size import check_size
 from harness.api import Source
-from harness.errors import OutOfMemory, UserError
+from harness.errors import OutOfMemory, SampleError, UserError
 
 if TYPE_CHECKING:
     from gist.gistfile import Manifest
@@ -68,7 +68,7 @@ class GistFiles:
             UserError: the document cannot be compressed, or `path` not written.
             ContextTooLong: it has more tokens than the model has positions.
         """
-        from gist.gistfile import Manifest, check_absent, printable, write_gist_file
+        from gist.gistfile import check_absent
 
         check_absent(path, force=force)  # before the work, not after it
         context = compress_context(
@@ -79,6 +79,38 @@ class GistFiles:
             ratio=self.ratio,
             window_tokens=self.window_tokens,
         )
+        return self._write(source, context, path, force=force)
+
+    def write_all(
+        self, sources: Sequence[Source], paths: Sequence[Path]
+    ) -> "Iterator[tuple[int, Manifest | UserError | SampleError]]":
+        """Compress documents into files, those of like length together.
+
+        Yields:
+            the number of each document with what its file says, or why there is none.
+        """
+        compressed = compress_contexts(
+            self.model,
+            self._adapter.plan,
+            [source.text for source in sources],
+            tokens=self.tokens,
+            ratio=self.ratio,
+            window_tokens=self.window_tokens,
+        )
+        for number, context in compressed:
+            if isinstance(context, CachedContext):
+                try:
+                    yield number, self._write(sources[number], context, paths[number])
+                except UserError as refused:
+                    yield number, refused
+            else:
+                yield number, context
+
+    def _write(
+        self, source: Source, context: CachedContext, path: Path, *, force: bool = False
+    ) -> "Manifest":
+        from gist.gistfile import Manifest, printable, write_gist_file
+
         hints, state = self.hints(), context.state.opened(self.model)
         manifest = Manifest(
             model=printable(hints["model"]),

@@ -1,10 +1,12 @@
 """The passages of many documents, kept in a folder, and which documents are nearest to a question.
 
-    FOLDER/<id>.json    a document's name, the hash of its file, and its passages
-    FOLDER/chroma       one vector per passage; none where documents are searched by words
+    FOLDER/ab/<id>.json   a document's name, the hash of its file, and its passages; `ab` are the
+                          first two letters of its id. Stores of earlier versions: FOLDER/<id>.json
+    FOLDER/chroma         one vector per passage; none where documents are searched by words
 
 The files are the truth. A document counts as indexed when every passage of its file's hash has
-its vector, so that a process that was stopped at any point has only its last document to do again.
+its vector, so that a process that was stopped at any point has only the documents in hand to do
+again.
 """
 
 import json
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from backends.retrieval.chroma import Database, Vectors
 from backends.retrieval.index import Index, LexicalRetriever
 from backends.retrieval.retriever import cut_passages, open_embedder
+from harness.api import Source
 from harness.errors import UserError, reading
 from harness.files import write_atomically
 
@@ -78,39 +81,44 @@ class Passages:
 
     def indexed(self) -> dict[str, str]:
         """Return the documents that are wholly indexed, each with its file's hash."""
-        files = {}
+        files: dict[str, tuple[str, int]] = {}  # hash of the file, passages
         for path in self._files():
             with suppress(UserError):  # damaged: it is indexed again
-                files[path.stem] = _read(path)
+                kept = _read(path)
+                files[path.stem] = kept["sha256"], len(kept["passages"])
         if self._database is None:
-            return {name: str(kept["sha256"]) for name, kept in files.items()}
+            return {name: sha256 for name, (sha256, _) in files.items()}
         with reading(self._chroma, advice=REMOVE):
             marks = self._vectors().metadata()
             vectors = Counter((mark["document"], mark["sha256"]) for mark in marks)
         return {
-            name: str(kept["sha256"])
-            for name, kept in files.items()
-            if vectors[name, kept["sha256"]] == len(kept["passages"])
+            name: sha256
+            for name, (sha256, count) in files.items()
+            if vectors[name, sha256] == count
         }
 
-    def put(self, document: str, *, name: str, sha256: str, text: str) -> None:
-        """Index a document in the place of what was indexed for it before."""
+    def put(self, documents: Mapping[str, Source]) -> None:
+        """Index documents, by their ids, in the place of what was indexed for them before."""
         reader = self._embedder or LexicalRetriever()
         chunk_tokens = min(CHUNK_TOKENS, reader.max_tokens or CHUNK_TOKENS)
-        _, passages = cut_passages(text, reader, chunk_tokens=chunk_tokens)
-        written = {"name": name, "sha256": sha256, "passages": passages}
-        path = self.folder / f"{document}.json"
-        write_atomically(path, json.dumps(written).encode())
         self._words = None
+        passages: dict[str, list[str]] = {}
+        for document, source in documents.items():
+            _, found = cut_passages(source.text, reader, chunk_tokens=chunk_tokens)
+            passages[document] = found
+            written = {"name": source.name, "sha256": source.sha256, "passages": found}
+            path = place(self.folder, document, ".json")
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, json.dumps(written).encode())
         if self._embedder is not None:
-            self._put_vectors(document, sha256, passages, self._embedder)
+            self._put_vectors(documents, passages, self._embedder)
 
     def drop(self, document: str) -> None:
         """Take a document out."""
         if self._database is not None:
             with reading(self._chroma, advice=REMOVE):
-                self._vectors().remove({"document": document})
-        (self.folder / f"{document}.json").unlink(missing_ok=True)
+                self._vectors().remove("document", [document])
+        place(self.folder, document, ".json").unlink(missing_ok=True)
         self._words = None
 
     def clear(self) -> None:
@@ -135,7 +143,7 @@ class Passages:
         for _, label in found:
             document, _, number = label.partition("/")
             if document not in texts:
-                texts[document] = _read(self.folder / f"{document}.json")["passages"]
+                texts[document] = _read(place(self.folder, document, ".json"))["passages"]
             with reading(self._chroma, advice=REMOVE):
                 nearest.append(SearchHit(document, texts[document][int(number)]))
         return nearest
@@ -148,14 +156,20 @@ class Passages:
             self._database.close()
 
     def _put_vectors(
-        self, document: str, sha256: str, passages: Sequence[str], embedder: "Embedder"
+        self,
+        documents: Mapping[str, Source],
+        passages: Mapping[str, Sequence[str]],
+        embedder: "Embedder",
     ) -> None:
-        embedded = embedder.embed_passages(passages)  # (passages, dimension)
-        labels = [f"{document}/{number}" for number in range(len(passages))]
+        texts = [text for of_document in passages.values() for text in of_document]
+        embedded = embedder.embed_passages(texts)  # (passages, dimension)
+        owners = [name for name, of_document in passages.items() for _ in of_document]
+        labels = [f"{name}/{number}" for name in passages for number in range(len(passages[name]))]
+        marks = [{"document": name, "sha256": documents[name].sha256} for name in owners]
         with reading(self._chroma, advice=REMOVE):
             vectors = self._vectors()
-            vectors.remove({"document": document})
-            vectors.add(labels, embedded, {"document": document, "sha256": sha256})
+            vectors.remove("document", list(documents))
+            vectors.add(labels, embedded, marks)
 
     @property
     def _chroma(self) -> Path:
@@ -163,7 +177,7 @@ class Passages:
 
     def _files(self) -> list[Path]:
         """Return the documents' files, in order; other files in the folder are not ours."""
-        return sorted(path for path in self.folder.glob("*.json") if OURS.fullmatch(path.stem))
+        return files_of(self.folder, ".json")
 
     def _vectors(self) -> Vectors:
         assert self._database is not None, "documents searched by words have no vectors"
@@ -183,6 +197,22 @@ class Passages:
                 )
             self._words = LexicalRetriever().index([found.passage for found in kept]), kept
         return self._words
+
+
+def place(folder: Path, document: str, suffix: str) -> Path:
+    """Return where a file of a document is, or is to be: no folder holds all of them.
+
+    A file that an earlier version put beside all others stays there.
+    """
+    name = f"{document}{suffix}"
+    beside = folder / name
+    return beside if beside.exists() else folder / name[:2] / name
+
+
+def files_of(folder: Path, suffix: str) -> list[Path]:
+    """Return the files of all documents in order; others in the folder are not ours."""
+    found = (*folder.glob(f"*{suffix}"), *folder.glob(f"[0-9a-f][0-9a-f]/*{suffix}"))
+    return sorted((p for p in found if OURS.fullmatch(p.stem)), key=lambda path: path.name)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """A gist store: one gist file per document of a folder, found again by passages.
 
     STORE/store.json          model, adapter, options and embedder that all of it was made with
-    STORE/documents/*.gist    one per document, written last: a document is done when it is there
-    STORE/documents/*.json    its passages; `backends.stores.passages` has the index
+    STORE/documents/ab/*.gist one per document, written last: a document is done when it is there
+    STORE/documents/ab/*.json its passages; `backends.stores.passages` has the index
     STORE/lock                held while it is written
+
+`ab` are the first two letters of a document's id, so that no folder has 100,000 files; stores of
+earlier versions have them in `documents` itself. Documents are done in batches, which cost less.
 
 A question is answered from the gists of one document: the one with the passage nearest to it.
 """
@@ -12,16 +15,14 @@ import hashlib
 import json
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.kv.cached import CachedContext
 from backends.stores.gistfiles import GistFiles
-from backends.stores.passages import OURS, TOP_K, Passages, SearchHit
+from backends.stores.held import DocumentCache
+from backends.stores.passages import TOP_K, Passages, SearchHit, files_of, place
 from harness.api import Generation, Source
 from harness.errors import SampleError, UserError, reading
 from harness.files import locked, write_atomically
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 FORMAT = "gist-bench store 1"
 MANIFEST = "store.json"
 HELD_BYTES = 2**30
+BATCH = 64  # documents in hand: among so many, several have like length
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +54,6 @@ class Answer:
     generation: Generation
     document: str
     found: tuple[SearchHit, ...]
-
-
-class DocumentCache:
-    """Documents in memory, up to a number of bytes; the least recently used one leaves first."""
-
-    def __init__(self, files: GistFiles, max_bytes: int) -> None:
-        self._files = files
-        self._max_bytes = max_bytes
-        self._contexts: OrderedDict[tuple[Path, int, int], CachedContext] = OrderedDict()
-        self.loaded = 0  # files read so far
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of all documents in memory."""
-        return sum(context.held_bytes for context in self._contexts.values())
-
-    @contextmanager
-    def opened(self, path: Path) -> Iterator[CachedContext]:
-        """Open a document; it stays in memory if there is room. A changed file is read again."""
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            raise UserError(f"{path} is missing. Give gist-bench compress again.") from None
-        key = (path, status.st_mtime_ns, status.st_ino)
-        if key not in self._contexts:
-            self._contexts[key] = self._files.open(path)
-            self.loaded += 1
-        self._contexts.move_to_end(key)
-        try:
-            yield self._contexts[key]
-        finally:
-            while self.held_bytes > self._max_bytes:
-                self._contexts.popitem(last=False)[1].close()
 
 
 @dataclass
@@ -160,10 +129,22 @@ class Store:
             (self.folder / "documents").mkdir(exist_ok=True)
             done = self._begin(force=force)
             seen = set()
-            for source in sources:
-                document = document_id(source.name)
-                seen.add(document)
-                yield self._put(document, source, earlier=done.get(document))
+            batch: dict[str, Source] = {}
+            try:
+                for source in sources:
+                    document = document_id(source.name)
+                    seen.add(document)
+                    if done.get(document) == source.sha256:
+                        yield Change(source.name, "unchanged")
+                        continue
+                    batch[document] = source
+                    if len(batch) == BATCH:
+                        yield from self._put(batch)
+                        batch = {}
+            except KeyboardInterrupt:  # while the next one was read: the batch takes a moment
+                list(self._put(batch))
+                raise
+            yield from self._put(batch)
             for document in sorted(set(self._kept()) - seen):
                 name = self._name_of(document)
                 self._path(document).unlink(missing_ok=True)
@@ -249,27 +230,47 @@ class Store:
                     "Give these, another folder, or make it anew with gist-bench compress --force."
                 )
 
-    def _put(self, document: str, source: Source, *, earlier: str | None) -> Change:
-        if earlier == source.sha256:
-            return Change(source.name, "unchanged")
-        path = self._path(document)
-        existed = path.exists()
-        path.unlink(missing_ok=True)  # from here on the document is not done
+    def _put(
+        self, batch: Mapping[str, Source], earlier: frozenset[str] = frozenset()
+    ) -> Iterator[Change]:
+        """Put documents in the place of those with their ids; `earlier`: known to have been there.
+
+        What cannot be indexed in a batch is put one by one, and fails by itself.
+        """
+        if not batch:
+            return
+        existed = earlier | {document for document in batch if self._path(document).exists()}
+        for document in existed:
+            self._path(document).unlink(missing_ok=True)  # from here on the document is not done
         try:
-            self._index().put(document, name=source.name, sha256=source.sha256, text=source.text)
-            self._files.write(source, path)
+            self._index().put(batch)
         except (UserError, SampleError) as refused:
-            self._index().drop(document)
-            return Change(source.name, "failed", str(refused))
-        return Change(source.name, "changed" if existed else "added")
+            if len(batch) > 1:
+                for document, source in batch.items():
+                    yield from self._put({document: source}, existed & {document})
+            else:
+                for document, source in batch.items():
+                    self._index().drop(document)
+                    yield Change(source.name, "failed", str(refused))
+            return
+        documents, sources = list(batch), list(batch.values())
+        paths = [self._path(document) for document in documents]
+        for path in paths:
+            path.parent.mkdir(exist_ok=True)
+        for number, written in self._files.write_all(sources, paths):
+            name, document = sources[number].name, documents[number]
+            if isinstance(written, (UserError, SampleError)):
+                self._index().drop(document)
+                yield Change(name, "failed", str(written))
+            else:
+                yield Change(name, "changed" if document in existed else "added")
 
     def _kept(self) -> set[str]:
         folder = self.folder / "documents"
-        found = {path.stem for kind in ("*.gist", "*.json") for path in folder.glob(kind)}
-        return {name for name in found if OURS.fullmatch(name)}
+        return {path.stem for kind in (".gist", ".json") for path in files_of(folder, kind)}
 
     def _path(self, document: str) -> Path:
-        return self.folder / "documents" / f"{document}.gist"
+        return place(self.folder / "documents", document, ".gist")
 
     def _name_of(self, document: str) -> str:
         from gist.gistfile import read_manifest

@@ -5,9 +5,7 @@ pooled; each has its own sections.
 """
 
 from collections.abc import Iterator, Sequence
-from statistics import mode
-
-import pandas as pd
+from statistics import fmean, mode, stdev
 
 from harness.report import format as printing
 from harness.report.format import Table
@@ -25,19 +23,21 @@ def seed_tables(section: Section) -> Iterator[Table]:
     """Yield the headline metric of each seed (columns), with mean and spread, if there are two."""
     main, frame = section.metrics[0], section.counted
     known = frame[frame[main].notna() & (frame["seed"] != "")]
-    means = known.groupby(["backend", "seed"])[main].mean().unstack()  # backends x seeds
-    seeds = sorted(means.columns, key=lambda seed: (len(seed), seed))
+    seeds = sorted(known["seed"].unique(), key=lambda seed: (len(seed), seed))
     if len(seeds) < 2:
         return
+    means: dict[str, dict[str, float]] = {}  # of backends, of seeds
+    for (backend, seed), values in known.groupby(["backend", "seed"])[main]:
+        means.setdefault(str(backend), {})[str(seed)] = float(values.mean())
     rows = tuple(
         (
             backend,
-            *(_share(means.loc[backend, seed]) for seed in seeds),
-            _share(means.loc[backend].mean()),
-            _share(means.loc[backend].std()),  # n - 1; NaN for one seed
+            *(_share(means[backend].get(seed)) for seed in seeds),
+            _share(fmean(means[backend].values())),
+            _share(stdev(means[backend].values()) if len(means[backend]) > 1 else None),
         )
         for backend in section.backends
-        if backend in means.index
+        if backend in means
     )
     header = ("backend", *(f"seed {seed}" for seed in seeds), "mean", "SD between seeds")
     yield Table(f"{main} by seed", header, rows, legend=SEEDS)
@@ -76,5 +76,5 @@ def _shared_headline(sections: Sequence[Section]) -> str | None:
     return next(everywhere, None)
 
 
-def _share(value: float) -> str:
-    return printing.UNKNOWN if pd.isna(value) else f"{value:.2f}"
+def _share(value: float | None) -> str:
+    return printing.UNKNOWN if value is None else f"{value:.2f}"

@@ -11,7 +11,7 @@ from transformers import DynamicCache, MistralConfig
 
 from gist.adapter import added
 from gist.collator import IGNORED, Example, PackedCollator
-from gist.compress import compress
+from gist.compress import compress, compress_rows
 from gist.decode import ask, entries_of, read
 from gist.forward import TwoPassForward
 from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Placement, Positions, lay_out
@@ -446,3 +446,29 @@ def test_kept_entries_answer_as_if_nothing_else_had_been_read(tiny_llama: Langua
         for few, all_ in zip(entries_of(mine), entries_of(whole), strict=True):
             for head in range(heads):
                 assert torch.equal(few[0, head], all_[0, head, own[number, head]])
+
+
+def _rows_are_alone(lm: LanguageModel, plan: GistPlan) -> None:
+    """Compare contexts of several lengths in one pass with each by itself."""
+    contexts = [CONTEXT_IDS, CONTEXT_IDS[:17], CONTEXT_IDS[5:22], CONTEXT_IDS[:4]]
+    gists = [GISTS, 3, 2, 1]
+    together = compress_rows(lm, contexts, gists=gists, plan=plan)
+    for context, count, row in zip(contexts, gists, together, strict=True):
+        alone = compress(lm, context, gists=count, plan=plan)
+        assert (row.entries, row.next_position) == (alone.entries, alone.next_position)
+        assert row.held_bytes == alone.held_bytes
+        for mine, its in zip(row.cache.layers, alone.cache.layers, strict=True):
+            torch.testing.assert_close(entries_of(mine), entries_of(its))
+
+
+@pytest.mark.parametrize("keep_prefix", [True, False])
+def test_contexts_compressed_together_are_as_each_by_itself(
+    adapted: LanguageModel, plan: GistPlan, keep_prefix: bool
+) -> None:
+    """In one pass with padding: the same entries and positions, and no bytes of the others."""
+    _rows_are_alone(adapted, replace(plan, keep_prefix=keep_prefix))
+
+
+def test_contexts_pooled_together_are_as_each_by_itself(pooling: LanguageModel) -> None:
+    """Means of a row are of its own tokens, never of padding."""
+    _rows_are_alone(pooling, GistPlan(rows=0, placement="pool"))

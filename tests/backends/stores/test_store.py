@@ -7,16 +7,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
+from safetensors.torch import load_file
 
 from backends.gist import Gist
 from backends.stores import passages
 from backends.stores.gistfiles import GistFiles
+from backends.stores.held import DocumentCache
 from backends.stores.passages import Passages
-from backends.stores.store import Change, DocumentCache, Store, document_id
+from backends.stores.store import Change, Store, document_id
+from gist.gistfile import read_manifest
 from gist.models.model import LanguageModel
 from harness.api import Source
-from harness.errors import UserError
+from harness.errors import ContextTooLong, UserError
 from tests.support.tiny_adapter import save_tiny_adapter
 from tests.support.tiny_embedder import LetterEmbedder
 from tests.support.tiny_models import load_tiny
@@ -81,7 +85,13 @@ def updated(store: Store, sources: Iterable[Source], **options: bool) -> dict[st
 
 def kept(store: Store) -> dict[str, bytes]:
     """Return the gist files of a store."""
-    return {path.name: path.read_bytes() for path in (store.folder / "documents").glob("*.gist")}
+    return {path.name: path.read_bytes() for path in store.folder.rglob("*.gist")}
+
+
+def beside(store: Store, name: str) -> Path:
+    """Return the path of a document's files, without their endings."""
+    document = document_id(name)
+    return store.folder / "documents" / document[:2] / document
 
 
 def test_only_what_changed_is_done_again(store: Store) -> None:
@@ -138,7 +148,7 @@ def test_a_stopped_update_loses_nothing(store: Store, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("owner", "method"),
-    [(Passages, "put"), (Passages, "_put_vectors"), (GistFiles, "write")],
+    [(Passages, "put"), (Passages, "_put_vectors"), (GistFiles, "write_all")],
     ids=["before the passages", "between passages and vectors", "between vectors and gists"],
 )
 def test_a_document_that_was_begun_is_done_again(
@@ -221,7 +231,7 @@ def test_documents_that_cannot_be_compressed_are_reported(words: Store) -> None:
 def test_damage_is_one_line(words: Store) -> None:
     """A spoilt file of a store is refused by name, whichever it is."""
     updated(words, SOURCES)
-    own = words.folder / "documents" / document_id("bees.txt")
+    own = beside(words, "bees.txt")
     good = {path: path.read_bytes() for path in words.folder.rglob("*") if path.is_file()}
     for path, content in (
         (own.with_suffix(".gist"), good[own.with_suffix(".gist")][:-9]),
@@ -250,7 +260,7 @@ def test_compress_repairs_a_damaged_store(store: Store, harm: bytes | None) -> N
     good = store.ask("Who keeps bees?", max_new_tokens=4)
     foreign = store.folder / "documents" / "mine.json"
     foreign.write_text("{")
-    own = store.folder / "documents" / document_id("bees.txt")
+    own = beside(store, "bees.txt")
     for path in (own.with_suffix(".gist"), own.with_suffix(".json"), store.folder / "store.json"):
         whole = path.read_bytes()
         if harm is None:
@@ -287,7 +297,7 @@ def test_the_manifest_says_what_made_it(words: Store, lm: LanguageModel) -> None
 def test_documents_held_stay_within_their_bytes(words: Store) -> None:
     """The document that was not asked longest leaves; without room none stays."""
     updated(words, SOURCES)
-    paths = sorted((words.folder / "documents").glob("*.gist"))
+    paths = sorted(words.folder.rglob("*.gist"))
     one = words._files.open(paths[0]).held_bytes
     held = DocumentCache(words._files, 2 * one)
     for number, loaded in ((0, 1), (1, 2), (0, 2), (2, 3), (0, 3), (1, 4)):
@@ -310,3 +320,60 @@ def test_a_changed_file_is_read_anew(words: Store) -> None:
     updated(words, [source("bees.txt", "Ben keeps ants in a jar, and bees too. " * 3)])
     second = words.ask("Who keeps bees?", max_new_tokens=8).generation
     assert second.text != first.text
+
+
+def test_no_folder_holds_all_files(store: Store) -> None:
+    """Files stand in folders by the first letters of their names; 256 folders share them."""
+    updated(store, SOURCES)
+    for path in (*store.folder.rglob("*.gist"), *store.folder.glob("documents/*/*.json")):
+        assert path.parent == store.folder / "documents" / path.name[:2]
+
+
+def test_a_store_of_an_earlier_version_is_read_and_kept(store: Store) -> None:
+    """Files beside each other are found, asked, brought up to date and removed as the others."""
+    updated(store, SOURCES)
+    answer = store.ask("Who keeps bees?", max_new_tokens=4)
+    for name in TEXTS:
+        for ending in (".gist", ".json"):
+            path = beside(store, name).with_suffix(ending)
+            path.rename(store.folder / "documents" / path.name)
+    assert store.ask("Who keeps bees?", max_new_tokens=4) == answer
+    assert set(updated(store, SOURCES).values()) == {"unchanged"}
+    other = source("bees.txt", "Ben keeps ants in a jar, and feeds them honey at night.")
+    assert updated(store, [other])["bees.txt"] == "changed"
+    assert len(kept(store)) == 1
+    assert store.ask("Who keeps ants?", max_new_tokens=2).document == "bees.txt"
+
+
+def test_a_batch_is_compressed_as_its_documents_one_by_one(words: Store, tmp_path: Path) -> None:
+    """Documents of many lengths in few passes: the same headers, and entries up to rounding."""
+    texts = [" ".join(["Ann keeps bees in a valley."] * n) for n in (1, 1, 2, 3, 2, 5, 4)]
+    sources = [source(f"{number}.txt", text) for number, text in enumerate(texts)]
+    updated(words, sources)
+    for each in sources:
+        alone = tmp_path / each.name
+        path = words._path(document_id(each.name))
+        assert words._files.write(each, alone) == read_manifest(path)
+        for made, expected in zip(load(path), load(alone), strict=True):
+            torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+
+
+def load(path: Path) -> list[torch.Tensor]:
+    """Return the tensors of a gist file in order."""
+    return [tensor for _, tensor in sorted(load_file(path).items())]
+
+
+def test_one_document_that_cannot_be_indexed_fails_alone(
+    vectors: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an embedder refuses does not take the documents of its batch with it."""
+    embed = LetterEmbedder.embed_passages
+
+    def refusing(self: LetterEmbedder, texts: list[str]) -> object:
+        if any("Zinc" in text for text in texts):
+            raise ContextTooLong("a passage is too long")
+        return embed(self, texts)
+
+    monkeypatch.setattr(LetterEmbedder, "embed_passages", refusing)
+    done = updated(vectors, SOURCES)
+    assert done == {"bees.txt": "added", "ferry/times.txt": "added", "zinc.txt": "failed"}

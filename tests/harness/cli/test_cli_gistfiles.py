@@ -258,11 +258,11 @@ def test_a_killed_process_loses_nothing(
     words += ["--model", str(tiny_qwen3_folder), "--checkpoint", str(adapter)]
     code = f"from harness.cli import main\nmain({words!r})"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL) as process:
-        while len(written := list(store.glob("documents/*.gist"))) < 3:
+        while len(written := list(store.glob("documents/*/*.gist"))) < 3:
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
-    written = list(store.glob("documents/*.gist"))
+    written = list(store.glob("documents/*/*.gist"))
     assert 3 <= len(written) < 202
     assert all(read_manifest(path).gists for path in written)
     before = {path: path.read_bytes() for path in written}
@@ -272,4 +272,4 @@ def test_a_killed_process_loses_nothing(
         f"{len(written)} unchanged, {202 - len(written)} added\n"
     )
     assert {path: path.read_bytes() for path in written} == before
-    assert len(list(store.glob("documents/*.gist"))) == 202
+    assert len(list(store.glob("documents/*/*.gist"))) == 202
