@@ -69,5 +69,5 @@ def test_parts_of_a_run_make_the_report_of_the_whole(tmp_path: Path) -> None:
 
 def _table(text: str, suite: str, title: str) -> str:
     """Return a table of a suite's section, empty if there is none."""
-    section = text.partition(f"### {suite}: ")[2] or text.partition(f"### {suite}\n")[2]
+    section = text.partition(f"### {suite}\n")[2]
     return section.partition("\n### ")[0].partition(f"**{title}**\n\n")[2].partition("\n\n")[0]
