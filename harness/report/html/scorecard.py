@@ -78,7 +78,10 @@ def scorecard(verdict: Verdict, section: Section, number: int) -> Scorecard:
         suite=suite,
         data=options.replace(",", ", "),
         setup=verdict.setup,
-        counts=f"{verdict.questions:,} questions about {verdict.contexts:,} contexts",
+        counts=(
+            f"{_counted(verdict.questions, 'question')} about "
+            f"{_counted(verdict.contexts, 'context')}"
+        ),
         obstacles=verdict.obstacles,
         choices=tuple(_choices(verdict)),
         header=(
@@ -94,6 +97,10 @@ def scorecard(verdict: Verdict, section: Section, number: int) -> Scorecard:
         chart=Markup(picture(chart, number)) if chart else None,  # escaped there
         chart_title=chart.title if chart else "",
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _lines(verdict: Verdict, *, knows_invented: bool) -> Iterator[Line]:

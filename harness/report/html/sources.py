@@ -42,8 +42,9 @@ def add_sources(
         for row in read_texts(folder, of_run.keys()):
             key = (row.suite, row.sample_id, row.question_id)
             of_run[key]["question"] = row.question[:MAX_CONTEXT]
-            if row.evidence and row.backend in place:
-                passages.setdefault(key, {})[place[row.backend]] = _listed(row)
+            texts = _listed(row)  # none: this backend does not retrieve
+            if texts and row.backend in place:
+                passages.setdefault(key, {})[place[row.backend]] = texts
         of_sample: dict[tuple[str, str], dict[Key, Item]] = {}
         for key, item in of_run.items():
             of_sample.setdefault(key[:2], {})[key] = item
@@ -82,7 +83,7 @@ def _found(text: str, pieces: Sequence[str]) -> list[Span]:
 
 def _listed(row: Texts) -> list[str]:
     try:
-        found = json.loads(row.evidence)
+        found = json.loads(row.evidence or "[]")
     except ValueError:
         return []
     return [str(text) for text in found] if isinstance(found, list) else []

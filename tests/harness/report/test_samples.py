@@ -69,6 +69,7 @@ def test_a_question_has_its_context_once_and_marks_in_it(tmp_path: Path) -> None
         assert item["question"] == f"What is the rent, {number}?"
         assert marked(found, item, "support") == [PROOF]
         assert marked(found, item, "passages") == [PASSAGE]
+        assert list(item["passages"]) == [1]  # what retrieves nothing has none
         assert item["cut"] == [2]
     assert [item["invented"] for item in found.items] == [[], [1, 2]]
 
