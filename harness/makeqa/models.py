@@ -83,7 +83,6 @@ class LocalTeacher:
     """A model on this machine as a teacher, greedy."""
 
     load: "Callable[[], LanguageModel]"
-    reply_tokens: int = REPLY_TOKENS
 
     def ask(self, messages: Sequence[Message]) -> str:
         """Return the model's reply.
@@ -102,7 +101,7 @@ class LocalTeacher:
                 f"instruction {len(ids)} tokens: too few are left to reply. Lower --max-tokens."
             )
         state = read(lm, ids[:-1])
-        (reply,) = ask(lm, state, [ids[-1:]], max_new_tokens=min(room, self.reply_tokens))
+        (reply,) = ask(lm, state, [ids[-1:]], max_new_tokens=min(room, REPLY_TOKENS))
         return lm.tokenizer.decode(reply)
 
 
