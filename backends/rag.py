@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backends.kv.cached import Request, answer
+from backends.passages import Passages, SearchOptions
 from backends.retrieval.retriever import join_passages
-from backends.retrieval.search import Passages, SearchOptions
 from harness.api import Generation
 
 if TYPE_CHECKING:

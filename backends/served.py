@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.kv.size import SizeOptions, entries_for
+from backends.passages import Passages, SearchOptions
 from backends.retrieval.retriever import join_passages
-from backends.retrieval.search import Passages, SearchOptions
 from backends.summary import instruction_for
 from backends.truncate import head_and_tail
 from harness.api import Generation, Model, ServedModel, Shown, Tokenizer
