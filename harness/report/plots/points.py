@@ -52,6 +52,8 @@ def draw_points(canvas: Canvas, drawing: Points) -> None:
             ends = [_to_points(canvas, x, end)[1] for end in (point.low, point.high)]
             taken.append(Box(place[0] - 1, ends[0], place[0] + 1, ends[1]))
     lines = [(area.left, _to_points(canvas, drawing.points[0].x, p.y)[1]) for p in drawing.floors]
+    for left, y in lines:
+        taken += along([(left, y), (area.right, y)])
     _names(canvas, [*drawing.points, *drawing.floors], [*places, *lines], area, taken)
 
 
