@@ -83,6 +83,7 @@ class LocalTeacher:
     """A model on this machine as a teacher, greedy."""
 
     load: "Callable[[], LanguageModel]"
+    reply_tokens: int = REPLY_TOKENS
 
     def ask(self, messages: Sequence[Message]) -> str:
         """Return the model's reply.
@@ -101,7 +102,7 @@ class LocalTeacher:
                 f"instruction {len(ids)} tokens: too few are left to reply. Lower --max-tokens."
             )
         state = read(lm, ids[:-1])
-        (reply,) = ask(lm, state, [ids[-1:]], max_new_tokens=min(room, REPLY_TOKENS))
+        (reply,) = ask(lm, state, [ids[-1:]], max_new_tokens=min(room, self.reply_tokens))
         return lm.tokenizer.decode(reply)
 
 

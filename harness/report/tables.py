@@ -13,6 +13,7 @@ import pandas as pd
 
 from harness.report import format as printing
 from harness.report import stats
+from harness.report.agreement import agreement_notes
 from harness.report.format import Table
 from harness.report.sections import COMPARED, HELD_OUT_SLICE, Section, matches
 from harness.run.metrics import Metric
@@ -201,6 +202,7 @@ def notices(frame: pd.DataFrame) -> list[str]:
 def _notes(section: Section, scores: Iterable[stats.Estimate]) -> Iterator[str]:
     if section.headline_note:
         yield section.headline_note
+    yield from agreement_notes(section.frame, section.metrics)
     yield from _cut_and_thought(section.frame)
     column, value = HELD_OUT_SLICE
     left_out = len(section.frame) - len(section.counted)

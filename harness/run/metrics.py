@@ -8,12 +8,21 @@ from harness.api import Metric
 
 __all__ = ["METRICS", "Metric"]
 
+JUDGED = "judged"  # the column of a judge's verdicts
+
 METRICS = (
     Metric(
         "evidence_recall",
         "Fraction of a question's supporting sentences that are whole in the passages shown to the "
         "model: recall@k, k being the passages of the backend. Empty where all was shown.",
         source="recall@k of information retrieval, over support sentences",
+    ),
+    Metric(
+        JUDGED,
+        "1 if a judge model says that the answer means the same as an accepted one, or that it "
+        "says the text does not tell where there is none. Of runs that were rescored with --judge; "
+        "never the headline unless --headline names it.",
+        source="LLM as a judge with a reference answer, after arXiv 2306.05685",
     ),
     Metric(
         "prepare_s",

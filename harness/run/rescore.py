@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.api import Question, Suite
 from harness.errors import UserError
@@ -22,14 +22,39 @@ from harness.run import plugins
 from harness.run.choose import choose_suites
 from harness.run.environment import code_hash
 from harness.run.metadata import RECORDS, read_run
+from harness.run.metrics import JUDGED
 from harness.run.records import Cell, Row, cell, columns, unescaped
 from harness.run.rows import read_rows, sorts_of_columns
-from harness.run.runfolder import folder_name, write_finished
+from harness.run.runfolder import folder_name, refuse_existing, write_finished
 from harness.run.spec import Spec
 from harness.run.thoughts import split_thought
 
 _LISTS = ("targets", "evidence")  # as JSON
 _MISTAKEN = "The file was edited or is damaged."
+
+
+Asked = tuple[str, tuple[str, ...], str]  # question, accepted answers, answer
+
+
+class Judge(Protocol):
+    """A model that says whether answers are right."""
+
+    @property
+    def name(self) -> str:
+        """The model."""
+        ...
+
+    @property
+    def prompt(self) -> str:
+        """How it is asked."""
+        ...
+
+    def verdicts(self, judged: Sequence[Asked], folder: Path) -> list[float | None]:
+        """Return 1 (right), 0 (wrong) or None (no verdict) for each answer.
+
+        `folder` may hold what an interrupted command leaves behind.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +65,16 @@ class Rescored:
     notices: tuple[str, ...]  # how many values changed or could not be computed anew
 
 
-def rescore(run: Path, folder: Path | None, *, command: str) -> Rescored:
+def rescore(
+    run: Path, folder: Path | None, *, command: str, judge: Judge | None = None
+) -> Rescored:
     """Write a run folder with the rows of another and their metrics computed anew.
 
     Args:
         run: a finished run's folder.
         folder: the new folder; by default one beside `run`, named by a hash.
         command: what the user typed, for `run.json`.
+        judge: adds a column of its verdicts.
 
     Raises:
         UserError: `run` is no run, its suites are not installed, or the folder exists.
@@ -67,8 +95,17 @@ def rescore(run: Path, folder: Path | None, *, command: str) -> Rescored:
         "metrics": {name: list(suite.metrics) for name, suite in suites.items()},
         "rescored": {"run": source.resolve().name, "code": code_hash(map(type, suites.values()))},
     }
+    if judge:
+        of_suites = configuration["metrics"]
+        configuration["metrics"] = {name: [*each, JUDGED] for name, each in of_suites.items()}
+        configuration["judge"] = {"model": judge.name, "prompt": judge.prompt}
+        known.add(JUDGED)
     new = folder or source.resolve().parent / folder_name(configuration)
     notices = (f"Metrics computed anew from the answers of run {source.resolve().name}.", *tally)
+    if judge:
+        refuse_existing(new)
+        scored, notice = _judged(scored, suites, judge, new.with_name(f".{new.name}.judging"))
+        notices += (notice,)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     written = {
         **old,
@@ -169,6 +206,27 @@ def _scored(
         "answer_words": len(answer.split()),
         "thought_words": len(thought.split()) or None,
     }
+
+
+def _judged(
+    rows: Sequence[Row], suites: Mapping[str, Suite], judge: Judge, folder: Path
+) -> tuple[list[Row], str]:
+    """Return the rows with a judge's verdicts, and a line about it."""
+    places = [at for at, row in enumerate(rows) if str(row["suite"]) in suites and not row["error"]]
+    asked: list[Asked] = []
+    for row in (rows[at] for at in places):
+        if not row.get("question"):
+            raise UserError("a run of an earlier version does not hold its questions to be judged.")
+        targets = row["targets"]
+        _, answer = split_thought(str(row["answer"] or ""))
+        asked.append((str(row["question"]), targets if isinstance(targets, tuple) else (), answer))
+    found = dict(zip(places, judge.verdicts(asked, folder), strict=True))
+    silent = sum(each is None for each in found.values())
+    without = f", {silent:,} of them without a verdict" if silent else ""
+    return (
+        [{**row, JUDGED: found.get(at)} for at, row in enumerate(rows)],
+        f"judged: {len(places):,} answers were shown to {judge.name}{without}.",
+    )
 
 
 def _listed(row: Mapping[str, str], column: str) -> tuple[str, ...]:

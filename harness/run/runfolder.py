@@ -32,6 +32,12 @@ def folder_name(configuration: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def refuse_existing(folder: Path) -> None:
+    """Refuse a folder that is there, before anything is made for it."""
+    if folder.exists():
+        raise UserError(f"{folder} exists. Give another folder with --output.")
+
+
 def write_finished(
     folder: Path, header: tuple[str, ...], rows: Sequence[Row], run: Mapping[str, Any]
 ) -> None:
@@ -40,8 +46,7 @@ def write_finished(
     Raises:
         UserError: the folder exists.
     """
-    if folder.exists():
-        raise UserError(f"{folder} exists. Give another folder with --output.")
+    refuse_existing(folder)
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

@@ -205,6 +205,8 @@ def honest(stub: Stub, body: dict[str, Any], fault: Fault) -> tuple[int, dict[st
     if content is None:
         _, teaches, text = sent.partition("The text:\n")
         content = json.dumps(questions_about(text)) if teaches else answer_from(sent)
+        if sent.startswith("You grade"):
+            content = grade_from(sent)
         if sent.startswith("Summarise"):  # as a poor model does: by the beginning
             content = " ".join(sent.partition("Document:\n")[2].split()[: body["max_tokens"]])
     said = content.split() if "stream" in body else []
@@ -216,6 +218,12 @@ def honest(stub: Stub, body: dict[str, Any], fault: Fault) -> tuple[int, dict[st
         "completion_tokens": len(content.split()),
     }
     return fault.status, {"choices": [choice]} | ({"usage": usage} if stub.usage else {})
+
+
+def grade_from(prompt: str) -> str:
+    """Return whether an answer to be graded holds an accepted one."""
+    targets, answer = re.findall(r"^(?:Accepted answers|Answer to grade): (.*)$", prompt, re.M)
+    return "Yes." if any(target in answer for target in targets.split(" | ")) else "no"
 
 
 def prefix_tokens(one: list[str], other: list[str]) -> int:

@@ -1,0 +1,97 @@
+"""A model that says whether an answer means the same as an accepted one.
+
+It sees the question, the accepted answers and the answer, not the context: a run does not store
+contexts. Its verdicts are a column beside the metrics, never in their place.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.api import ABSTENTION
+from harness.errors import ContextTooLong
+from harness.served.kept import KeptReplies
+from harness.served.messages import Completion, Message, NoReply
+
+PROMPT = (
+    "You grade an answer to a question.\n\nQuestion: {question}\nAccepted answers: {targets}\n"
+    "Answer to grade: {answer}\n\nDoes the answer to grade say the same as one of the accepted "
+    "answers? Reply with yes or no and nothing else."
+)
+_THOUGHT_END = "</think>"
+_VERDICT = re.compile(r"\W*(yes|no)\b", re.I)
+_SLOTS = re.compile(r"\{(question|targets|answer)\}")
+
+
+Judged = tuple[str, tuple[str, ...], str]
+"""Question, accepted answers (none: the context does not hold the answer), and the answer."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A judge.
+
+    Args:
+        name: as the user gave it.
+        ask: returns the reply to a conversation.
+        parallel: how many answers it is asked about at the same time.
+    """
+
+    name: str
+    ask: Callable[[Sequence[Message]], str]
+    parallel: int = 1
+    prompt: str = PROMPT
+
+    def verdicts(self, judged: Sequence[Judged], folder: Path) -> list[float | None]:
+        """Return 1 for yes, 0 for no and None for a reply that is neither, in order.
+
+        The same is asked once. Replies are in `folder` until all are there: a command that was
+        stopped does not pay for them again.
+
+        Raises:
+            harness.errors.UserError: the judge cannot be reached, or refuses.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = list(dict.fromkeys(map(self._text, judged)))
+        with closing(KeptReplies()) as kept:
+            kept.open(folder)
+            with ThreadPoolExecutor(self.parallel) as pool:
+                try:
+                    replies = list(pool.map(lambda text: self._reply(text, kept), texts))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+        shutil.rmtree(folder)
+        found = dict(zip(texts, map(verdict, replies), strict=True))
+        return [found[self._text(one)] for one in judged]
+
+    def _text(self, judged: Judged) -> str:
+        """Fill in the prompt; what stands in braces in a text is left as it is."""
+        question, targets, answer = judged
+        accepted = " | ".join(targets or (ABSTENTION,))
+        of_slot = {"question": question, "targets": accepted, "answer": answer}
+        return _SLOTS.sub(lambda slot: of_slot[slot[1]], self.prompt)
+
+    def _reply(self, text: str, kept: KeptReplies) -> str:
+        key = [self.name, text]
+        found = kept.take(key)
+        if found is None:
+            try:
+                found = Completion(self.ask([Message("user", text)]), False, None, None)
+            except (NoReply, ContextTooLong):  # this one answer has no verdict
+                return ""
+            kept.add(key, found)
+        return found.text
+
+
+def verdict(reply: str) -> float | None:
+    """Return 1 for a reply that begins with yes, 0 for no, None for any other.
+
+    Thoughts in front of it are left out.
+    """
+    found = _VERDICT.match(reply.rpartition(_THOUGHT_END)[2])
+    return None if found is None else float(found[1].lower() == "yes")
