@@ -73,6 +73,16 @@ def _sideways(x: float, step: float) -> Iterator[float]:
         yield x - times * step
 
 
+def spread(heights: Sequence[float], step: float) -> list[float]:
+    """Return heights in the same order, moved apart around their middle by a step at least."""
+    order = sorted(range(len(heights)), key=lambda at: heights[at])
+    found = list(heights)
+    for below, at in pairwise(order):
+        found[at] = max(found[at], found[below] + step)
+    shift = sum(found[at] - heights[at] for at in order) / max(1, len(order))
+    return [height - shift for height in found]
+
+
 def placed(
     texts: Sequence[str],
     anchors: Sequence[tuple[float, float]],

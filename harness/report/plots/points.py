@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 from harness.report.plots import look
-from harness.report.plots.labels import Box, along, around, dodged, placed
+from harness.report.plots.labels import LINE, Box, along, around, dodged, placed, spread
 from harness.report.plots.look import GREY, INK, Canvas, short
-from harness.report.plots.shapes import Line, Lines, Point, Points
+from harness.report.plots.shapes import Lines, Point, Points
 
 MARK = 7.5  # size of a mark, in points
 GAP = 7.0  # from the middle of a mark to its name
@@ -51,9 +51,9 @@ def draw_points(canvas: Canvas, drawing: Points) -> None:
         if point.low is not None and point.high is not None:
             ends = [_to_points(canvas, x, end)[1] for end in (point.low, point.high)]
             taken.append(Box(place[0] - 1, ends[0], place[0] + 1, ends[1]))
-    lines = [(area.left, _to_points(canvas, drawing.points[0].x, p.y)[1]) for p in drawing.floors]
-    for left, y in lines:
-        taken += along([(left, y), (area.right, y)])
+    above = 0.7 * FONT  # names of floors stand on their lines
+    at_x = drawing.points[0].x
+    lines = [(area.left, _to_points(canvas, at_x, p.y)[1] + above) for p in drawing.floors]
     _names(canvas, [*drawing.points, *drawing.floors], [*places, *lines], area, taken)
 
 
@@ -94,11 +94,10 @@ def draw_lines(canvas: Canvas, drawing: Lines) -> None:
             gid=canvas.tip(line.label),
         )
         ends.append(_to_points(canvas, line.xs[-1], line.ys[-1]))
-    inside = _area(canvas)
-    right = inside.right + 72 * NAMES_AT_LINES - 4
-    ends = [(inside.right - GAP, y) for _, y in ends]
-    beside = Box(inside.right, inside.bottom - 20, right, inside.top + 20)
-    _names(canvas, drawing.lines, ends, beside, [])
+    left = _area(canvas).right + 2
+    heights = spread([y for _, y in ends], LINE * FONT)
+    for line, end, y in zip(drawing.lines, ends, heights, strict=True):
+        _name(canvas, line.label, (left + GAP, y), end, ha="left")
 
 
 def mark(
@@ -152,7 +151,7 @@ def _to_data(canvas: Canvas, left: float, bottom: float) -> tuple[float, float]:
 
 def _names(
     canvas: Canvas,
-    parts: Sequence[Point | Line],
+    parts: Sequence[Point],
     anchors: Sequence[tuple[float, float]],
     area: Box,
     taken: Sequence[Box],
@@ -163,19 +162,19 @@ def _names(
     for text, box, anchor in zip(texts, boxes, anchors, strict=True):
         middle = (box.bottom + box.top) / 2
         is_left = box.right < anchor[0]
-        end = box.right if is_left else box.left
-        canvas.axes.text(
-            *_to_data(canvas, end, middle),
-            text,
-            ha="right" if is_left else "left",
-            va="center_baseline",
-            fontsize=FONT,
-            clip_on=False,
-            zorder=4,
-        )
-        if abs(middle - anchor[1]) > 1.2 * GAP:
-            ends = [_to_data(canvas, *anchor), _to_data(canvas, end, middle)]
-            canvas.axes.plot(*zip(*ends, strict=True), color=GREY, lw=0.5, zorder=1, clip_on=False)
+        end = (box.right if is_left else box.left, middle)
+        _name(canvas, text, end, anchor, ha="right" if is_left else "left")
+
+
+def _name(
+    canvas: Canvas, text: str, end: tuple[float, float], anchor: tuple[float, float], *, ha: str
+) -> None:
+    """Write a name that starts or ends at a place in points, tied to what it names if far off."""
+    style: dict[str, Any] = {"ha": ha, "va": "center_baseline", "fontsize": FONT}
+    canvas.axes.text(*_to_data(canvas, *end), short(text), clip_on=False, zorder=4, **style)
+    if abs(end[1] - anchor[1]) > 1.2 * GAP or abs(end[0] - anchor[0]) > 2 * GAP:
+        ends = [_to_data(canvas, *anchor), _to_data(canvas, *end)]
+        canvas.axes.plot(*zip(*ends, strict=True), color=GREY, lw=0.5, zorder=1, clip_on=False)
 
 
 def _limits(drawing: Points) -> tuple[float, float]:

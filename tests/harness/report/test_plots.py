@@ -19,7 +19,7 @@ from harness.report.plots.answers import abstentions, over_budget, over_costs, p
 from harness.report.plots.draw import draw
 from harness.report.plots.expenses import break_even, memory, times
 from harness.report.plots.files import file_name, save_plots
-from harness.report.plots.labels import Box, around, placed
+from harness.report.plots.labels import Box, around, placed, spread
 from harness.report.plots.look import (
     COLOURS,
     HATCHES,
@@ -281,6 +281,15 @@ def test_names_lie_on_no_other_name() -> None:
         if first in boxes or second in boxes:
             assert first.overlap(second) < 1
     assert all(box.overlap(area) == pytest.approx(box.area) for box in boxes)
+
+
+def test_names_of_lines_are_a_line_apart_in_their_order() -> None:
+    """However close the lines end, the names beside them can be read."""
+    heights = [50.0, 10.0, 11.0, 10.5, 90.0]
+    found = spread(heights, 10)
+    assert sorted(range(5), key=found.__getitem__) == sorted(range(5), key=heights.__getitem__)
+    assert min(b - a for a, b in pairwise(sorted(found))) >= 10 - 1e-9
+    assert spread([1.0, 50.0], 10) == [1.0, 50.0]
 
 
 def test_a_logarithmic_axis_says_so_and_has_ticks() -> None:
