@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from transformers import DynamicCache
 
 from gist.models.model import LanguageModel
 
@@ -171,7 +172,11 @@ def probe(lm: LanguageModel) -> torch.Tensor:
     """Return the logits after a fixed sequence of tokens, (vocabulary,), on the CPU."""
     size = min(lm.model.config.get_text_config().vocab_size, 2 * PROBE_TOKENS)
     ids = lm.ids([[size - 1 - k % size for k in range(PROBE_TOKENS)]])  # (1, tokens)
-    logits: torch.Tensor = lm.model(input_ids=ids, use_cache=False).logits
+    # Hooks that prune a cache want one, and leave it alone in a pass that follows another one.
+    follows = torch.arange(PROBE_TOKENS, 2 * PROBE_TOKENS, device=ids.device)  # (tokens,)
+    logits: torch.Tensor = lm.model(
+        input_ids=ids, past_key_values=DynamicCache(), use_cache=True, cache_position=follows
+    ).logits
     return logits[0, -1].float().cpu()
 
 

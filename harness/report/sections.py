@@ -41,8 +41,14 @@ class Section:
 
     @property
     def backends(self) -> list[str]:
-        """The backends: full context, then others as they came, then floors and controls."""
-        return sorted(self.frame["backend"].unique(), key=rank_of)  # unique keeps the order
+        """The backends: full context, then others as they came, then floors and controls.
+
+        Configurations of one backend stand together, those with more options and larger numbers
+        later.
+        """
+        found = list(self.frame["backend"].unique())  # unique keeps the order
+        first = {name_of(b): place for place, b in reversed(list(enumerate(found)))}
+        return sorted(found, key=lambda b: (rank_of(b), first[name_of(b)], *_options_of(b)))
 
     def backends_named(self, name: str) -> list[str]:
         """Return the configurations of a backend, the one without options first.
@@ -137,6 +143,11 @@ def matches(backend: str, pattern: str) -> bool:
     name, *options = pattern.split(",")
     given = backend.removesuffix(INVALID).split(",")
     return name_of(backend) == name and set(options) <= set(given)
+
+
+def _options_of(backend: str) -> tuple[int, list[float]]:
+    """Return how many options a configuration has, and the numbers in them."""
+    return backend.count(","), [float(number) for number in re.findall(r"\d+\.?\d*", backend)]
 
 
 def _is_untrained(backend: str) -> bool:

@@ -13,6 +13,7 @@ from harness.run.rows import Rows
 
 DOTS_PER_INCH = 160
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.=]+")
+LONGEST = 116  # characters of a file's name, a number and its ending left out
 
 
 def save_plots(rows: Rows, folder: Path) -> list[Path]:
@@ -23,7 +24,8 @@ def save_plots(rows: Rows, folder: Path) -> list[Path]:
     for section in sections:
         for topic in TOPICS:
             for chart in topic.charts(section):
-                name = file_name(f"{section.name}-{chart.name}", {file.stem for file in files})
+                taken = {file.stem for file in files}
+                name = file_name(section.name, chart.name, taken)
                 files += _save(chart, folder / name)
     return files
 
@@ -42,9 +44,14 @@ def _save(chart: Chart, path: Path) -> list[Path]:
     return files
 
 
-def file_name(text: str, taken: set[str]) -> str:
-    """Return a name that is good on every disk and not among those taken."""
-    name = _NOT_IN_NAMES.sub("-", text).strip("-.")[:116] or "plot"
+def file_name(section: str, chart: str, taken: set[str]) -> str:
+    """Return a name that is good on every disk and not among those taken.
+
+    A long name of a section is cut; a chart's is not, so that `*-budget.svg` finds it.
+    """
+    end = _NOT_IN_NAMES.sub("-", chart).strip("-.")[: LONGEST // 2] or "plot"
+    start = _NOT_IN_NAMES.sub("-", section).strip("-.")[: LONGEST - len(end) - 1].strip("-.")
+    name = f"{start}-{end}" if start else end
     number, free = 2, name
     while free in taken:
         free, number = f"{name}-{number}", number + 1

@@ -189,9 +189,11 @@ def test_any_name_can_be_drawn(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("text", ["a/b:c\\d", "..", "map-gist,ratio=4", "名前", "x" * 300])
 def test_file_names_are_good_on_every_disk(text: str) -> None:
     """Letters, digits and a few signs; never empty, hidden, or one that is taken."""
-    name = file_name(text, set())
-    assert re.fullmatch(r"[A-Za-z0-9=][A-Za-z0-9.=-]{0,119}", name)
-    assert file_name(text, {name}) != name
+    for section, chart in ((text, "budget"), ("qa", text), (text, text)):
+        name = file_name(section, chart, set())
+        assert re.fullmatch(r"[A-Za-z0-9=][A-Za-z0-9.=-]{0,119}", name)
+        assert file_name(section, chart, {name}) != name
+    assert file_name(text, "budget", set()).endswith("budget")
 
 
 def test_the_command_writes_pictures(tmp_path: Path) -> None:
