@@ -240,11 +240,11 @@ class ToldRag(Rag):
         state = super().prepare(context)
         if len(self.model.tokenizer.encode(context)) <= self.above:
             return state
-        search = state._retrieve
+        search = state.passages.find
 
         def told(questions: Sequence[str]) -> list[list[str]]:
             found = zip(questions, search(questions), strict=True)
             return [list(self.support.get(q, passages)) for q, passages in found]
 
-        state._retrieve = told
+        state.passages.find = told
         return state

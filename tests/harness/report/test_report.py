@@ -508,7 +508,7 @@ def test_brief_keeps_answers_and_costs(tmp_path: Path) -> None:
     """A brief report is the verdict, the headline and the costs, and the checks in one line."""
     rows = scored("gist", [[1, 0]] * 6, prepare_s=1.0) + scored("full", [[1, 1]] * 6, prepare_s=1.0)
     text = render([write_run(tmp_path / "run", rows)], markdown=True, brief=True)
-    assert re.findall(r"\*\*(.+?)\*\*", text) == ["Verdict", "Answers", "Costs"]
+    assert re.findall(r"(?m)^\*\*(.+?)\*\*$", text) == ["Verdict", "Answers", "Costs"]
     assert "Validity checks: 0 of 0 pass; not run: masks and caches for gist" in text
     failed = {"name": "poison", "measured": "1", "limit": "0", "passed": False}
     passed = {"name": "cached tokens", "measured": "8", "limit": "8", "passed": True}
@@ -597,7 +597,7 @@ def test_update_makes_tables_anew_and_check_finds_stale_ones(tmp_path: Path) -> 
     assert new.startswith("# Title\n\n<!-- gist-bench report: results/one --brief -->\n")
     assert new.endswith("<!-- end -->\n\nAfter.\n")
     assert "**Answers**" in new
-    assert "old" not in new
+    assert "\nold\n" not in new
     assert invoke("--update", readme, "--check").exit_code == 0
 
 
