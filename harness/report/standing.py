@@ -134,6 +134,7 @@ def too_few(others: Sequence[Comparison], baseline: str) -> Iterator[str]:
         return
     needed = max((one.needed for one in open_ones if one.needed), default=None)
     contexts = max(one.difference.contexts for one in open_ones if one.difference)
-    yield f"{contexts} contexts are too few to tell any way from {baseline}" + (
+    many = "1 context is" if contexts == 1 else f"{contexts} contexts are"
+    yield f"{many} too few to tell any way from {baseline}" + (
         f": about {needed:,} would settle it." if needed else "."
     )
