@@ -53,7 +53,7 @@ def draw_points(canvas: Canvas, drawing: Points) -> None:
             taken.append(Box(place[0] - 1, ends[0], place[0] + 1, ends[1]))
     above = 0.7 * FONT  # names of floors stand on their lines
     at_x = drawing.points[0].x
-    lines = [(area.left, _to_points(canvas, at_x, p.y)[1] + above) for p in drawing.floors]
+    lines = [(area.right, _to_points(canvas, at_x, p.y)[1] + above) for p in drawing.floors]
     _names(canvas, [*drawing.points, *drawing.floors], [*places, *lines], area, taken)
 
 
