@@ -41,9 +41,10 @@ def cells(folder: Path, name: str) -> list[str]:
 
 
 def test_verdicts_are_a_column_and_the_headline_stays(
-    gist_bench: GistBench, tmp_path: Path
+    gist_bench: GistBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Model and prompt are in run.json; the report has kappa against the headline."""
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow table would be printed in two parts
     old, new = made(tmp_path / "old"), tmp_path / "new"
     with serve() as stub:
         done = gist_bench("rescore", old, "-o", new, "--judge", stub.teacher)
