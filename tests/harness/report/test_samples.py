@@ -127,7 +127,11 @@ def test_the_browser_marks_filters_and_obeys_keys(chromium: Browser, tmp_path: P
     chromium.open(file)
     chromium.press("j", text="j")
     chromium.press("c", text="c")
-    chromium.run("new Promise(done => setTimeout(done, 100))")
+    chromium.run(  # a busy machine takes its time to draw
+        "new Promise(done => { const start = Date.now(); (function look() {"
+        " document.querySelector('.item mark') || Date.now() - start > 10000"
+        " ? done() : setTimeout(look, 20) })() })"
+    )
     marks = "[...document.querySelectorAll('.item mark')].map(e => [e.className, e.textContent])"
     assert chromium.run(marks) == [["passage", PASSAGE], ["support", PROOF]]
     assert chromium.run("document.querySelector('.context .text').textContent") == evil
