@@ -15,16 +15,11 @@ Change = Callable[[Inputs, float], Inputs]
 """Takes what an attention is given, and the factor of its scores; returns what it is to get."""
 
 
-class EachAttention(TorchFunctionMode):
-    """While it is entered, every call of sdpa in this thread goes through `change` first.
+class SdpaMode(TorchFunctionMode):
+    """While it is entered, every call of sdpa in this thread goes through `attend`.
 
     Backward runs elsewhere, so nothing is seen that gradient checkpointing computes again.
     """
-
-    def __init__(self, change: Change) -> None:
-        super().__init__()
-        self._change = change
-        self._seen = 0
 
     def __torch_function__(
         self,
@@ -33,12 +28,33 @@ class EachAttention(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call `func`, sdpa with changed inputs."""
-        if func is F.scaled_dot_product_attention:
-            self._seen += 1
-            scale = (kwargs or {}).get("scale") or args[0].shape[-1] ** -0.5
-            args = (*self._change((args[0], args[1], args[2]), scale), *args[3:])
-        return func(*args, **(kwargs or {}))
+        """Call `func`, or `attend` in place of sdpa; inside of it, sdpa is torch's own."""
+        call = self.attend if func is F.scaled_dot_product_attention else func
+        return call(*args, **(kwargs or {}))
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Attend as torch does; subclasses do so in their own way."""
+        return F.scaled_dot_product_attention(query, key, value, *args, **kwargs)
+
+
+class EachAttention(SdpaMode):
+    """While it is entered, every attention goes through `change` first."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__()
+        self._change = change
+        self._seen = 0
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Attend with changed inputs."""
+        self._seen += 1
+        scale = kwargs.get("scale") or query.shape[-1] ** -0.5
+        changed = self._change((query, key, value), scale)
+        return super().attend(*changed, *args, **kwargs)
 
     def check_seen(self, layers: int) -> None:
         """Refuse to say anything of a model whose attentions did not all come by.

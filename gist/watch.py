@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 from transformers import DynamicCache
 
 from gist.models.model import LanguageModel
+from gist.sdpa import SdpaMode
 
 PROBE_TOKENS = 16
 SAMPLED_WEIGHTS = 64  # of each parameter
@@ -43,24 +42,18 @@ class Pass:
         return sum(counts) / len(counts), max(counts)
 
 
-class _Attention(TorchFunctionMode):
-    """Counts the keys of every call of sdpa in this thread while a layer of the model runs."""
+class _Attention(SdpaMode):
+    """Counts the keys of every attention while a layer of the model runs."""
 
     def __init__(self, log: "_Log") -> None:
         super().__init__()
         self._log = log
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func` as it is; look at what sdpa is given."""
-        if func is F.scaled_dot_product_attention and self._log.is_counting:
-            self._log.count(*_attended(*args, **(kwargs or {})))
-        return func(*args, **(kwargs or {}))
+    def attend(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Attend as it is; look at what sdpa is given."""
+        if self._log.is_counting:
+            self._log.count(*_attended(*args, **kwargs))
+        return super().attend(*args, **kwargs)
 
 
 class _Log:

@@ -6,7 +6,7 @@ pass of sdpa on a CPU takes five times its forward pass. Here LoRA layers and at
 autograd function each. Nothing but the order of rounding differs, which tests hold in float64.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+
+from gist.sdpa import SdpaMode
 
 HIDDEN = -30000.0  # added to scores of hidden columns; in bfloat16 and float16, too, exp gives 0
 LARGEST = 2**23  # attention weights that a layer keeps for its backward pass; sdpa keeps none
@@ -100,7 +101,7 @@ class _Lora(torch.autograd.Function):
         return to_x, None, None, to_a.to(ctx.kinds[0]), to_b.to(ctx.kinds[1]), None
 
 
-class _Attention(TorchFunctionMode):
+class _Attention(SdpaMode):
     """While it is entered, sdpa with gradients is `_Softmax`."""
 
     def __init__(self) -> None:
@@ -108,19 +109,13 @@ class _Attention(TorchFunctionMode):
         self._mask: torch.Tensor | None = None  # of one pass: all its layers are given the same
         self._bias = torch.empty(0)
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func`, or what stands for it."""
-        if func is F.scaled_dot_product_attention and torch.is_grad_enabled():
-            query, key = args[:2]
-            if query.shape[:3].numel() * key.shape[2] <= LARGEST:
-                return self._attend(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Attend as torch does, or by a function that keeps its weights."""
+        if torch.is_grad_enabled() and query.shape[:3].numel() * key.shape[2] <= LARGEST:
+            return self._attend(query, key, value, *args, **kwargs)
+        return super().attend(query, key, value, *args, **kwargs)
 
     def _attend(
         self,
