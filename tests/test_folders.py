@@ -21,6 +21,13 @@ def folder_of(module: str, packages: set[str]) -> str:
     return module if folder == "harness" else folder
 
 
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Nor do those of one folder, at the top or inside functions."""
+    graph = grimp.build_graph(*OURS, exclude_type_checking_imports=True, cache_dir=None)
+    imported = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert len(list(TopologicalSorter(imported).static_order())) == len(graph.modules)
+
+
 def test_the_folders_make_a_small_graph_without_circles() -> None:
     """A stranger can hold it in mind."""
     graph = grimp.build_graph(*OURS, exclude_type_checking_imports=True, cache_dir=None)

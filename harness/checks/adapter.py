@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SUITE = "qa,people=3,filler=4"  # short contexts, with names that training has not seen
 SAMPLES = 20
 EXAMPLES = 2  # for the checks of masks and caches
-_NO_GISTS = (
+NO_GISTS = (
     "puts no gist adapter on the model, so there is nothing to check. "
     "Give --backend gist,checkpoint=DIR."
 )
@@ -55,16 +55,16 @@ def check_adapter(
 
     suite = suite or Spec.parse(SUITE)
     if not has_adapter(model, backend):
-        raise UserError(f"{backend} {_NO_GISTS}")
+        raise UserError(f"{backend} {NO_GISTS}")
     checks = list(_check_structure(model, backend, examples_of(model, backend, suite, seed=seed)))
     if shuffled:
-        asked: Suite = _suite(suite)
+        asked: Suite = suite_of(suite)
         drawn = answerable(list(islice(asked.samples(model.tokenizer, seed), samples)))
         given = {name: text for name, text in backend.options.items() if name == "checkpoint"}
         floor = Spec("closed_book", {"adapter": "on", **given})
         checks += check_shuffled(
-            lambda: _open(model, backend),
-            lambda: _open(model, floor),
+            lambda: open_backend(model, backend),
+            lambda: open_backend(model, floor),
             asked,
             drawn,
             in_sentences=bool(model.describe().get("answers_in_sentences")),
@@ -72,43 +72,17 @@ def check_adapter(
     return checks
 
 
-def verify(
-    model: "LanguageModel", backend: Spec, *, suite: Spec, samples: int, seed: int
-) -> "list[Check]":
-    """Return all validity checks of a backend: of its adapter if it has one, and of what it does.
-
-    Raises:
-        UserError: as `check_adapter`; or the backend keeps the whole context, so that it claims
-            nothing that could be checked.
-    """
-    from harness.checks.run import check_answers
-
-    adapted = has_adapter(model, backend)
-    if not adapted and _keeps_all(model, backend, _suite(suite), seed):
-        raise UserError(f"{backend} keeps the whole context and {_NO_GISTS}")
-    own = check_adapter(model, backend, suite=suite, samples=samples, seed=seed) if adapted else []
-    return [*own, *check_answers(model, backend, suite, samples=samples, seed=seed)]
-
-
 def has_adapter(model: "LanguageModel", spec: Spec) -> bool:
     """Build the backend, which raises where it lacks something, and look for a trained adapter."""
-    with closing(_open(model, spec)):
+    with closing(open_backend(model, spec)):
         names = [name for name, _ in model.model.named_parameters()]
     if set_options(spec).get("untrained"):
         raise UserError(f"{spec} has no trained adapter, so there is nothing to check.")
     return any("lora_" in name for name in names)
 
 
-def _keeps_all(model: "LanguageModel", spec: Spec, suite: Suite, seed: int) -> bool:
-    """Ask about one sample, and look how much is reported to stand for its context."""
-    sample = next(iter(suite.samples(model.tokenizer, seed)))
-    with closing(_open(model, spec)) as backend, closing(backend.prepare(sample.context)) as state:
-        (said,) = state.generate([sample.questions[0].text], max_new_tokens=1)
-    kept: int | None = said.context_entries
-    return kept is not None and kept >= len(model.tokenizer.encode(sample.context))
-
-
-def _open(model: "LanguageModel", spec: Spec) -> Any:
+def open_backend(model: "LanguageModel", spec: Spec) -> Any:
+    """Return the backend of a spec."""
     return build(plugins.load(plugins.BACKENDS, spec.name), spec, model)
 
 
@@ -117,7 +91,8 @@ def set_options(spec: Spec) -> dict[str, Any]:
     return check(plugins.load(plugins.BACKENDS, spec.name), spec, given=1)
 
 
-def _suite(spec: Spec) -> Suite:
+def suite_of(spec: Spec) -> Suite:
+    """Return the suite of a spec; UserError if it scores nothing."""
     suite: Suite = build(plugins.load(plugins.SUITES, spec.name), spec)
     if not suite.metrics:
         raise UserError(f"{spec} shows costs and scores no answers. Give a suite with metrics.")
@@ -132,7 +107,7 @@ def examples_of(model: "LanguageModel", spec: Spec, suite: Spec, *, seed: int) -
     options = set_options(spec)
     encode, end = model.tokenizer.encode, model.answer_end_id
     examples = []
-    for sample in islice(_suite(suite).samples(model.tokenizer, seed), EXAMPLES):
+    for sample in islice(suite_of(suite).samples(model.tokenizer, seed), EXAMPLES):
         context = tuple(encode(sample.context))
         asked = [(q.text, q.targets[0] if q.targets else ABSTENTION) for q in sample.questions]
         questions = tuple((tuple(encode(q)), (*encode(a), end)) for q, a in asked)

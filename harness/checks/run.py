@@ -9,10 +9,8 @@ from tqdm import tqdm
 
 from harness.checks.shuffled import Check
 from harness.errors import SampleError, UserError
-from harness.run.choose import choose_backends, choose_suites, make_plan
 from harness.run.measure import clock_s, memory_errors
-from harness.run.plan import Cell, Configuration, Plan, Settings
-from harness.run.spec import Spec
+from harness.run.plan import Cell, Configuration, Plan
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
@@ -25,19 +23,6 @@ _DAMAGED = Check("base model of the run", "changed", "unchanged", passed=False)
 def run_checks(model: "LanguageModel", plan: Plan) -> list[dict[str, Any]]:
     """Check each adapter that configurations compress with, and each backend, for `run.json`."""
     return [*check_adapters(model, plan), *check_backends(model, plan)]
-
-
-def check_answers(
-    model: "LanguageModel", backend: Spec, suite: Spec, *, samples: int, seed: int
-) -> list[Check]:
-    """Return the checks of what a backend does with samples of a suite, as a run would ask it."""
-    from harness.checks.answering import BaseModel, check_backend
-
-    settings = Settings(seed=seed, limit=samples)
-    plan = make_plan(model, choose_suites([str(suite)]), choose_backends([str(backend)]), settings)
-    cells, base = list(plan.cells()), BaseModel.of(model)
-    configuration, size = cells[0].configuration, settings.batch_size
-    return check_backend(model, configuration, cells, base=base, batch_size=size)
 
 
 def check_adapters(model: "LanguageModel", plan: Plan) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.checks.adapter import SAMPLES, SUITE, examples_of, has_adapter, set_options, verify
+from harness.checks.adapter import SAMPLES, SUITE, examples_of, has_adapter, set_options
 from harness.cli.options import load, model_options
 from harness.errors import UserError
 from harness.run import plugins
@@ -82,6 +82,7 @@ def command(
       gist-bench verify --json checks.json --pictures pictures
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.checks.output import checks_json, checks_text, draw_pictures, verdict
+    from harness.checks.verify import verify
 
     spec, asked = Spec.parse(backend), Spec.parse(suite)
     set_options(spec)  # a mistake is found before the model is loaded
