@@ -236,7 +236,9 @@ def _check_identity(path: Path, manifest: Manifest, here: Mapping[str, Any]) -> 
     what = {
         "base_fingerprint": f"another model, {manifest.model}: give it with --model",
         "prompt_hash": "another prompt or number of --shots: compress the document again",
-        "adapter_hash": f"another adapter, {manifest.checkpoint}: give it with --checkpoint",
+        "adapter_hash": f"another adapter, {manifest.checkpoint}: give it with --checkpoint"
+        if manifest.checkpoint
+        else f"another version of the adapter of {manifest.model}: compress the document again",
         "dtype": f"weights in another dtype: give --dtype {manifest.dtype}",
         "load_in_4bit": "4-bit weights: add --load-in-4bit"
         if manifest.load_in_4bit

@@ -79,7 +79,7 @@ def _find_gguf(name: str) -> Path:
     left, _, file = name.rpartition(":")
     if path.is_file() or not left:
         if not path.is_file():
-            raise UserError(f"no file {name}")
+            raise UserError(f"no file {name}. Give the path of a GGUF file, or FOLDER:FILE.gguf.")
         return path
     folder = Path(left).expanduser()
     if folder.is_dir() or not HUB_ID.fullmatch(left):

@@ -212,6 +212,16 @@ def test_a_file_of_something_else_is_refused(
         load_gist_file(path, adapted, file_hash(adapter))
 
 
+def test_a_file_of_an_older_shipped_adapter_is_to_be_made_again(
+    tmp_path: Path, adapted: LanguageModel, adapter: Path, state: KVState, manifest: Manifest
+) -> None:
+    """It names no folder that could be given."""
+    path = tmp_path / "x.gist"
+    write_gist_file(path, state, replace(manifest, adapter_hash="f" * 16, checkpoint=""))
+    with pytest.raises(UserError, match=r"version of the adapter of .*: compress"):
+        load_gist_file(path, adapted, file_hash(adapter))
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_that_are_not_finite_are_refused(
     tmp_path: Path, adapted: LanguageModel, adapter: Path, manifest: Manifest, number: float
