@@ -8,15 +8,13 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
-from harness.imports.imported import read_text
 from harness.run.metadata import RECORDS
-from harness.run.records import unescaped
+from harness.run.rescore import read_cells
 from harness.run.rows import read_rows, sorts_of_columns
 
 _DATE = "1970-01-01T00-00-00"  # lm-eval's names need one; the same run gives the same files
@@ -33,17 +31,8 @@ def export(run: Path, folder: Path, tool: str) -> list[Path]:
     if folder.exists():
         raise UserError(f"{folder} exists. Give another folder with --output.")
     file = run / RECORDS if run.is_dir() else run
-    text = read_text(file)
-    csv.field_size_limit(max(len(text), csv.field_size_limit()))
-    header, *lines = csv.reader(StringIO(text[: text.rfind("\n") + 1], newline=""))
+    header, rows = read_cells(file)
     _, metrics = sorts_of_columns(file, header)
-    rows = [
-        {
-            name: cell if name == "targets" else unescaped(cell)
-            for name, cell in zip(header, line, strict=True)
-        }
-        for line in lines
-    ]
     answered = [row for row in rows if not row["error"] and row["targets"]]
     if not answered:
         raise UserError(f"{run} has no answers to export.")

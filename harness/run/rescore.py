@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.api import Question, Suite
-from harness.errors import UserError
+from harness.errors import UserError, reading
 from harness.run import plugins
 from harness.run.choose import choose_suites
 from harness.run.environment import code_hash
@@ -81,7 +81,7 @@ def rescore(
     """
     read_rows([run])  # says in a line what is wrong with the file
     source = run if run.is_dir() else run.parent
-    header, rows = _cells(source / RECORDS)
+    header, rows = read_cells(source / RECORDS)
     suites = _suites(rows)
     if not suites:
         raise UserError(f"{run} has no suite with metrics, so there is nothing to score.")
@@ -147,9 +147,10 @@ class _Tally:
             yield f"{line}."
 
 
-def _cells(file: Path) -> tuple[list[str], list[dict[str, str]]]:
+def read_cells(file: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the columns, and the rows as texts, not escaped; `read_rows` has checked the file."""
-    text = file.read_text(encoding="utf-8")
+    with reading(file, advice="Give one run folder."):
+        text = file.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
     csv.field_size_limit(max(len(whole), csv.field_size_limit()))
     header, *lines = csv.reader(StringIO(whole, newline=""))

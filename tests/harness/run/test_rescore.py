@@ -113,3 +113,14 @@ def test_no_folder_is_written_over(tmp_path: Path, gist_bench: GistBench) -> Non
     old = write_run(tmp_path / "old", [row(answer="Ada", targets=("Ada",), f1=1.0)])
     assert gist_bench("rescore", old, "-o", tmp_path / "new").code == 0
     assert gist_bench("rescore", old, "-o", tmp_path / "new").code == 2
+
+
+@pytest.mark.parametrize("command", [["rescore"], ["export", "--to", "kvpress"]])
+def test_a_folder_of_runs_is_no_run(
+    command: list[str], tmp_path: Path, gist_bench: GistBench
+) -> None:
+    """A report reads many runs; these commands take one, and say so in a line."""
+    write_run(tmp_path / "runs/one", [row(answer="Ada", targets=("Ada",), f1=1.0)])
+    done = gist_bench(*command, tmp_path / "runs", "-o", tmp_path / "new")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "Give one run folder." in done.err
