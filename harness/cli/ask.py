@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from harness.cli.options import device_option, load, warn_of_reading
-from harness.errors import SampleError, UserError
+from harness.cli.options import PATH, device_option, load, warn_of_reading
+from harness.errors import SampleError, UserError, printable
 from harness.run import plugins
 
 Ask = Callable[[str], str]
@@ -18,13 +18,13 @@ PROMPT = "? "
 
 
 @click.command(name="ask")
-@click.argument("target", metavar="FILE.gist|STORE", type=click.Path(path_type=Path))
+@click.argument("target", metavar="FILE.gist|STORE", type=PATH)
 @click.argument("question", required=False)
 @click.option("--model", "model_name", metavar="M", help="Default: the one that the file names.")
 @click.option(
     "--checkpoint",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The gist adapter. Default: the one that the file names.",
 )
 @device_option
@@ -129,7 +129,7 @@ def _answer(ask: Ask, question: str | None) -> None:
         try:
             click.echo(ask(line))
         except (UserError, SampleError) as error:  # the next question may be a better one
-            click.echo(f"gist-bench: error: {' '.join(str(error).split())}", err=True)
+            click.echo(f"gist-bench: error: {printable(error)}", err=True)
 
 
 def _lines() -> Iterator[str]:

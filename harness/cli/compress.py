@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from harness.api import Source
-from harness.cli.options import documents_model_options, load
-from harness.errors import ContextTooLong, UserError
+from harness.cli.options import PATH, documents_model_options, load
+from harness.errors import ContextTooLong, UserError, printable
 from harness.makeqa.readers import Skipped, read_document, read_documents
 from harness.run import plugins
 
@@ -19,12 +19,12 @@ LONG = "Give --window-tokens 2048 to compress it in parts."
 
 
 @click.command(name="compress")
-@click.argument("source", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
+@click.argument("source", metavar="FILE|FOLDER", type=PATH)
 @click.option(
     "-o",
     "--output",
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="The gist file of a document, or the folder of a store.",
 )
@@ -32,7 +32,7 @@ LONG = "Give --window-tokens 2048 to compress it in parts."
 @click.option(
     "--checkpoint",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The gist adapter. Default: the one that belongs to the model.",
 )
 @click.option("--tokens", metavar="N", type=click.IntRange(min=1), help="Gist tokens per document.")
@@ -132,8 +132,6 @@ def _write(files: Any, source: Path, text: str, output: Path, *, force: bool) ->
 
 def _fill(store: Any, folder: Path, *, force: bool) -> bool:
     """Bring a store up to date, say what became of each document; return whether one failed."""
-    from gist.gistfile import printable
-
     skipped: list[Skipped] = []
 
     def sources() -> Iterator[Source]:
