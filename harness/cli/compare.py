@@ -1,11 +1,10 @@
 """`gist-bench compare`: two runs on the same data, and gates for CI."""
 
-import shutil
 from pathlib import Path
 
 import click
 
-from harness.cli.options import PATH, headline_option
+from harness.cli.options import PATH, headline_option, terminal_width
 
 
 @click.command(name="compare")
@@ -37,7 +36,7 @@ def command(
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.compare.comparison import WIDTH, compare
 
-    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    width = terminal_width(WIDTH)
     done = compare(base, new, fail_on=fail_on, headline=headline, markdown=markdown, width=width)
     click.echo(done.text, nl=False)
     if done.exit_code:

@@ -1,7 +1,5 @@
 """`gist-bench import`: predictions of other tools as a run folder."""
 
-import shlex
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import PATH
+from harness.cli.options import PATH, typed_command
 
 if TYPE_CHECKING:
     from harness.imports.imported import Imported, Names
@@ -100,5 +98,4 @@ def _write(
     from harness.imports.imported import Names
 
     imported = read(path, Names(**names))
-    typed = shlex.join(["gist-bench", *sys.argv[1:]])
-    click.echo(write(imported, path, output, command=typed))
+    click.echo(write(imported, path, output, command=typed_command()))

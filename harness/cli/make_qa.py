@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import PATH, device_option, documents_model_option, shots_option
+from harness.errors import printable
 
 if TYPE_CHECKING:
     from harness.makeqa.pipeline import Totals
@@ -119,8 +120,6 @@ def command(*, paths: tuple[Path, ...], **given: Any) -> None:
 
 
 def _print_notice(notice: str) -> None:
-    from harness.errors import printable
-
     click.echo(printable(notice), err=True)
 
 

@@ -1,7 +1,9 @@
-"""The options that name a model, shared by the commands that take one, and how it is loaded."""
+"""What commands share: options, above all those that name a model, and how it is loaded."""
 
 import logging
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -192,6 +194,16 @@ def load(
         dtype=dtype,
         load_in_4bit=load_in_4bit,
     )
+
+
+def typed_command() -> str:
+    """Return the command as it was typed."""
+    return shlex.join(["gist-bench", *sys.argv[1:]])
+
+
+def terminal_width(default: int = 110) -> int:
+    """Return the columns of the terminal, `default` where there is none."""
+    return shutil.get_terminal_size((default, 24)).columns
 
 
 def has_colours() -> bool:

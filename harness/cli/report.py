@@ -1,11 +1,10 @@
 """`gist-bench report`: tables, a page or pictures from the rows of finished runs."""
 
-import shutil
 from pathlib import Path
 
 import click
 
-from harness.cli.options import PATH, has_colours, headline_option
+from harness.cli.options import PATH, has_colours, headline_option, terminal_width
 from harness.errors import UserError
 
 
@@ -77,10 +76,9 @@ def command(
     if markdown or brief or not (page or plots):
         from harness.report.render import render
 
-        width = shutil.get_terminal_size((110, 24)).columns
         colour = has_colours()
         options = {"markdown": markdown, "brief": brief, "colour": colour}
-        text = render(paths, **options, headline=headline, width=width)
+        text = render(paths, **options, headline=headline, width=terminal_width())
         click.echo(text, nl=False, color=colour)
 
 

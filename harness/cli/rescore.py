@@ -1,12 +1,10 @@
 """`gist-bench rescore`: the metrics of a run anew from its stored answers."""
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
 
-from harness.cli.options import PATH
+from harness.cli.options import PATH, typed_command
 
 
 @click.command(name="rescore")
@@ -52,8 +50,7 @@ def command(*, run: Path, output: Path | None, judge_name: str | None, key_env: 
         from harness.cli.judge import open_judge
 
         judge = open_judge(judge_name, key_env=key_env)
-    typed = shlex.join(["gist-bench", *sys.argv[1:]])
-    done = rescore(run, output, command=typed, judge=judge)
+    done = rescore(run, output, command=typed_command(), judge=judge)
     for notice in done.notices:
         click.echo(notice, err=True)
     click.echo(done.folder)

@@ -1,14 +1,18 @@
 """`gist-bench run`: suites with backends, then the tables."""
 
 import shlex
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from harness.cli.completing import complete_spec
-from harness.cli.options import has_colours, headline_option, suites_model_options
+from harness.cli.options import (
+    has_colours,
+    headline_option,
+    suites_model_options,
+    terminal_width,
+)
 
 
 def _read_budgets(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
@@ -175,9 +179,8 @@ def command(
 def _print_tables(folders: Sequence[Path], *, brief: bool) -> None:
     from harness.report.render import render
 
-    width = shutil.get_terminal_size((110, 24)).columns
     colour = has_colours()
-    text = render(folders, brief=brief, width=width, colour=colour)
+    text = render(folders, brief=brief, width=terminal_width(), colour=colour)
     click.echo(text, nl=False, color=colour)
     click.echo("\n" + "\n".join(map(str, folders)))
     page = shlex.join(["gist-bench", "report", *map(str, folders), "--html", "report.html"])

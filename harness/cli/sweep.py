@@ -1,7 +1,5 @@
 """The runs of one command: each model with each seed, in a folder each, one after the other."""
 
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import load
+from harness.cli.options import load, typed_command
 from harness.errors import UserError
 from harness.run import plugins
 from harness.run.choose import Choice, choose_backends
@@ -71,7 +69,7 @@ class Sweep:
             whole,
             tested.model,
             out=self.out,
-            command=shlex.join(["gist-bench", *sys.argv[1:]]),
+            command=typed_command(),
             headline=self.headline,
             restart=self.restart,
             contexts=self.contexts,

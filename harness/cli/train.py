@@ -83,7 +83,6 @@ def _option(setting: "Setting") -> click.Option:
 @click.command(name="train-gist", cls=_TrainingCommand)
 @click.option(
     "--data",
-    "data",
     multiple=True,
     metavar="FILE",
     help="Contexts and questions as the suite qa reads them: JSONL, or PREFIX:FILE.",

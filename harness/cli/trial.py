@@ -1,7 +1,5 @@
 """The steps of `gist-bench try`: questions, perhaps a training, samples that fit, their answers."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.options import typed_command
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -219,7 +218,7 @@ def run_ways(
         plan,
         model,
         out=trial.out / "runs",
-        command=shlex.join(["gist-bench", *sys.argv[1:]]),
+        command=typed_command(),
         headline=HEADLINE,
         run_checks=(lambda: run_checks(model, plan)) if checks else list,
     )

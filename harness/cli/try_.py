@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import PATH, documents_model_options, has_colours, load
+from harness.cli.options import (
+    PATH,
+    documents_model_options,
+    has_colours,
+    load,
+    terminal_width,
+)
 from harness.cli.trial import (
     Trial,
     choose_samples,
@@ -134,7 +140,7 @@ def _show(
     page = trial.out / "report.html"
     page.write_text(make_page(rows), encoding="utf-8")
     (verdict,) = verdicts(rows, sections_of(rows))
-    width, colour = shutil.get_terminal_size((80, 24)).columns, has_colours()
+    width, colour = terminal_width(80), has_colours()
     click.echo(in_short(verdict, width=width, colour=colour), color=colour)
     click.echo(f"\n{page}: open it in a browser.")
     total, done = (sum(len(one.questions) for one in some) for some in (samples, asked))
@@ -155,7 +161,7 @@ def _next(verdict: "Verdict", seconds: float, paths: Sequence[Path], trial: Tria
     if seconds:
         minutes = max(1, round(seconds / 60 * 1.1))
         return f"{shlex.join([*words, *model, '--minutes', str(minutes)])}   (asks all questions)"
-    if not trial.train and not trial.data and len(paths) >= 1:
+    if not trial.train and not trial.data:
         return f"{shlex.join([*words, *model, '--train', '200', '--out', f'{trial.out}-trained'])}"
     run = ["gist-bench", "run", "--suite", spec_of(trial.out / "asked.jsonl"), *model, "--controls"]
     return shlex.join(run)

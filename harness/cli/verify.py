@@ -1,12 +1,11 @@
 """`gist-bench verify`: the validity checks of a backend, on this machine."""
 
-import shutil
 from pathlib import Path
 
 import click
 
 from harness.checks.adapter import SAMPLES, SUITE, examples_of, has_adapter, set_options
-from harness.cli.options import load, model_options
+from harness.cli.options import load, model_options, terminal_width
 from harness.errors import UserError
 from harness.run import plugins
 from harness.run.spec import Spec, check
@@ -93,7 +92,7 @@ def command(
     if pictures is not None and not has_adapter(model, spec):
         raise UserError(f"--pictures draws gists, and {spec} has none. Leave it out.")
     checks = verify(model, spec, suite=asked, samples=samples, seed=seed)
-    click.echo(checks_text(checks, width=shutil.get_terminal_size((110, 24)).columns))
+    click.echo(checks_text(checks, width=terminal_width()))
     if file is not None:
         file.write_text(checks_json(model, spec, checks))
     if pictures is not None:
