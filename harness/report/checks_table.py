@@ -113,9 +113,9 @@ def _as_run(backend: str, run: RunMetadata) -> Iterator[tuple[str, ...]]:
             continue
         failed = [check for check in one.checks if not check[3]]
         holding = f"{len(one.checks) - len(failed)} of {len(one.checks)} checks hold"
-        yield name, AS_RUN, holding, "all", "FAIL" if failed else "pass"
+        yield name, AS_RUN, holding, "all", FAIL if failed else PASS
         for check, measured, limit, _ in failed:
-            yield name, check, measured, limit, "FAIL"
+            yield name, check, measured, limit, FAIL
 
 
 def _shuffled(section: Section) -> Iterator[tuple[str, ...]]:

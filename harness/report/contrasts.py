@@ -142,7 +142,7 @@ def _difference_table(section: Section) -> Iterator[Table]:
             pair.contrast.test,
             _p(pair.contrast.p),
             _p(pair.holm),
-            _detectable(pair.contrast.detectable),
+            printing.share(pair.contrast.detectable),
             *_counts(pair.contrast.difference),
         )
         for pair in pairs(section)
@@ -246,7 +246,3 @@ def _counts(estimate: stats.Estimate) -> tuple[str, str]:
 
 def _p(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "<0.001"
-
-
-def _detectable(value: float | None) -> str:
-    return printing.UNKNOWN if value is None else f"{value:.2f}"

@@ -112,6 +112,11 @@ def rate(value: float) -> str:
     return UNKNOWN if math.isnan(value) else _figures(value)
 
 
+def share(value: float | None) -> str:
+    """Return a share, or a difference of two: `0.91`."""
+    return UNKNOWN if value is None else f"{value:.2f}"
+
+
 def count(value: float) -> str:
     """Return a whole number: `12,345`."""
     return UNKNOWN if math.isnan(value) else f"{value:,.0f}"

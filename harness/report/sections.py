@@ -5,7 +5,7 @@ module of the report decides anything by a backend's name.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -20,8 +20,8 @@ FLOOR = "closed_book"  # and 0 here
 COMPARED = "gist"  # differences are between this backend and every other one
 UNTRAINED = ("gist,untrained=true", "gist,embeddings=random")
 INVALID = " (INVALID)"  # behind the name of a backend whose checks failed
-HELD_OUT_SLICE = ("template", "unseen")  # rows that the headline of a model leaves out that
-# was trained on the other templates
+# Rows that the headline leaves out of a model that was trained on the other templates.
+HELD_OUT_SLICE = ("template", "unseen")
 
 RANKS = {CEILING: 0, "oracle": 0, FLOOR: 2, "truncate": 2, "mean_pool": 2, "shuffled": 2}
 """The order of backends in a table; untrained gists: 2, all others: 1."""
@@ -125,6 +125,11 @@ def holds_out(runs: Sequence[RunMetadata]) -> bool:
 def scored(sections: Sequence[Section]) -> list[Section]:
     """Return the sections that have scores, not costs alone."""
     return [section for section in sections if section.metrics]
+
+
+def backends_of(sections: Iterable[Section]) -> list[str]:
+    """Return all backends of some sections, each once."""
+    return list(dict.fromkeys(backend for section in sections for backend in section.backends))
 
 
 def name_of(backend: str) -> str:

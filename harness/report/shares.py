@@ -25,10 +25,7 @@ Z = float(ndtri(1 - TAIL))
 PRIOR_CONTEXTS = 8  # it weighs as much as the variance between so many contexts
 PRIOR_EVENTS = 2  # and as so many questions that differ from the rest, more in large contexts
 FRACTION = 0.52  # variance of an F1 over that of a yes or no with the same mean
-CORRELATION = {
-    True: 1 / 3,
-    False: 0.45,
-}  # of two questions of a context at a mean of 0.5: yes or no, F1
+CORRELATION = {True: 1 / 3, False: 0.45}  # of a context's questions at a mean of 0.5: yes or no, F1
 
 
 def clopper_pearson(hits: float, n: float) -> tuple[float, float]:

@@ -169,9 +169,7 @@ def _estimate(
     if len(tops) < MIN_CONTEXTS:
         bounds = None, None
     elif _alike(tops, bottoms):
-        share = clopper_pearson(0, len(tops))[
-            1
-        ]  # of contexts that may differ though none of these did
+        _, share = clopper_pearson(0, len(tops))  # of unseen contexts that may differ
         bounds = value - share * unseen[0], value + share * unseen[1]
     else:
         bounds = _ratio_interval(tops, bottoms)

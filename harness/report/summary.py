@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from harness.report import breakeven, costs
 from harness.report import format as printing
 from harness.report.breakeven import BreakEven
-from harness.report.checks_table import check_tables
+from harness.report.checks_table import PASS
 from harness.report.contrasts import Pair, pairs
+from harness.report.format import Table
 from harness.report.sections import (
     CEILING,
     FLOOR,
@@ -22,16 +23,13 @@ from harness.report.sections import (
     rank_of,
     scored,
 )
+from harness.report.standing import ADAPTED
 from harness.report.stats import LEVEL, Estimate
 from harness.report.tables import headline_table
-from harness.report.verdict import Verdict
-from harness.run.controls import split_control
-from harness.run.rows import Rows
+from harness.report.verdict import Verdict, is_usable
 
 NOTHING = "No backends can be told apart: every difference could be due to chance."
 NO_SCORES = "No suite with scores: this report shows costs."
-PASS = "pass"
-ADAPTED = "adapter=on"  # the model itself, with the weights that gists were trained with
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +51,14 @@ class Summary:
     caveats: tuple[str, ...]  # what is missing or failed
 
 
-def summarize(rows: Rows, sections: Sequence[Section], judged: Sequence[Verdict] = ()) -> Summary:
+def summarize(
+    sections: Sequence[Section], checks: Sequence[Table], judged: Sequence[Verdict] = ()
+) -> Summary:
     """Return what the figures say, and what limits it.
 
     Args:
-        rows: those of the report.
-        sections: all of them.
+        sections: all of the report.
+        checks: its tables of validity checks.
         judged: the verdicts that are shown beside the summary, which must not contradict them.
     """
     shown = [way.against.difference for verdict in judged for way in verdict.ways]
@@ -79,7 +79,7 @@ def summarize(rows: Rows, sections: Sequence[Section], judged: Sequence[Verdict]
     ):
         answers = [Answer(NOTHING), *answers]
     of_suites = [f"{', '.join(suites)}: {note}" for note, suites in notes.items()]
-    return Summary(tuple(answers), (*_open_checks(rows, sections), *of_suites))
+    return Summary(tuple(answers), (*_open_checks(checks), *of_suites))
 
 
 def is_told_apart(pair: Pair) -> bool:
@@ -122,9 +122,7 @@ def _answers(section: Section, compared: Sequence[Pair]) -> Iterator[Answer]:
 
 def _is_rival(other: str, backend: str) -> bool:
     """Say whether a backend is an alternative to another: no control, floor or other budget."""
-    control, _ = split_control(other.removesuffix(INVALID))
-    usable = rank_of(other) < 2 and not control and ADAPTED not in other
-    return usable and name_of(other) != name_of(backend)
+    return is_usable(other) and ADAPTED not in other and name_of(other) != name_of(backend)
 
 
 def _reversed(pair: Pair) -> Pair:
@@ -253,10 +251,10 @@ def _break_even(point: BreakEven) -> tuple[str, str]:
     return "the break-even is uncertain against", f" ({point.interval})"
 
 
-def _open_checks(rows: Rows, sections: Sequence[Section]) -> Iterator[str]:
+def _open_checks(checks: Sequence[Table]) -> Iterator[str]:
     """Yield the checks that failed, were not run, or did not show what they should."""
     open_checks: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
-    for table in check_tables(rows, sections):
+    for table in checks:
         for backend, check, measured, _, verdict in table.rows:
             if verdict == PASS:
                 continue

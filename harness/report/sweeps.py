@@ -9,7 +9,7 @@ from statistics import fmean, mode, stdev
 
 from harness.report import format as printing
 from harness.report.format import Table
-from harness.report.sections import Section, scored
+from harness.report.sections import Section, backends_of, scored
 from harness.report.tables import estimates, with_n
 from harness.run.headline import OF_SENTENCES
 
@@ -32,9 +32,9 @@ def seed_tables(section: Section) -> Iterator[Table]:
     rows = tuple(
         (
             backend,
-            *(_share(means[backend].get(seed)) for seed in seeds),
-            _share(fmean(means[backend].values())),
-            _share(stdev(means[backend].values()) if len(means[backend]) > 1 else None),
+            *(printing.share(means[backend].get(seed)) for seed in seeds),
+            printing.share(fmean(means[backend].values())),
+            printing.share(stdev(means[backend].values()) if len(means[backend]) > 1 else None),
         )
         for backend in section.backends
         if backend in means
@@ -58,9 +58,9 @@ def model_tables(sections: Sequence[Section]) -> Iterator[Table]:
             n = mode(estimate.n for estimate in of_model.values())
             header.append(f"{section.frame['setup'].iloc[0]} (n={n:,})")
             cells.append((of_model, n))
-        backends = dict.fromkeys(name for section in own for name in section.backends)
         rows = tuple(
-            (name, *(with_n(of_model.get(name), n) for of_model, n in cells)) for name in backends
+            (name, *(with_n(of_model.get(name), n) for of_model, n in cells))
+            for name in backends_of(own)
         )
         notes = tuple(dict.fromkeys(s.headline_note for s in own if s.headline_note))
         yield Table(f"{suite}: {main} by model", tuple(header), rows, notes)
@@ -74,7 +74,3 @@ def _shared_headline(sections: Sequence[Section]) -> str | None:
     wanted = ranked if OF_SENTENCES in headlines else [*headlines, *sections[0].metrics]
     everywhere = (m for m in wanted if all(m in section.metrics for section in sections))
     return next(everywhere, None)
-
-
-def _share(value: float | None) -> str:
-    return printing.UNKNOWN if value is None else f"{value:.2f}"

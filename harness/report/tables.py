@@ -5,7 +5,7 @@ left out. The functions return tables of text; format.py draws them, contrasts.p
 with each other, costs.py shows time and memory.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from statistics import mode
 
 import numpy as np
@@ -148,7 +148,7 @@ def slice_tables(section: Section) -> Iterator[Table]:
         if len(scores) < 2:
             continue
         header, columns = ["backend"], []
-        for value in _ordered(scores):
+        for value in ordered(scores):
             n = mode(estimate.n for estimate in scores[value].values())
             header.append(f"{value} (n={n:,})")
             columns.append([with_n(scores[value].get(backend), n) for backend in section.backends])
@@ -261,7 +261,7 @@ def _compression(rows: pd.DataFrame) -> str:
     return f"{printing.rate(known['context_tokens'].sum() / entries)}x" if entries else "none"
 
 
-def _ordered(values: Mapping[str, object]) -> list[str]:
+def ordered(values: Collection[str]) -> list[str]:
     """Return slice values by size if they are numbers, else as they came."""
     try:
         return sorted(values, key=float)

@@ -161,7 +161,7 @@ def _quality(way: Way) -> str:
 
 
 def _share(way: Way) -> str:
-    return f"{way.invented.mean:.2f}" if way.invented else printing.UNKNOWN
+    return printing.share(way.invented.mean if way.invented else None)
 
 
 def _short(comparison: Comparison) -> str:

@@ -22,7 +22,6 @@ from harness.report.html.runs import describe
 from harness.report.html.samples import samples, script_text
 from harness.report.html.scorecard import scorecards
 from harness.report.html.svg import picture
-from harness.report.plots.files import backends_of
 from harness.report.plots.shapes import Chart
 from harness.report.plots.topics import TOPICS
 from harness.report.render import legend_of, section_tables
@@ -61,7 +60,7 @@ def make_page(rows: Rows) -> str:
         tables = {"Models side by side": by_model, **tables}
     checks = list(check_tables(rows, sections))
     script = _text("page.js")
-    shown = samples(sections, backends_of(sections), rows.folders)
+    shown = samples(sections, rows.folders)
     chapters = list(_chapters(sections))
     pictures = sum(len(chapter.figures) + len(chapter.asides) for chapter in chapters)
     judged = verdicts(rows, sections)
@@ -69,7 +68,7 @@ def make_page(rows: Rows) -> str:
     return _template().render(
         setups=list(rows.frame["setup"].unique()),
         notes=rows.notes,
-        summary=summarize(rows, sections, judged),
+        summary=summarize(sections, checks, judged),
         cards=cards,
         chapters=chapters,
         checks=checks,

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.report.html.sources import add_sources
-from harness.report.sections import Section, scored
+from harness.report.html.sources import add_sources, listed
+from harness.report.sections import Section, backends_of, scored
 from harness.run.records import unescaped
 
 MAX_QUESTIONS = 2000  # on a page
@@ -34,17 +34,14 @@ class Samples:
     contexts: tuple[str, ...] = ()  # that the items name by number
 
 
-def samples(
-    sections: Sequence[Section], backends: Sequence[str], folders: Sequence[Path] = ()
-) -> Samples:
+def samples(sections: Sequence[Section], folders: Sequence[Path] = ()) -> Samples:
     """Choose questions of the suites with scores, each with the answers of all backends.
 
     Args:
         sections: all sections of the report, their rows read with answers.
-        backends: all backends of the report.
         folders: of the runs, by number, for questions and contexts; none: they are not shown.
     """
-    with_scores = scored(sections)
+    with_scores, backends = scored(sections), backends_of(sections)
     items: list[dict[str, Any]] = []
     counts: list[str] = []
     for number, section in enumerate(with_scores):
@@ -116,19 +113,11 @@ def _items(
         failed = ": ".join(filter(None, (row["error"], row["notice"])))
         answer = _cut(unescaped(row["answer"]).replace("\0", ""))
         item["answers"].append((place[row["backend"]], score, answer, failed))
-        item["targets"] = item["targets"] or _targets(row["targets"])
+        item["targets"] = item["targets"] or list(map(_cut, listed(row["targets"])))
         for flag, column in FLAGS.items():
             if row.get(column, 0) >= 0.5:  # NaN: not known
                 item[flag].append(place[row["backend"]])
     yield from items.values()
-
-
-def _targets(cell: str) -> list[str]:
-    try:
-        found = json.loads(cell or "[]")
-    except ValueError:
-        return []
-    return [_cut(str(target)) for target in found] if isinstance(found, list) else []
 
 
 def _cut(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from harness.report.html.excerpts import Span, excerpt, find
 from harness.report.sections import INVALID
 from harness.run.contexts import Context, read_contexts
-from harness.run.texts import Texts, read_texts
+from harness.run.texts import read_texts
 
 MAX_CONTEXT = 8000  # letters of one context; a longer one is cut
 MAX_CONTEXTS = 2_500_000  # letters of all
@@ -42,7 +42,7 @@ def add_sources(
         for row in read_texts(folder, of_run.keys()):
             key = (row.suite, row.sample_id, row.question_id)
             of_run[key]["question"] = row.question[:MAX_CONTEXT]
-            texts = _listed(row)  # none: this backend does not retrieve
+            texts = listed(row.evidence)  # none: this backend does not retrieve
             if texts and row.backend in place:
                 passages.setdefault(key, {})[place[row.backend]] = texts
         of_sample: dict[tuple[str, str], dict[Key, Item]] = {}
@@ -81,9 +81,10 @@ def _found(text: str, pieces: Sequence[str]) -> list[Span]:
     return [span for piece in pieces if (span := find(text, piece))]
 
 
-def _listed(row: Texts) -> list[str]:
+def listed(cell: str) -> list[str]:
+    """Return the texts of a cell that is a JSON list; none: it is empty, or no list."""
     try:
-        found = json.loads(row.evidence or "[]")
+        found = json.loads(cell or "[]")
     except ValueError:
         return []
     return [str(text) for text in found] if isinstance(found, list) else []

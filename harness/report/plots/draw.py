@@ -5,7 +5,7 @@ The tooltip of a part is tied to it by its gid: `Canvas.tip`.
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.report.plots import look
 from harness.report.plots.look import COLOURS, GREY, INK, MARKERS, WIDTH, Canvas, short
@@ -134,12 +134,7 @@ def _ranges(canvas: Canvas, drawing: Ranges) -> None:
             if point is None:
                 continue
             y = number - 0.18 + place * step
-            own: dict[str, Any] = {
-                "color": COLOURS[place],
-                "marker": MARKERS[place],
-                "mfc": COLOURS[place],
-            }
-            own |= {"mec": INK, "mew": 0.8}
+            own = {"color": COLOURS[place], "marker": MARKERS[place], "mfc": COLOURS[place]}
             mark(canvas, point, (point.y, y), [(point.low, y), (point.high, y)], **own)
     look.bands(axes, len(drawing.points))
     axes.set(xlim=(-0.02, 1.02), xlabel=drawing.x_label)

@@ -1,14 +1,13 @@
 """Pictures of a report as files: PNG and SVG, one of each per chart."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from harness.report.plots.draw import draw
 from harness.report.plots.look import in_style
 from harness.report.plots.shapes import Chart
 from harness.report.plots.topics import TOPICS
-from harness.report.sections import Section, sections_of
+from harness.report.sections import sections_of
 from harness.run.rows import Rows
 
 DOTS_PER_INCH = 160
@@ -28,11 +27,6 @@ def save_plots(rows: Rows, folder: Path) -> list[Path]:
                 name = file_name(section.name, chart.name, taken)
                 files += _save(chart, folder / name)
     return files
-
-
-def backends_of(sections: Iterable[Section]) -> list[str]:
-    """Return all backends of a report, each once."""
-    return list(dict.fromkeys(backend for section in sections for backend in section.backends))
 
 
 def _save(chart: Chart, path: Path) -> list[Path]:

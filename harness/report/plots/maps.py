@@ -11,7 +11,7 @@ from harness.report.format import Table
 from harness.report.plots.shapes import Cell, Chart, HeatMap
 from harness.report.sections import CEILING, Section, rank_of
 from harness.report.stats import Estimate, difference_estimate
-from harness.report.tables import estimates, with_n
+from harness.report.tables import estimates, ordered, with_n
 
 SIZE, DEPTH = "tokens", "depth"  # the slices of a map
 LAST = 2  # the rank of floors and controls
@@ -55,7 +55,7 @@ def _map(
     name: str, title: str, found: Mapping[tuple[str, str], Estimate], *, signed: bool = False
 ) -> Chart:
     """Return a map of estimates by (depth, size)."""
-    rows, columns = (_numeric({place[at] for place in found}) for at in (0, 1))
+    rows, columns = (tuple(ordered(dict.fromkeys(place[at] for place in found))) for at in (0, 1))
     cells = {
         (row, column): Cell(
             one.mean,
@@ -82,11 +82,3 @@ def _difference(rows: pd.DataFrame, metric: str, backend: str, other: str) -> Es
     """Return the paired difference of two backends; None if they share no question."""
     (first, second), contexts = paired(rows, metric, (backend, other))
     return difference_estimate(first, second, contexts) if len(contexts) else None
-
-
-def _numeric(values: set[str]) -> tuple[str, ...]:
-    """Return slice values by size if they are numbers, else by the alphabet."""
-    try:
-        return tuple(sorted(values, key=float))
-    except ValueError:
-        return tuple(sorted(values))

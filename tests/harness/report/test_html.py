@@ -278,11 +278,11 @@ def test_disagreements_come_first_and_the_page_says_how_many(
     """With room for few questions, it is those on which backends differ, and the page says so."""
     rows = read_rows([run], answers=True)
     found = sections_of(rows)
-    everything = samples.samples(found, list(BACKENDS))
+    everything = samples.samples(found)
     assert len(everything.items) == 2 * 24
     assert everything.counts[0] == "qa: 24 of 24 questions"
     monkeypatch.setattr(samples, "MAX_QUESTIONS", 12)
-    few = samples.samples(found, list(BACKENDS))
+    few = samples.samples(found)
     assert len(few.items) == 12
     assert all(item["disagree"] for item in few.items)
     assert "6 of the" in few.counts[0]
@@ -296,7 +296,7 @@ def test_a_sample_has_the_answers_scores_and_errors_of_all_backends(tmp_path: Pa
     rows = read_rows(
         [made_run(tmp_path / "run", suites=("qa",), contexts=2, changes=changes)], answers=True
     )
-    found = samples.samples(sections_of(rows), list(BACKENDS))
+    found = samples.samples(sections_of(rows))
     first = found.items[0]
     assert first["name"] == "qa-0 / q0"
     assert first["slices"] == "kind=count"

@@ -53,7 +53,7 @@ def kept(folder: Path, text: str = TEXT) -> Path:
 def shown(folder: Path) -> Samples:
     """Return the samples of the page on a run."""
     found = read_rows([folder], answers=True)
-    return samples(sections_of(found), ["full", "rag", "gist"], found.folders)
+    return samples(sections_of(found), found.folders)
 
 
 def marked(found: Samples, item: Mapping[str, Any], name: str) -> list[str]:

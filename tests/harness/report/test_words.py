@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from harness.report.checks_table import check_tables
 from harness.report.contrasts import pairs
 from harness.report.format import interval
 from harness.report.sections import Section, sections_of
@@ -16,7 +17,8 @@ from tests.support.rows import sections
 def summary(folder: Path) -> Summary:
     """Return the summary of the report on a run."""
     rows = read_rows([folder])
-    return summarize(rows, sections_of(rows))
+    found = sections_of(rows)
+    return summarize(found, list(check_tables(rows, found)))
 
 
 def section_of(folder: Path) -> Section:
