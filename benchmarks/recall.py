@@ -35,7 +35,7 @@ WORDS = (
 )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Recall:
     """Pairs of names and values with filler words between them."""
 

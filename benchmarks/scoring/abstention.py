@@ -14,9 +14,6 @@ from benchmarks.scoring.refusals_by_language import OTHERS
 from harness.api import ABSTENTION
 from harness.text import straighten
 
-REFUSALS = {**ENGLISH, **OTHERS}
-"""All forms, by what they stand for or by their language."""
-
 _ABOUT = (
     rf"(?:{TEXT}|what (?:is|was|has been) (?:given|provided|said|written)|(?:the )?information "
     rf"(?:given|provided))"

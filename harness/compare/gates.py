@@ -3,8 +3,7 @@
 A gate names a figure, the direction of a regression, and its tolerance: absolute, or with % as a
 fraction of the base. Without a figure, `<-0.02`, it is about the headline metric. It is judged by
 a paired test of the change against the tolerance, so a change that chance could explain does not
-fail. A gate that
-could not be judged anywhere is not passed.
+fail. A gate that could not be judged anywhere is not passed.
 """
 
 import re

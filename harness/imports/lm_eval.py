@@ -7,7 +7,7 @@ fields of their own. The model is named by `results_DATE.json` in the same folde
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None)
     if scored_here:
         squad = layouts("squad_v2")
         rows = [_scored(cells, row, squad) for cells, (_, row) in zip(rows, table, strict=True)]
-        metrics = {name: None for name in squad.metrics if any(name in cells for cells in rows)}
+        metrics = [name for name in squad.metrics if any(name in cells for cells in rows)]
     if not metrics:
         named = ", ".join(_named(table)) or "none"
         raise UserError(f"{path}: no score between 0 and 1. Metrics of the file: {named}.")
@@ -164,14 +164,14 @@ def _named(table: list[tuple[str, dict[str, Any]]]) -> dict[str, None]:
     return named
 
 
-def _metrics(table: list[tuple[str, dict[str, Any]]]) -> tuple[dict[str, None], list[str]]:
+def _metrics(table: list[tuple[str, dict[str, Any]]]) -> tuple[list[str], list[str]]:
     """Return the scores that are shares, in the order of the file, and those that are not."""
-    shares: dict[str, None] = {}
-    left_out = []
+    shares: list[str] = []
+    left_out: list[str] = []
     for name in _named(table):
         values = [value for _, row in table if (value := _share(row.get(name))) is not None]
         if values and all(0 <= value <= 1 for value in values) and _is_column(name):
-            shares[name] = None
+            shares.append(name)
         elif values:
             left_out.append(name)
     return shares, left_out
@@ -212,7 +212,7 @@ def _share(value: object) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _row(row: Mapping[str, Any], names: Names, metrics: Mapping[str, None]) -> Row:
+def _row(row: Mapping[str, Any], names: Names, metrics: Sequence[str]) -> Row:
     cells: dict[str, Cell] = {
         "suite": names.suite,
         "backend": names.backend,

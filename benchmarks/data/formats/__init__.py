@@ -2,8 +2,8 @@
 
 One module per layout, each with a `FORMAT`. They come in by the entry points of `GROUP`, whose
 names are the prefixes: `data=babi:FILE` reads FILE as `babi.FORMAT` says. A layout of your own is
-one more entry point of any installed package. The modules `format`,
-`fields` and `lines` are what they share.
+one more entry point of any installed package. The modules `format`, `fields` and `lines` are what
+they share.
 """
 
 from functools import cache
