@@ -36,8 +36,8 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/gist-bench run --model smollm2 --suite qa,data=squad:$(EXCERPT) --limit 8 \
 		--backend full --backend rag --backend gist,ratio=4 --backend truncate,ratio=4 \
-		--backend closed_book
-	$(BIN)/gist-bench run
+		--backend closed_book --brief
+	$(BIN)/gist-bench run --brief
 
 test: lint
 	$(PYTEST) -m "not slow"

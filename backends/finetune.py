@@ -7,7 +7,7 @@ It learns from the document's text, and from gaps in its sentences; see `gist.fi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from backends.kv.cached import Request, answer
 from harness.api import Generation
@@ -28,6 +28,8 @@ class Finetune:
         rank: of LoRA on all linear layers: what decides the bytes.
         lr: learning rate of AdamW.
     """
+
+    runs_unasked: ClassVar[bool] = False
 
     model: "LanguageModel"
     steps: int = 30

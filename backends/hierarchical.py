@@ -4,6 +4,7 @@ See `gist.hierarchy` for what the second level reads. The adapter was not traine
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from backends.kv.adapter import GistOptions
 from backends.kv.cached import CachedContext
@@ -26,6 +27,8 @@ class Hierarchical(GistOptions):
         fan_in: windows that the second level reads together.
         first_ratio: context tokens per gist of the first level.
     """
+
+    runs_unasked: ClassVar[bool] = False
 
     window_tokens: int = 256
     fan_in: int = 2

@@ -9,7 +9,7 @@ a question is known. Every head keeps as many, not the same ones.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from backends.kv.cached import CachedContext
 from backends.kv.size import SizeOptions, entries_for
@@ -29,6 +29,8 @@ class KVPress(SizeOptions):
             given.
         press: the method, see `gist.eviction`.
     """
+
+    runs_unasked: ClassVar[bool] = False
 
     model: "LanguageModel"
     press: str = "snapkv"

@@ -5,7 +5,7 @@ without their rotation, see `gist.pool`.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from backends.kv.cached import CachedContext
 from backends.kv.size import SizeOptions, entries_for
@@ -25,6 +25,8 @@ class MeanPool(SizeOptions):
         ratio: context tokens per KV entry, instead of `tokens`; 16, as in gist, if neither is
             given.
     """
+
+    runs_unasked: ClassVar[bool] = False
 
     model: "LanguageModel"
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from backends.kv.cached import CachedContext
 from backends.kv.size import SizeOptions, entries_for
@@ -35,6 +35,8 @@ class SelectiveContext(SizeOptions):
             given.
         scorer: `own` scores with the tested model, `smollm2` with a small one that is loaded too.
     """
+
+    runs_unasked: ClassVar[bool] = False
 
     model: "LanguageModel"
     scorer: Literal["own", "smollm2"] = "own"

@@ -6,7 +6,7 @@ question. What it keeps of it between questions (prefix caching) shows in the ti
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from backends.kv.size import SizeOptions, entries_for
 from backends.passages import Passages, SearchOptions
@@ -89,6 +89,8 @@ class Summary(SizeOptions):
         ratio: context tokens per token of the summary, instead of `tokens`; 16 if neither is
             given.
     """
+
+    runs_unasked: ClassVar[bool] = False
 
     model: ServedModel
 

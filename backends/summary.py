@@ -5,7 +5,7 @@ keep that. Asking costs a pass over the context and a token of the summary at a 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from backends.kv.cached import CachedContext
 from backends.kv.size import SizeOptions, entries_for
@@ -31,6 +31,8 @@ class Summary(SizeOptions):
         ratio: context tokens per token of the summary, instead of `tokens`; 16, as in gist, if
             neither is given.
     """
+
+    runs_unasked: ClassVar[bool] = False
 
     model: "LanguageModel"
 

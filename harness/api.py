@@ -280,7 +280,8 @@ class PreparedContext(Protocol):
 class Backend(Protocol):
     """A way to give a model a context.
 
-    A dataclass. The harness fills its first field, `model`; the other fields are options.
+    A dataclass. The harness fills its first field, `model`; the other fields are options. With
+    `runs_unasked: ClassVar[bool] = False` it runs only where it is named, or at a budget.
     Raises `harness.errors.SampleError` for a context it cannot hold, `NotReady` when it is built.
     """
 

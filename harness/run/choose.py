@@ -48,10 +48,6 @@ entries without learning, gists without training, gists of another document."""
 COMMON_CONTROLS = ("full", "closed_book", "oracle(full)")
 """What `--controls` adds once: the whole context, none of it, and its supporting sentences."""
 
-OPT_IN = frozenset({"mean_pool", "selective_context", "summary", "kvpress", "finetune"})
-"""Installed backends that run only when asked for: by name, as a control or at a budget."""
-
-
 _LeftOut = defaultdict[str, list[str]]  # why, and what
 
 
@@ -136,7 +132,9 @@ def choose_backends(
     Raises:
         UserError: a spec that nothing can be built from.
     """
-    names = [name for name in plugins.names(group) if _runs_unasked(name, budgets)]
+    names = [
+        name for name in plugins.names(group) if _runs_unasked(plugins.load(group, name), budgets)
+    ]
     chosen = _choose(group, texts or names, named=bool(texts))
     chosen = [each for choice in chosen for each in _at_budgets(choice, budgets)]
     if controls:
@@ -154,10 +152,10 @@ def choose_backends(
     return list(once.values())
 
 
-def _runs_unasked(name: str, budgets: Sequence[int]) -> bool:
-    if name not in OPT_IN:
-        return True
-    return bool(budgets) and budget_option(plugins.load(plugins.BACKENDS, name)) is not None
+def _runs_unasked(kind: type, budgets: Sequence[int]) -> bool:
+    """Return whether a backend runs where none is named; at a budget, all that have one do."""
+    at_budget = bool(budgets) and budget_option(kind) is not None
+    return at_budget or bool(getattr(kind, "runs_unasked", True))
 
 
 def _as_control(text: str, group: str = plugins.BACKENDS) -> Choice:

@@ -217,5 +217,5 @@ def test_a_notice_is_shown_once(
     assert code == 0
     lines = [line for line in err.splitlines() if "train-gist" in line]
     assert len(lines) == 1
-    backends = "gist, gist_store, hierarchical, hybrid, full,adapter=on, closed_book,adapter=on"
+    backends = "gist, gist_store, hybrid, full,adapter=on, closed_book,adapter=on"
     assert lines[0].startswith(f"gist-bench: without {backends}:")
