@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from backends.kv.cached import CachedContext, Request, answer
 from backends.kv.searching import SearchingGist
 from backends.kv.segments import check_segment_tokens, compress_context
-from backends.retrieval.chunking import Span, merge_chunks
-from backends.retrieval.index import Index
+from backends.passages import Passages
 from backends.retrieval.retriever import cut_passages, join_passages
 from harness.api import Generation
 
@@ -54,8 +53,16 @@ class Hybrid(SearchingGist):
             window_tokens=self.window_tokens,
         )
         chunks, passages = cut_passages(context, self._retriever, chunk_tokens=self.chunk_tokens)
-        index = self._retriever.index(passages)
-        return HybridContext(gists, context, chunks, index, self.top_k)
+        searched = Passages(
+            context,
+            chunks,
+            self._retriever.index(passages),
+            top_k=self.top_k,
+            budget_tokens=None,
+            by_rank=False,
+            encode=self.model.tokenizer.encode,
+        )
+        return HybridContext(gists, searched)
 
 
 @dataclass
@@ -63,32 +70,25 @@ class HybridContext:
     """A context as gists that can be searched too."""
 
     gists: CachedContext
-    context: str
-    chunks: list[Span]
-    index: Index
-    top_k: int
+    passages: Passages
 
     @property
     def held_bytes(self) -> int:
         """Bytes of the KV entries, of what search needs, and of the context as UTF-8."""
-        return self.gists.held_bytes + self.index.held_bytes + len(self.context.encode())
+        return self.gists.held_bytes + self.passages.held_bytes
 
     def generate(
         self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0
     ) -> list[Generation]:
         """Answer a batch of questions, each from the gists and its own passages."""
-        batch = []
-        for question, ranked in zip(
-            questions, self.index.search(questions, self.top_k), strict=True
-        ):
-            spans = merge_chunks(self.chunks, ranked, by_rank=False)
-            passages = [self.context[span.start : span.end] for span in spans]
-            ids = self.gists.lm.tokenizer.encode(join_passages(passages))
+        lm, batch = self.gists.lm, []
+        for question, found in zip(questions, self.passages.find(questions), strict=True):
+            ids = lm.tokenizer.encode(join_passages(found))
             entries = self.gists.context_entries + len(ids)
-            batch.append(Request(question, entries, ids, tuple(text.strip() for text in passages)))
+            batch.append(Request(question, entries, ids, tuple(text.strip() for text in found)))
         return answer(
-            self.gists.lm,
-            self.gists.state.opened(self.gists.lm),
+            lm,
+            self.gists.state.opened(lm),
             batch,
             max_new_tokens=max_new_tokens,
             min_new_tokens=min_new_tokens,
@@ -97,4 +97,4 @@ class HybridContext:
     def close(self) -> None:
         """Drop the KV entries and the index."""
         self.gists.close()
-        self.index.close()
+        self.passages.close()

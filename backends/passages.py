@@ -92,10 +92,7 @@ class SearchOptions:
 
 @dataclass
 class Passages:
-    """A context that can be searched.
-
-    `held_bytes` counts the vectors (or the weights of BM25), and the context as UTF-8.
-    """
+    """A context that can be searched."""
 
     context: str
     chunks: list[Span]
@@ -104,12 +101,11 @@ class Passages:
     budget_tokens: int | None  # instead of top_k
     by_rank: bool
     encode: Callable[[str], list[int]]  # by the tested model's tokenizer, for a budget
-    held_bytes: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Count what is kept."""
-        indexed = self.index.held_bytes if self.index else 0
-        self.held_bytes = indexed + len(self.context.encode())
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the vectors (or the weights of BM25), and of the context as UTF-8."""
+        return (self.index.held_bytes if self.index else 0) + len(self.context.encode())
 
     def find(self, questions: Sequence[str]) -> list[list[str]]:
         """Return the passages of each question, each with the whitespace that follows it."""

@@ -6,7 +6,7 @@ The model is the base model; no adapter is on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backends.kv.cached import Request, answer
@@ -39,20 +39,16 @@ class Rag(SearchOptions):
 
 @dataclass
 class RagContext:
-    """A context that can be searched.
-
-    `held_bytes` counts the entries of `before`, as in every other backend, the vectors (or the
-    weights of BM25), and the context as UTF-8.
-    """
+    """A context that can be searched."""
 
     lm: "LanguageModel"
     state: "KVState"  # of `before`
     passages: Passages
-    held_bytes: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Count what is kept."""
-        self.held_bytes = self.state.held_bytes + self.passages.held_bytes
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the entries of `before`, as in every other backend, and of the passages."""
+        return self.state.held_bytes + self.passages.held_bytes
 
     def generate(
         self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -91,18 +92,11 @@ def _wrong(card: AdapterCard) -> str:
         "shots": _is_count(card.shots),
     }
     wrong = (name for name, holds in possible.items() if not holds)
-    return next((f"{name}={_value(card, name)!r}" for name in wrong), "")
+    return next((f"{name}={attrgetter(name)(card)!r}" for name in wrong), "")
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _value(card: AdapterCard, name: str) -> object:
-    found: object = card
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
 
 
 def paragraph_hashes(text: str) -> set[bytes]:

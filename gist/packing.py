@@ -21,7 +21,6 @@ from gist.decode import KVState, entries_of
 from gist.models.model import LanguageModel
 
 GROUP = 32
-BITS = (2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""Writing files so that a crash leaves them whole, by one process at a time.
+"""The hash of a file, and writing so that a crash leaves it whole, by one process at a time.
 
 Standard library alone, and filelock where a lock is taken.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -55,6 +56,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def file_hash(path: Path) -> str:
+    """Return the hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_to_append(path: Path) -> int:

@@ -51,6 +51,11 @@ _CODE = re.compile(r"[{}\[\]<>=_\\`#*|@~^]|://|\w\(|[a-z]\.[a-z_]|\s--\w")
 _SENTENCE = re.compile(r"[\"'(\u2018\u201c]?[A-Z].*[.!?\u2026][\"')\u2019\u201d]*", re.S)
 
 
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: half a character becomes a question mark."""
+    return text.encode(errors="replace").decode()
+
+
 def normalize(text: str, *, articles: bool = False, official: bool = False) -> str:
     """Return `text` in the form that SQuAD compares; with `articles`, these stay in it.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backends.retrieval.chunking import CountTokens
 from harness.errors import ContextTooLong, UserError
+from harness.files import file_hash
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +110,7 @@ def minilm_folder() -> Path | None:
         return None
     folder = Path(found.submodule_search_locations[0]) / "model"
     weights = folder / "model.safetensors"
-    sha256 = _sha256(weights) if weights.is_file() else "missing"
+    sha256 = file_hash(weights) if weights.is_file() else "missing"
     if sha256 != MINILM_SHA256:
         raise UserError(
             f"{weights} has sha256 {sha256[:12]}..., the published weights have "
@@ -211,13 +212,8 @@ def _max_tokens(model: "SentenceTransformer", count_tokens: CountTokens) -> int 
 
 def _fingerprint(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.suffix in _LOADED)
-    found = [(str(path.relative_to(folder)), _sha256(path)) for path in files]
+    found = [(str(path.relative_to(folder)), file_hash(path)) for path in files]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

@@ -35,6 +35,7 @@ from gist.models.architecture import check_supported
 from gist.models.fingerprint import GGUF_SOURCE, sample_weights
 from gist.models.memory import GIB, check_fits
 from harness.errors import UserError
+from harness.files import file_hash
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +256,6 @@ def _readable(file: Path, name: str) -> Iterator[None]:
 
 def _hash(file: Path) -> str:
     try:
-        with file.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        return file_hash(file)
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from error

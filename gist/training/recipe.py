@@ -96,7 +96,8 @@ def train_adapter(
     """
     training = _prepare(lm, feeds, configuration, output, data, resume=resume)
     folder = output / "adapter"
-    if resume and (folder / CARD).is_file() and _stages_of(folder) == training.record["stages"]:
+    stages = training.record["stages"]
+    if resume and (folder / CARD).is_file() and read_card(folder).training.get("stages") == stages:
         log.info("the training in %s has ended; nothing is left to do", output)
         return folder
     options = configuration.adapter
@@ -158,11 +159,6 @@ def _prepare(
     if configuration.init_adapter:
         contexts |= read_contexts(Path(configuration.init_adapter))
     return _Training(lm, configuration, batches, forward, examples, output, record, contexts)
-
-
-def _stages_of(folder: Path) -> Any:
-    """Return the stages that an adapter has been through, as a record has them."""
-    return read_card(folder).training.get("stages")
 
 
 def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> EvaluationCallback | None:

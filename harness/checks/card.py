@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gist.checkpoint import CARD, WEIGHTS, file_hash
+from gist.checkpoint import CARD, WEIGHTS, adapter_folder, file_hash
 from harness.errors import UserError
 from harness.report.format import Page, Table, size
 
 UNKNOWN = "-"
-ADAPTER = "adapter"  # the folder in which train-gist leaves its result
 LOG = "log.csv"
 
 
@@ -43,9 +42,9 @@ def card_text(folder: Path, *, width: int) -> str:
 
 def _find(folder: Path) -> Path:
     """Return the folder with the card: the given one, or `adapter` in it."""
-    for place in (folder, folder / ADAPTER):
-        if (place / CARD).is_file():
-            return place
+    found = adapter_folder(folder)
+    if (found / CARD).is_file():
+        return found
     there = f"{CARD} is missing" if folder.is_dir() else "there is no such folder"
     raise UserError(
         f"{folder} is no gist checkpoint: {there}. Give the output folder of a finished "

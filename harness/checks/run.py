@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, is_dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -39,7 +40,7 @@ def check_adapters(model: "LanguageModel", plan: Plan) -> Iterator[dict[str, Any
         yield {
             "adapter": adapter,
             "backends": [configuration.name for configuration in configurations],
-            **_checked(first.name, lambda c=first: check_adapter(model, c.spec, shuffled=False)),  # type: ignore[misc]
+            **_checked(first.name, partial(check_adapter, model, first.spec, shuffled=False)),
         }
 
 
@@ -65,11 +66,8 @@ def check_backends(model: "LanguageModel", plan: Plan) -> list[dict[str, Any]]:
     entries = []
     for cells in tqdm(by_spec.values(), desc="validity checks", unit=" backends", disable=None):
         configuration = replace(cells[0].configuration, control="")
-
-        def check(c: Configuration = configuration, cells: list[Cell] = cells) -> list[Check]:
-            size = plan.settings.batch_size
-            return check_backend(model, c, cells, base=base, batch_size=size)
-
+        size = plan.settings.batch_size
+        check = partial(check_backend, model, configuration, cells, base=base, batch_size=size)
         names = dict.fromkeys(cell.configuration.name for cell in cells)
         entries.append({"backends": list(names), **_checked(configuration.name, check)})
     if base.differs(BaseModel.of(model)):

@@ -1,7 +1,7 @@
 """One sample through the runner, with a watched backend: rows as a run would write them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -13,14 +13,14 @@ from harness.checks.holdings import Holdings
 from harness.checks.watched import Observed, Watched
 from harness.run.cell import Bench, CellRun
 from harness.run.controls import CONTROLS
-from harness.run.measure import Meter, memory_errors
+from harness.run.measure import Meter
 from harness.run.plan import Cell, Configuration, Job
 from harness.run.progress import Progress
 from harness.run.records import Row
+from harness.run.runner import warm_up
 
 QUESTIONS = 3  # of a sample's own; one of another sample stands behind them
 NEW_TOKENS = 6
-WARM_UP = ("Ann lives in a small town near the sea.", "Where does Ann live?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +91,10 @@ class _Kept:
 @contextmanager
 def warmed(meter: Meter, backend: Backend) -> Iterator[None]:
     """Ask once, as the runner does: what is made then belongs to no context."""
-    context, question = WARM_UP
-    with memory_errors(), closing(backend.prepare(context)) as state:
-        state.generate([question], max_new_tokens=2)
+    warm_up(backend)
     meter.clear()
-    meter.freeze_gc()
-    try:
+    with meter.frozen_gc():
         yield
-    finally:
-        meter.unfreeze_gc()
 
 
 def shortened(sample: Sample, others: Sequence[Sample]) -> Sample:

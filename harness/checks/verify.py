@@ -4,7 +4,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from harness.api import Suite
-from harness.checks.adapter import NO_GISTS, check_adapter, has_adapter, open_backend, suite_of
+from harness.checks.adapter import check_adapter, has_adapter, open_backend, suite_of
 from harness.checks.shuffled import Check
 from harness.errors import UserError
 from harness.run.choose import choose_backends, choose_suites, make_plan
@@ -26,7 +26,10 @@ def verify(
     """
     adapted = has_adapter(model, backend)
     if not adapted and _keeps_all(model, backend, suite_of(suite), seed):
-        raise UserError(f"{backend} keeps the whole context and {NO_GISTS}")
+        raise UserError(
+            f"{backend} keeps the whole context and puts no gist adapter on the model, so there is "
+            "nothing to check. Give --backend gist,checkpoint=DIR."
+        )
     own = check_adapter(model, backend, suite=suite, samples=samples, seed=seed) if adapted else []
     return [*own, *_check_answers(model, backend, suite, samples=samples, seed=seed)]
 

@@ -11,6 +11,7 @@ import click
 from harness.cli.options import PATH, device_option, load, warn_of_reading
 from harness.errors import SampleError, UserError, printable
 from harness.run import plugins
+from harness.text import encodable
 
 Ask = Callable[[str], str]
 
@@ -123,11 +124,11 @@ def _from_store(store: Any, max_new_tokens: int) -> Ask:
 def _answer(ask: Ask, question: str | None) -> None:
     """Print the answer to a question, or to each one that is typed."""
     if question is not None:
-        click.echo(ask(_whole(question)))
+        click.echo(ask(encodable(question)))
         return
     for line in _lines():
         try:
-            click.echo(ask(line))
+            click.echo(ask(encodable(line)))
         except (UserError, SampleError) as error:  # the next question may be a better one
             click.echo(f"gist-bench: error: {printable(error)}", err=True)
 
@@ -137,7 +138,7 @@ def _lines() -> Iterator[str]:
     if not sys.stdin.isatty():
         for line in sys.stdin:
             if line.strip():
-                yield _whole(line.strip())
+                yield line.strip()
         return
     import readline  # noqa: F401 - input() edits lines with it
 
@@ -148,9 +149,4 @@ def _lines() -> Iterator[str]:
             click.echo(err=True)
             return
         if line:
-            yield _whole(line)
-
-
-def _whole(text: str) -> str:
-    """Return text with what no tokenizer can read, bytes of another encoding, as question marks."""
-    return text.encode(errors="replace").decode()
+            yield line

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.run.metadata import RECORDS
-from harness.run.rescore import read_cells
+from harness.run.records import read_cells
 from harness.run.rows import read_rows, sorts_of_columns
 
 _DATE = "1970-01-01T00-00-00"  # lm-eval's names need one; the same run gives the same files

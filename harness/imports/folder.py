@@ -1,14 +1,13 @@
 """Write imported rows as a run folder, whole or not at all."""
 
 import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.files import file_hash
 from harness.imports.imported import Imported
 from harness.imports.kvpress import PREDICTIONS
-from harness.run.environment import file_hash
 from harness.run.records import columns
-from harness.run.runfolder import write_finished
+from harness.run.runfolder import now, write_finished
 
 RUNS = Path("results/runs")
 
@@ -29,12 +28,10 @@ def write(imported: Imported, path: Path, folder: Path | None, *, command: str) 
     if folder is None:
         key = f"{imported.data_hash}{imported.names}"
         folder = RUNS / f"imported-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     names = imported.names
     run = {
         "status": "finished",
-        "started": now,
-        "finished": now,
+        "started": now(),
         "command": command,
         "notices": [
             f"Imported from {imported.tool}: {source.name}. Tokens, times and memory are not known "

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,35 +85,35 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
     _check_outputs(options)
     key = read_key(options.key_env, options.teacher, notify)
     models = Models(options.device, load_in_4bit=options.load_in_4bit, shots=options.shots)
-    with ExitStack() as stack:
-        # Before the documents are read: its name may be mistyped.
-        proposer = open_teacher(options.teacher, models, stack, key=key, seed=options.seed)
-        documents, skipped = _read(paths)
-        if options.test_out:
-            parts = split_documents(documents, options.test_share, options.seed)
-        else:
-            parts = dict.fromkeys((document.source for document in documents), "train")
-        tokenizer, positions = models.facts(options.model_name)
-        limits = _limits(options, positions)
-        contexts, short = _cut(documents, tokenizer, limits)
-        for one in (*skipped, *short):
-            notify(f"skipped: {one.source} {one.reason}")
-        settings = _settings(options, documents, limits)
-        journal = Journal(options.outputs, settings)
-        finished = stack.enter_context(journal.open(restart=options.restart))
-        totals = make(
-            contexts,
-            journal,
-            proposer=proposer,
-            closed_book=(
-                None if options.no_closed_book_filter else models.closed_book(options.model_name)
-            ),
-            parts=parts,
-            wanted=wanted_of_each(options.questions),
-            finished=finished,
-            parallel=options.parallel if is_address(options.teacher) else 1,
-            report=stack.enter_context(progress(len(contexts), len(finished))),
-        )
+    # Before the documents are read: its name may be mistyped.
+    proposer = open_teacher(options.teacher, models, key=key, seed=options.seed)
+    documents, skipped = _read(paths)
+    if options.test_out:
+        parts = split_documents(documents, options.test_share, options.seed)
+    else:
+        parts = dict.fromkeys((document.source for document in documents), "train")
+    tokenizer, positions = models.facts(options.model_name)
+    limits = _limits(options, positions)
+    contexts, short = _cut(documents, tokenizer, limits)
+    for one in (*skipped, *short):
+        notify(f"skipped: {one.source} {one.reason}")
+    settings = _settings(options, documents, limits)
+    journal = Journal(options.outputs, settings)
+    with journal.open(restart=options.restart) as finished:
+        unfiltered = options.no_closed_book_filter
+        closed_book = None if unfiltered else models.closed_book(options.model_name)
+        with progress(len(contexts), len(finished)) as report:
+            totals = make(
+                contexts,
+                journal,
+                proposer=proposer,
+                closed_book=closed_book,
+                parts=parts,
+                wanted=wanted_of_each(options.questions),
+                finished=finished,
+                parallel=options.parallel if is_address(options.teacher) else 1,
+                report=report,
+            )
     return Made(totals, options.outputs, len(documents) - len(short), (*skipped, *short))
 
 

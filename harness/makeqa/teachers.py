@@ -1,6 +1,5 @@
 """Who writes the questions: what `--teacher` names."""
 
-from contextlib import ExitStack
 from pathlib import Path
 
 from harness.errors import UserError
@@ -11,10 +10,8 @@ from harness.makeqa.rules import Rules
 from harness.served.address import is_address
 
 
-def open_teacher(
-    teacher: str, models: Models, stack: ExitStack, *, key: str, seed: int
-) -> Proposer:
-    """Return the source of questions that `--teacher` names; `stack` closes it.
+def open_teacher(teacher: str, models: Models, *, key: str, seed: int) -> Proposer:
+    """Return the source of questions that `--teacher` names.
 
     Raises:
         UserError: there is no such teacher.
@@ -24,9 +21,7 @@ def open_teacher(
     if is_address(teacher):
         from harness.served.client import Server
 
-        server = Server(teacher, key, seed=seed)
-        stack.callback(server.close)
-        return Asking(server)
+        return Asking(Server(teacher, key, seed=seed))
     name = teacher.removeprefix("hf:")
     if name and (name != teacher or Path(name).is_dir()):
         return Asking(models.teacher(name))

@@ -7,14 +7,14 @@ With it, a stored run can be read by itself: what was asked about what. A run ma
 import gzip
 import io
 import json
-import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UserError
+from harness.errors import reading
 from harness.files import write_atomically
 from harness.run.plan import Job
+from harness.text import encodable
 
 CONTEXTS = "contexts.jsonl.gz"
 
@@ -59,32 +59,17 @@ def read_contexts(
     found: dict[tuple[str, str], Context] = {}
     if not (wanted and file.is_file()):
         return found
-    try:
-        with gzip.open(file, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                entry = json.loads(line)
-                key = (str(entry["suite"]), str(entry["sample_id"]))
-                if key in wanted:
-                    support = {
-                        str(question): tuple(map(_writable, sentences))
-                        for question, sentences in entry["support"].items()
-                    }
-                    found[key] = Context(_writable(entry["context"]), support)
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        raise UserError(
-            f"{file} is damaged ({error}). Remove it: a report does without it."
-        ) from error
+    with (
+        reading(file, fault="is damaged", advice="Remove it: a report does without it."),
+        gzip.open(file, "rt", encoding="utf-8") as lines,
+    ):
+        for line in lines:
+            entry = json.loads(line)
+            key = (str(entry["suite"]), str(entry["sample_id"]))
+            if key in wanted:
+                support = {
+                    str(question): tuple(map(encodable, sentences))
+                    for question, sentences in entry["support"].items()
+                }
+                found[key] = Context(encodable(entry["context"]), support)
     return found
-
-
-def _writable(text: str) -> str:
-    """Return a text that UTF-8 can hold: a user's file may have half a character."""
-    return text.encode("utf-8", errors="replace").decode()

@@ -73,12 +73,6 @@ def code_hash(classes: Iterable[type]) -> str:
     return digest.hexdigest()[:16]
 
 
-def file_hash(path: Path) -> str:
-    """Return the hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def version(name: str) -> str | None:
     """Return the version of an installed package; None if it is not installed."""
     try:

@@ -52,13 +52,14 @@ class Meter:
         seconds = clock_s() - start
         return result, Measurement(seconds, baseline, memory.peak_bytes(), memory.reserved_bytes())
 
-    def freeze_gc(self) -> None:
-        """Keep all present objects out of later collections, which would take 0.3 s with them."""
+    @contextmanager
+    def frozen_gc(self) -> Iterator[None]:
+        """Keep all present objects out of collections, which would take 0.3 s with them."""
         gc.freeze()
-
-    def unfreeze_gc(self) -> None:
-        """Let the garbage collector see everything again."""
-        gc.unfreeze()
+        try:
+            yield
+        finally:
+            gc.unfreeze()
 
     def clear(self) -> None:
         """Free the memory of earlier backends, reference cycles included."""

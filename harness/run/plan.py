@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.api import Model, Sample, Suite
+from harness.files import file_hash
 from harness.run.controls import CONTROLS, ControlledSample, ControlledSamples
-from harness.run.environment import code_hash, file_hash
+from harness.run.environment import code_hash
 from harness.run.metadata import Budget
 from harness.run.records import Key, columns
 from harness.run.spec import Spec, settings_of

@@ -11,7 +11,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import NoReturn, Self
 
 from tqdm import tqdm
@@ -98,12 +97,7 @@ class Progress:
             threading.Thread(target=self._speak, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the last state where it is."""
         self._ended.set()
         if self._bar is not None:

@@ -13,12 +13,13 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.api import Question
-from harness.errors import UserError
+from harness.errors import UserError, reading
 from harness.files import append, open_to_append, write_atomically
 
 Cell = str | int | float | tuple[str, ...] | None
@@ -50,11 +51,13 @@ _COSTS = (
 )
 _WORDS = ("evidence_recall", "question", "answer", "targets", "evidence", "error", "notice")
 FIXED = frozenset(_WHO + _COSTS + _WORDS)
+LISTS = ("targets", "evidence")  # as JSON
+MISTAKEN = "The file was edited or is damaged."
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"})
-FORMULA = (
-    "=+-@\uff1d\uff0b\uff0d\uff20"  # what begins a formula in a spreadsheet, also in full width
-)
+# What begins a formula in a spreadsheet, also in full width.
+_FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
+ESCAPED_FORMULA = re.compile(rf"^\\([{re.escape(_FORMULA)}])")
 _ESCAPE = re.compile(r"\\(.)")
 _BREAKS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
@@ -82,12 +85,44 @@ def cell(value: Cell) -> str:
     if isinstance(value, tuple):
         return json.dumps(value, ensure_ascii=False)
     text = str(value).translate(_ESCAPES)
-    return f"\\{text}" if text[:1] in FORMULA and text else text
+    return f"\\{text}" if text[:1] in _FORMULA and text else text
 
 
 def unescaped(text: str) -> str:
     """Return a text as it was before `cell` wrote it, in this version or an earlier one."""
     return _ESCAPE.sub(lambda found: _BREAKS.get(found[1], found[1]), text)
+
+
+def read_cells(file: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns, and the whole rows as texts; lists stay JSON, all else is not escaped.
+
+    Raises:
+        UserError: there is no such file, or a row has too few or too many cells.
+    """
+    with reading(file, advice="Give one run folder."):
+        text = file.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    with cells_up_to(len(whole)):
+        header, *lines = csv.reader(io.StringIO(whole, newline=""))
+    if any(len(line) != len(header) for line in lines):
+        raise UserError(f"{file} has rows with another number of cells. {MISTAKEN}")
+    return header, [
+        {
+            name: text if name in LISTS else unescaped(text)
+            for name, text in zip(header, line, strict=True)
+        }
+        for line in lines
+    ]
+
+
+@contextmanager
+def cells_up_to(characters: int) -> Iterator[None]:
+    """Let the csv module read long cells: its own limit is shorter than a long document."""
+    limit = csv.field_size_limit(max(characters, csv.field_size_limit()))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def evidence_recall(question: Question, evidence: Sequence[str]) -> float | None:
@@ -163,14 +198,11 @@ def recover(path: Path, header: tuple[str, ...], questions: Mapping[Key, int]) -
 
 def _read(line: bytes, header: Sequence[str]) -> dict[str, str] | None:
     """Return the cells of a line, still escaped; None if it is not a whole row."""
-    # The limit is the module's, and shorter than the passages of a long document.
-    limit = csv.field_size_limit(max(len(line), csv.field_size_limit()))
     try:
-        cells = next(csv.reader([line.decode()], strict=True), [])
+        with cells_up_to(len(line)):
+            cells = next(csv.reader([line.decode()], strict=True), [])
     except (UnicodeDecodeError, csv.Error):
         return None
-    finally:
-        csv.field_size_limit(limit)
     return dict(zip(header, cells, strict=True)) if len(cells) == len(header) else None
 
 

@@ -6,55 +6,26 @@ So each answer is scored twice, with nothing in their place and with everything 
 metric that is the same both times does not depend on them; of any other the stored value stays.
 """
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from harness.api import Question, Suite
-from harness.errors import UserError, reading
+from harness.errors import UserError
 from harness.run import plugins
 from harness.run.choose import choose_suites
 from harness.run.environment import code_hash
 from harness.run.metadata import RECORDS, read_run
 from harness.run.metrics import JUDGED
-from harness.run.records import Cell, Row, cell, columns, unescaped
+from harness.run.records import LISTS, MISTAKEN, Cell, Row, cell, columns, read_cells
 from harness.run.rows import read_rows, sorts_of_columns
 from harness.run.runfolder import folder_name, refuse_existing, write_finished
 from harness.run.spec import Spec
 from harness.run.thoughts import split_thought
-
-_LISTS = ("targets", "evidence")  # as JSON
-_MISTAKEN = "The file was edited or is damaged."
-
-
-Asked = tuple[str, tuple[str, ...], str]  # question, accepted answers, answer
-
-
-class Judge(Protocol):
-    """A model that says whether answers are right."""
-
-    @property
-    def name(self) -> str:
-        """The model."""
-        ...
-
-    @property
-    def prompt(self) -> str:
-        """How it is asked."""
-        ...
-
-    def verdicts(self, judged: Sequence[Asked], folder: Path) -> list[float | None]:
-        """Return 1 (right), 0 (wrong) or None (no verdict) for each answer.
-
-        `folder` may hold what an interrupted command leaves behind.
-        """
-        ...
+from harness.served.judge import Judge, Judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +77,10 @@ def rescore(
         refuse_existing(new)
         scored, notice = _judged(scored, suites, judge, new.with_name(f".{new.name}.judging"))
         notices += (notice,)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     written = {
         **old,
         "status": old.get("status", "finished"),
         "command": command,
-        "finished": now,
         "notices": [*(old.get("notices") or ()), *notices],
         "configuration": configuration,
     }
@@ -147,24 +116,6 @@ class _Tally:
             yield f"{line}."
 
 
-def read_cells(file: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns, and the rows as texts, not escaped; `read_rows` has checked the file."""
-    with reading(file, advice="Give one run folder."):
-        text = file.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    csv.field_size_limit(max(len(whole), csv.field_size_limit()))
-    header, *lines = csv.reader(StringIO(whole, newline=""))
-    if any(len(line) != len(header) for line in lines):
-        raise UserError(f"{file} has rows with another number of cells. {_MISTAKEN}")
-    return header, [
-        {
-            name: text if name in _LISTS else unescaped(text)
-            for name, text in zip(header, line, strict=True)
-        }
-        for line in lines
-    ]
-
-
 def _suites(rows: Sequence[Mapping[str, str]]) -> dict[str, Suite]:
     """Return the suites that have metrics, by their name in the rows."""
     found = {}
@@ -187,7 +138,7 @@ def _scored(
 ) -> Row:
     """Return a row with new metrics; one without an answer stays as it is."""
     kept: dict[str, Cell] = {name: text or None for name, text in row.items()}
-    kept |= {name: _listed(row, name) for name in _LISTS if row[name]}
+    kept |= {name: _listed(row, name) for name in LISTS if row[name]}
     if suite is None or row["error"]:
         return kept
     thought, answer = split_thought(row["answer"])
@@ -214,7 +165,7 @@ def _judged(
 ) -> tuple[list[Row], str]:
     """Return the rows with a judge's verdicts, and a line about it."""
     places = [at for at, row in enumerate(rows) if str(row["suite"]) in suites and not row["error"]]
-    asked: list[Asked] = []
+    asked: list[Judged] = []
     for row in (rows[at] for at in places):
         if not row.get("question"):
             raise UserError("a run of an earlier version does not hold its questions to be judged.")
@@ -238,6 +189,6 @@ def _listed(row: Mapping[str, str], column: str) -> tuple[str, ...]:
     if not isinstance(found, list):
         raise UserError(
             f"{column} of question {row['question_id']!r}, sample {row['sample_id']!r}, is no JSON "
-            f"list. {_MISTAKEN}"
+            f"list. {MISTAKEN}"
         )
     return tuple(map(str, found))

@@ -7,7 +7,6 @@ are read on request only, evidence never. Nothing is counted here.
 """
 
 import csv
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -22,7 +21,7 @@ from harness.run import plugins
 from harness.run.controls import present_name
 from harness.run.headline import refuse_unknown
 from harness.run.metadata import RECORDS, RunMetadata, read_metadata
-from harness.run.records import FORMULA
+from harness.run.records import ESCAPED_FORMULA, MISTAKEN
 
 LARGEST = float(np.finfo(np.float64).max)
 IDENTITY = ("suite", "backend", "model", "sample_id", "question_id")  # slices follow
@@ -45,7 +44,6 @@ MEASURES = (  # between the slices and the metrics
 OUTCOME = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
 TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
 ANSWERS = frozenset({"answer", "targets"})  # the bulk of a file, and in no table
-_FORMULA = re.compile(rf"^\\([{re.escape(FORMULA)}])")  # escaped for spreadsheets alone
 UNREAD = frozenset({"question", "evidence"})  # more than all the rest
 
 
@@ -148,7 +146,7 @@ def _read_file(file: Path, unread: Collection[str]) -> tuple[pd.DataFrame, list[
     if frame.empty:
         raise UserError(f"{file} has no rows. Run gist-bench run first, or give another path.")
     for column in TEXTS.union(slices).intersection(frame.columns):
-        frame[column] = frame[column].str.replace(_FORMULA, r"\1", regex=True)
+        frame[column] = frame[column].str.replace(ESCAPED_FORMULA, r"\1", regex=True)
     frame["backend"] = frame["backend"].map(present_name)
     for column in frame.columns:
         if column not in TEXTS | ANSWERS and column not in slices:
@@ -184,8 +182,7 @@ def _refuse(
     if len(places):
         value = frame[column].iloc[places[0]]
         raise UserError(
-            f"{file} line {places[0] + 2}: {value:g} in column {column!r} {why}. "
-            "The file was edited or is damaged."
+            f"{file} line {places[0] + 2}: {value:g} in column {column!r} {why}. {MISTAKEN}"
         )
 
 
@@ -210,7 +207,7 @@ def _numbers(file: Path, column: "pd.Series[str]") -> "pd.Series[float]":
     if len(wrong):
         raise UserError(
             f"{file} line {wrong[0] + 2}: {column.iloc[wrong[0]]!r} in column {column.name!r} "
-            "is no number. The file was edited or is damaged."
+            f"is no number. {MISTAKEN}"
         )
     return numbers
 

@@ -54,7 +54,7 @@ def write_finished(
         records = Records(unfinished / RECORDS, header)
         records.append(rows)
         records.close()
-        text = json.dumps(run, indent=2) + "\n"
+        text = json.dumps({**run, "finished": now()}, indent=2) + "\n"
         (unfinished / RUN).write_text(text, encoding="utf-8")
         unfinished.rename(folder)
     finally:
@@ -68,7 +68,7 @@ class RunFolder:
         self, out: Path, *, configuration: Mapping[str, Any], command: str, headline: str = ""
     ) -> None:
         self.path = out / folder_name(configuration)
-        self.records = self.path / "records.csv"
+        self.records = self.path / RECORDS
         self._configuration = configuration
         self._command = command
         self._headline = headline  # for the tables: decides no row
@@ -106,7 +106,7 @@ class RunFolder:
         if restart:
             self.records.unlink(missing_ok=True)
         finished = recover(self.records, header, questions)
-        self._run = self._read() if finished else {"started": _now()}
+        self._run = self._read() if finished else {"started": now()}
         changed = changes(self._run.get("environment", {}), environment) if finished else []
         if changed:
             raise UserError(
@@ -153,10 +153,10 @@ class RunFolder:
             status = "interrupted" if issubclass(failure, KeyboardInterrupt) else "failed"
         # A full disk is what may have stopped the run: then that error is the one to show.
         with suppress(OSError) if failure else nullcontext():
-            self._write(status=status, finished=_now())
+            self._write(status=status, finished=now())
 
     def _read(self) -> dict[str, Any]:
-        path = self.path / "run.json"
+        path = self.path / RUN
         with reading(path, advice="Start over with --restart."):
             run = dict(json.loads(path.read_text(encoding="utf-8")))
             if not isinstance(run.get("environment", {}), dict):
@@ -166,8 +166,9 @@ class RunFolder:
     def _write(self, **changed: object) -> None:
         self._run.update(changed)
         text = json.dumps(self._run, indent=2, default=str) + "\n"
-        write_atomically(self.path / "run.json", text.encode())
+        write_atomically(self.path / RUN, text.encode())
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time as `run.json` has it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from harness.api import Backend, Model
 from harness.errors import SampleError
@@ -19,25 +19,9 @@ from harness.run.progress import Progress
 from harness.run.records import Key, Records
 from harness.run.runfolder import RunFolder
 from harness.run.spec import Spec, build
+from harness.served.kept import KeptReplies
 
 _WARM_UP = ("Ann lives in a small town near the sea.", "Where does Ann live?")
-
-
-class Keeper(Protocol):
-    """Keeps the replies of a server until their rows are written."""
-
-    @property
-    def replayed(self) -> int:
-        """Replies so far that an earlier request had brought."""
-
-    def open(self, folder: Path) -> None:
-        """Take up what an interrupted process has left in a run's folder."""
-
-    def written(self) -> None:
-        """Forget everything: the rows are on the disk."""
-
-    def close(self) -> None:
-        """Close what was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +31,7 @@ class Tested:
     model: Model
     run_checks: Callable[[Plan], Sequence[Mapping[str, Any]]]  # the validity checks of adapters
     notices: Callable[[Plan], Sequence[str]] = lambda _: ()  # about adapters and the data
-    keeper: Keeper | None = None  # of a served model
+    keeper: KeptReplies | None = None  # of a served model
 
 
 def run(
@@ -59,7 +43,7 @@ def run(
     headline: str = "",
     restart: bool = False,
     run_checks: Callable[[], Sequence[Mapping[str, Any]]] = list,
-    keeper: Keeper | None = None,
+    keeper: KeptReplies | None = None,
     contexts: bool = True,
 ) -> Path:
     """Run what is not finished yet and return the run's folder.
@@ -145,26 +129,20 @@ def _run_cells(bench: Bench, cells: Sequence[Cell]) -> None:
 
 def _run_with_one_backend(bench: Bench, cells: Sequence[Cell]) -> None:
     with closing(build(*_backend_of(cells[0]), bench.model)) as backend:
-        _warm_up(backend)
-        bench.meter.freeze_gc()
-        try:
+        with suppress(SampleError):  # the samples will show what does not fit
+            warm_up(backend)
+        with bench.meter.frozen_gc():
             for cell in cells:
                 bench.progress.begin(cell)
                 CellRun(bench, cell, backend).run()
-        finally:
-            bench.meter.unfreeze_gc()
 
 
 def _backend_of(cell: Cell) -> tuple[type[Backend], Spec]:
     return cell.configuration.kind, cell.configuration.spec
 
 
-def _warm_up(backend: Backend) -> None:
+def warm_up(backend: Backend) -> None:
     """Ask once, unmeasured: the first request pays for what later ones find ready."""
     context, question = _WARM_UP
-    with (
-        suppress(SampleError),  # the samples will show what does not fit
-        memory_errors(),
-        closing(backend.prepare(context)) as state,
-    ):
+    with memory_errors(), closing(backend.prepare(context)) as state:
         state.generate([question], max_new_tokens=2)

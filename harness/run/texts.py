@@ -1,7 +1,6 @@
 """The questions and passages of some rows: the bulk of a file, read again for those alone."""
 
 import csv
-import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,11 +8,10 @@ from pathlib import Path
 
 from harness.run.controls import present_name
 from harness.run.metadata import RECORDS
-from harness.run.records import FORMULA, unescaped
+from harness.run.records import ESCAPED_FORMULA, cells_up_to, unescaped
 from harness.run.rows import IDENTITY
 
 NAMES = ("suite", "backend", "sample_id", "question_id")
-_FORMULA = re.compile(rf"^\\([{re.escape(FORMULA)}])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +34,32 @@ def read_texts(folder: Path, wanted: Collection[tuple[str, str, str]]) -> Iterat
     file = folder / RECORDS
     if not (wanted and file.is_file()):
         return
-    limit = csv.field_size_limit(max(file.stat().st_size, csv.field_size_limit()))
-    try:
-        with file.open(encoding="utf-8", newline="") as text, suppress(csv.Error):
-            lines = csv.reader(text)
-            header = next(lines, [])
-            if not set(IDENTITY) <= set(header):
-                return
-            suite, backend, sample, question = (header.index(name) for name in NAMES)
-            asked, shown = (
-                header.index(name) if name in header else None for name in ("question", "evidence")
-            )
-            for cells in lines:
-                if len(cells) != len(header):
-                    continue
-                key = (_name(cells[suite]), _name(cells[sample]), _name(cells[question]))
-                if key in wanted:
-                    yield Texts(
-                        key[0],
-                        present_name(_name(cells[backend])),
-                        *key[1:],
-                        question=unescaped(cells[asked]) if asked is not None else "",
-                        evidence=cells[shown] if shown is not None else "",
-                    )
-    finally:
-        csv.field_size_limit(limit)
+    with (
+        cells_up_to(file.stat().st_size),
+        file.open(encoding="utf-8", newline="") as text,
+        suppress(csv.Error),
+    ):
+        lines = csv.reader(text)
+        header = next(lines, [])
+        if not set(IDENTITY) <= set(header):
+            return
+        suite, backend, sample, question = (header.index(name) for name in NAMES)
+        asked, shown = (
+            header.index(name) if name in header else None for name in ("question", "evidence")
+        )
+        for cells in lines:
+            if len(cells) != len(header):
+                continue
+            key = (_name(cells[suite]), _name(cells[sample]), _name(cells[question]))
+            if key in wanted:
+                yield Texts(
+                    key[0],
+                    present_name(_name(cells[backend])),
+                    *key[1:],
+                    question=unescaped(cells[asked]) if asked is not None else "",
+                    evidence=cells[shown] if shown is not None else "",
+                )
 
 
 def _name(cell: str) -> str:
-    return _FORMULA.sub(r"\1", cell) if cell[:1] == "\\" else cell
+    return ESCAPED_FORMULA.sub(r"\1", cell) if cell[:1] == "\\" else cell

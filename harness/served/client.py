@@ -18,6 +18,7 @@ from harness.errors import ContextTooLong, UserError, printable
 from harness.served.address import split_address
 from harness.served.http import Connection, Received, Transient
 from harness.served.messages import Completion, Message, NoReply
+from harness.text import encodable
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class Server:
         body = {
             "model": self.model,
             "messages": [
-                {"role": turn.role, "content": _encodable(turn.content)} for turn in messages
+                {"role": turn.role, "content": encodable(turn.content)} for turn in messages
             ],
             "temperature": 0,
             "seed": self.seed,
@@ -140,9 +141,6 @@ class Server:
                 return []
 
         return self._retried(once)
-
-    def close(self) -> None:
-        """Close nothing: every request has a connection of its own."""
 
     def _retried(self, once: Callable[[], T]) -> T:
         for attempt in range(1, ATTEMPTS):
@@ -267,11 +265,6 @@ def _usage(reply: Any) -> tuple[int | None, int | None]:
         prompt if isinstance(prompt, int) else None,
         new if isinstance(new, int) else None,
     )
-
-
-def _encodable(text: str) -> str:
-    """Return a text without half characters, which a model's own reply may hold."""
-    return text.encode(errors="replace").decode()
 
 
 def _retry_after_s(header: str) -> float | None:

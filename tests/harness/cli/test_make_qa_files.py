@@ -154,7 +154,6 @@ def test_a_passing_fault_is_asked_over(stub: Stub, name: str) -> None:
     pauses: list[float] = []
     server = Server(stub.teacher, timeout_s=0.5, pause=pauses.append)
     assert server.ask(ASK) == honest
-    server.close()
     assert len(stub.asked) == 2
     assert pauses == {"429": [3.0], "503 until a date": [0.0], "cut off": []}.get(name, [1.0])
     assert (stub.asked[1]["max_tokens"] > REPLY_TOKENS) == (name == "cut off")

@@ -63,7 +63,7 @@ def test_damaged_contexts_are_named(tmp_path: Path, damaged: bytes) -> None:
     if not damaged:
         assert read_contexts(tmp_path, {("qa", "s1")}) == {}
         return
-    with pytest.raises(UserError, match=r"contexts\.jsonl\.gz is damaged .* Remove it"):
+    with pytest.raises(UserError, match=r"contexts\.jsonl\.gz is damaged: .* Remove it"):
         read_contexts(tmp_path, {("qa", "s1")})
 
 

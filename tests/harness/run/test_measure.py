@@ -66,12 +66,12 @@ def test_the_peak_is_that_of_the_phase() -> None:
 def test_what_ran_before_does_not_raise_the_peak() -> None:
     """Freed small blocks and uncollected cycles of an earlier phase are gone when one begins."""
     meter = Meter("cpu")
-    meter.freeze_gc()
-    _, alone = meter.measure(lambda: len(touched(8 * MIB)))
-    blocks = [touched(1000) for _ in range(64_000)]
-    del blocks
-    Cycle(64 * MIB)
-    _, after = meter.measure(lambda: len(touched(8 * MIB)))
+    with meter.frozen_gc():
+        _, alone = meter.measure(lambda: len(touched(8 * MIB)))
+        blocks = [touched(1000) for _ in range(64_000)]
+        del blocks
+        Cycle(64 * MIB)
+        _, after = meter.measure(lambda: len(touched(8 * MIB)))
     meter.clear()
     assert alone.peak_bytes is not None
     assert after.peak_bytes is not None
