@@ -36,10 +36,11 @@ LEGEND = (
 
 def add_verdict(page: Page, verdict: Verdict) -> None:
     """Add a verdict to a page: obstacles first, then the ways, then which to choose."""
-    counts = f"{verdict.questions:,} questions, {verdict.contexts:,} contexts"
-    page.add_heading(f"{verdict.suite}: {counts}")
+    counts = f": {verdict.questions:,} questions, {verdict.contexts:,} contexts"
+    page.add_heading(f"{verdict.suite}{counts if verdict.ways else ''}")
     page.add_notes(verdict.obstacles)
-    page.add_table(verdict_table(verdict))
+    if verdict.ways:  # and not floors and controls alone
+        page.add_table(verdict_table(verdict))
 
 
 def verdict_table(verdict: Verdict) -> Table:
