@@ -1,9 +1,11 @@
 """SQuAD 1.1 (arXiv 1606.05250): questions about paragraphs of Wikipedia, answered by a span.
 
 The official layout is one JSON text: `data` holds articles, these hold `paragraphs`, and these a
-`context` with its `qas`. SQuAD 2.0 has the same layout; see `squad_v2`.
+`context` with its `qas`. SQuAD 2.0 has the same layout; see `squad_v2`. The sentences around the
+span that the first annotator marked are taken to support the answer.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from benchmarks.data.formats.lines import read_json
 from benchmarks.scoring.answers import official_scores
 from harness.api import Question
 from harness.errors import UserError
+from harness.text import Span, split_sentences
 
 
 def read(path: Path) -> list[Entry]:
@@ -37,19 +40,36 @@ def read_articles(path: Path) -> list[Entry]:
     for in_article, article in objects(str(path), content, "data"):
         title = text(in_article, article, "title")
         for number, (where, row) in enumerate(objects(in_article, article, "paragraphs")):
-            if questions := _questions(where, row):
-                paragraph = Paragraph(text(where, row, "context"), title)
+            context = text(where, row, "context")
+            if questions := _questions(where, row, context):
+                paragraph = Paragraph(context, title)
                 entries.append(Entry(f"{title}.{number}", (paragraph,), questions))
     if not entries:
         raise UserError(f"{path} holds no question. Give a file of SQuAD.")
     return entries
 
 
-def _questions(where: str, row: dict[str, Any]) -> tuple[Question, ...]:
+def _questions(where: str, row: dict[str, Any], context: str) -> tuple[Question, ...]:
+    sentences = split_sentences(context)
     return tuple(
-        Question(text(here, qa, "id"), text(here, qa, "question"), _targets(here, qa))
+        Question(
+            text(here, qa, "id"),
+            text(here, qa, "question"),
+            _targets(here, qa),
+            support=_support(qa, context, sentences),
+        )
         for here, qa in objects(where, row, "qas")
     )
+
+
+def _support(qa: dict[str, Any], context: str, sentences: Sequence[Span]) -> tuple[str, ...]:
+    """Return the sentences that hold the first span; none where the file does not say its place."""
+    marked: dict[str, Any] = next(iter(qa["answers"]), {})
+    start = marked.get("answer_start")
+    if not isinstance(start, int) or start < 0 or not context.startswith(marked["text"], start):
+        return ()
+    end = start + len(marked["text"])
+    return tuple(context[s.start : s.end] for s in sentences if s.start < end and start < s.end)
 
 
 def _targets(where: str, qa: dict[str, Any]) -> tuple[str, ...]:

@@ -143,6 +143,34 @@ def test_squad_reads_as_the_same_data_in_jsonl_do(tmp_path: Path) -> None:
             assert set(asked.targets) == set(question.targets)
 
 
+@pytest.mark.parametrize("version", ["squad", "squad_v2"])
+def test_the_sentence_around_a_squad_answer_supports_it(version: str) -> None:
+    """It is a sentence of the paragraph, holds an accepted answer, and is not all of it."""
+    asked = [
+        (sample.context, question)
+        for sample in samples(f"{version}:{FILES[version]}")
+        for question in sample.questions
+    ]
+    assert all(bool(question.support) == bool(question.targets) for _, question in asked)
+    for context, question in asked:
+        assert all(sentence in context for sentence in question.support)
+        joined = " ".join(question.support)
+        assert not question.targets or any(target in joined for target in question.targets)
+    assert sum(len(" ".join(q.support)) < len(context) / 2 for context, q in asked) > len(asked) / 2
+
+
+@pytest.mark.parametrize("start", [None, "7", -1, 10**9])
+def test_a_squad_answer_without_its_place_has_no_support(tmp_path: Path, start: object) -> None:
+    """Nothing is guessed where the file does not say where the answer stands."""
+    path = tmp_path / "squad.json"
+    content = json.loads(FILES["squad"].read_text())
+    content["data"][0]["paragraphs"][0]["qas"][0]["answers"][0]["answer_start"] = start
+    path.write_text(json.dumps(content))
+    first, second, *_ = samples(f"squad:{path}")[0].questions
+    assert not first.support
+    assert second.support
+
+
 def test_squad_is_split_by_article(tmp_path: Path) -> None:
     """Some articles are read or left out by their titles; one that is not there is named."""
     path = tmp_path / "squad.json"

@@ -149,7 +149,9 @@ def test_floors_alone_have_no_table_of_ways(tmp_path: Path) -> None:
     """The page says what is missing, and counts nothing."""
     compare(tmp_path, {"closed_book": shares(0.1), "truncate,ratio=4": shares(0.2)})
     last = render([tmp_path / "run"], width=80).split("A dash: not known.")[1]
-    assert last.split() == "qa == full context was not run: there is nothing to compare with.".split()
+    assert (
+        last.split() == "qa == full context was not run: there is nothing to compare with.".split()
+    )
 
 
 def test_gists_are_compared_with_the_adapted_model_too(tmp_path: Path) -> None:
