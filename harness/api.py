@@ -106,6 +106,7 @@ class Question:
     targets: tuple[str, ...]  # accepted answers; empty: the context does not hold the answer
     slices: Mapping[str, str] = field(default_factory=dict)  # columns to group by: kind, template
     support: tuple[str, ...] = ()  # the sentences of the context that support the answer
+    choices: tuple[str, ...] = ()  # what an answer can be, where it is one of several classes
 
 
 @dataclass(frozen=True, slots=True)

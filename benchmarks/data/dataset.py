@@ -79,6 +79,17 @@ class Dataset:
         single = filled and all(len(entry.paragraphs) == 1 for entry in self.entries)
         return (*self.format.slice_names, *(["depth"] if single else []))
 
+    def metrics(self) -> tuple[str, ...]:
+        """Return the metrics of the layout that some question here has, in its order.
+
+        Raises:
+            UserError: a question is scored with a package that is not installed.
+        """
+        found: set[str] = set()
+        for question in (each for entry in self.entries for each in entry.questions):
+            found |= {*self.format.score(question, "a")}
+        return tuple(name for name in self.format.metrics if name in found)
+
     def samples(
         self,
         tokenizer: Tokenizer,
@@ -90,7 +101,8 @@ class Dataset:
     ) -> Iterator[Sample]:
         """Yield one sample per context, in the order of the file or one drawn from the seed.
 
-        Without `max_new_tokens`, the limit of the data set is raised where its targets need more.
+        Without `max_new_tokens`, the limit is that of an entry's task, or the data set's, which is
+        raised where its targets need more.
         """
         names = self.slice_names(filled=filler_tokens is not None)
         distractors = None
@@ -118,9 +130,9 @@ class Dataset:
                 entry.id,
                 context,
                 entry.questions,
-                limit,
+                max_new_tokens or entry.max_new_tokens or limit,
                 slices=slices,
-                notice=notice,
+                notice="" if entry.max_new_tokens else notice,
             )
 
     def _target_tokens(self, tokenizer: Tokenizer, *, over: int) -> int:
@@ -136,7 +148,8 @@ class Dataset:
             except TokenizerUnknown:
                 return len(target.encode())
 
-        targets = [min(q.targets, key=len) for e in self.entries for q in e.questions if q.targets]
+        unlimited = (entry for entry in self.entries if not entry.max_new_tokens)
+        targets = [min(q.targets, key=len) for e in unlimited for q in e.questions if q.targets]
         # Most targets are so short that they need not be encoded.
         sizes = sorted(size(target) if len(target.encode()) > over else 0 for target in targets)
         return sizes[len(sizes) * 99 // 100] if sizes else 0

@@ -21,7 +21,7 @@ def squad_scores(question: Question, answer: str) -> Mapping[str, float]:
 def official_scores(question: Question, answer: str) -> Mapping[str, float]:
     """Return `f1` and `exact_match` as SQuAD's own script gives them, to the last digit."""
     return {
-        "f1": _best(answer, question.targets, _token_f1, official=True),
+        "f1": f1(answer, question.targets, official=True),
         "exact_match": _best(answer, question.targets, _equal, official=True),
     }
 
@@ -36,9 +36,9 @@ def exact_match(answer: str, targets: Sequence[str]) -> float:
     return _best(answer, targets, _equal)
 
 
-def f1(answer: str, targets: Sequence[str]) -> float:
-    """Return the best token F1 over the targets, between 0 and 1."""
-    return _best(answer, targets, _token_f1)
+def f1(answer: str, targets: Sequence[str], *, official: bool = False) -> float:
+    """Return the best token F1 over the targets, between 0 and 1; see `official_scores`."""
+    return _best(answer, targets, _token_f1, official=official)
 
 
 def contains(answer: str, targets: Sequence[str]) -> float:

@@ -52,9 +52,9 @@ def command() -> None:
 def kvpress(*, path: Path, output: Path | None, **names: str) -> None:
     """Import FILE, a predictions.csv of kvpress, or its folder.
 
-    Its config.yaml names the data set, the press and the model. The answers are scored anew: RULER
-    tasks by RULER's string match, multiple choice by the option chosen, all others by SQuAD's F1
-    and exact match.
+    Its config.yaml names the data set, the press and the model. The answers are scored anew: tasks
+    of RULER and LongBench by their official metrics, multiple choice by the option chosen, all
+    others by SQuAD's F1 and exact match.
 
     \b
     Examples:

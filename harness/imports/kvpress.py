@@ -2,12 +2,13 @@
 
 `predictions.csv` has a row per question: `question`, `answer` or `answers` (the references, a list
 as text), `predicted_answer`, `task`, `max_new_tokens`. It leaves the contexts out and holds no
-scores: they are made here, by RULER's string match for its tasks, by the option that is chosen
-where every reference is a letter, and by SQuAD's metrics for all others.
+scores: they are made here, by the official metric of each task of RULER and LongBench, by the
+option that is chosen where every reference is a letter, and by SQuAD's metrics for all others.
 """
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,13 @@ _WITHOUT_EFFECT = frozenset({"device", "output_dir", "log_level", "press_init_co
 _DEFAULTS: Mapping[str, object] = {"fraction": 1.0, "seed": 42}
 _FORMER = {"compress_questions": "query_aware"}
 
-Score = Callable[[Question, str], Mapping[str, float]]
+# As kvpress names it, and in files of `gist-bench export`; version 2 is multiple choice.
+_LONGBENCH = re.compile(r"(?:kvpress-|data=)longbench(?:-e)?(?=[,:]|$)")
+# kvpress's other data sets: their metrics are not here.
+_FOREIGN = re.compile(
+    r"kvpress-(loogle|zero_scrolls|infinitebench|needle_in_haystack|aime25|math500)(?=,|$)"
+)
+
 Layouts = Callable[[str], Any]  # a layout of data sets by its name: it has `score` and `metrics`
 
 
@@ -50,25 +57,40 @@ def read(path: Path, names: Names, layouts: Layouts) -> Imported:
     """
     file = path / PREDICTIONS if path.is_dir() else path
     table = list(_table(file))
-    names = names.over(_configured(file.parent))
+    configured = _configured(file.parent)
+    names = names.over(configured)
     if not names.model:
         raise UserError(
             f"{file.parent} has no {CONFIG} that names the model. Give its name with --model."
         )
     names = names.over(Names("kvpress", _press(table, file.parent)))
-    tasks = {row.get("task", "") for row in table}
-    of_ruler = all(task.partition("_")[0] in RULER for task in tasks)
-    of_choices = all(len(row["answer"]) == 1 and row["answer"].isupper() for row in table)
-    layout = layouts("ruler" if of_ruler else "quality" if of_choices else "squad")
+    has_contexts = all(row.keys() & {"context", "sample_id"} for row in table)
+    notices = {} if has_contexts else {NO_CONTEXTS: None}
+    suite = configured.suite or f"kvpress-{file.parent.name.partition('__')[0]}"
+    layout = layouts(_layout(table, suite))
+    if foreign := _FOREIGN.match(suite):
+        notices[
+            f"Scored by {', '.join(layout.metrics)}, which are not the official metrics of "
+            f"{foreign[1]}."
+        ] = None
     return Imported(
         "kvpress",
         names,
         ("task",),
         tuple(layout.metrics),
-        [_row(number, row, names, layout.score) for number, row in enumerate(table)],
+        [_row(number, row, names, layout, notices) for number, row in enumerate(table)],
         hash_of([row.get("task", ""), row["question"], row["answer"]] for row in table),
-        () if all(row.keys() & {"context", "sample_id"} for row in table) else (NO_CONTEXTS,),
+        tuple(notices),
     )
+
+
+def _layout(table: Sequence[Mapping[str, str]], suite: str) -> str:
+    """Return the name of the layout whose scorer is used."""
+    if all(row.get("task", "").partition("_")[0] in RULER for row in table):
+        return "ruler"
+    if all(len(row["answer"]) == 1 and row["answer"].isupper() for row in table):
+        return "quality"
+    return "longbench" if _LONGBENCH.search(suite) else "squad"
 
 
 def _table(file: Path) -> Iterator[dict[str, str]]:
@@ -154,9 +176,26 @@ def _press(table: list[dict[str, str]], folder: Path) -> str:
     return spec("kvpress", known)
 
 
-def _row(number: int, row: Mapping[str, str], names: Names, score: Score) -> Row:
+def _row(
+    number: int, row: Mapping[str, str], names: Names, layout: Any, notices: dict[str, None]
+) -> Row:
+    """Return a row of ours; why its metrics stay empty is added to `notices`."""
     task = row.get("task", "")
-    question = Question("q", row["question"], listed(row["answer"]), {"task": task})
+    question = Question(
+        "q",
+        row["question"],
+        listed(row["answer"]),
+        {"task": task},
+        choices=listed(row.get("all_classes") or "[]"),
+    )
+    scores: Mapping[str, float] = {}
+    try:
+        scores = layout.score(question, row["predicted_answer"])
+        reason = "the file does not have what its official metric needs (all_classes)."
+    except UserError as unknown:
+        reason = str(unknown)
+    if not scores:
+        notices[f"Metrics of the task {task!r} are empty: {reason}"] = None
     longest = row.get("max_new_tokens", "")
     return {
         "suite": names.suite,
@@ -166,7 +205,7 @@ def _row(number: int, row: Mapping[str, str], names: Names, score: Score) -> Row
         "question_id": str(number),
         "task": task or None,
         "max_new_tokens": int(float(longest)) if longest.replace(".", "").isdecimal() else None,
-        **score(question, row["predicted_answer"]),
+        **scores,
         "answer": row["predicted_answer"],
         "targets": question.targets,
     }

@@ -1,9 +1,10 @@
 """The metrics of a finished run anew, from its stored answers: no model, no context is read.
 
 For a run that was scored by rules that have changed since. What a metric reads beside question,
-targets and answer is not in the records: the context, and in runs of earlier versions the question.
-So each answer is scored twice, with nothing in their place and with everything the answer says. A
-metric that is the same both times does not depend on them; of any other the stored value stays.
+targets and answer is not in the records: the context, the classes to choose from, and in runs of
+earlier versions the question. So each answer is scored twice, with nothing in their place and with
+everything the answer says. A metric that is the same both times does not depend on them; of any
+other the stored value stays.
 """
 
 import json
@@ -144,7 +145,8 @@ def _scored(
     thought, answer = split_thought(row["answer"])
     of_row = {name: row[name] for name in slices if row[name]}
     asked = Question(row["question_id"], row.get("question", ""), _listed(row, "targets"), of_row)
-    said = Question(asked.id, asked.text or answer, asked.targets, asked.slices)
+    classes = (*asked.targets, answer)
+    said = Question(asked.id, asked.text or answer, asked.targets, asked.slices, choices=classes)
     least, most = suite.score(asked, answer, ""), suite.score(said, answer, answer)
     for name in suite.metrics:
         is_known = least.get(name) == most.get(name)

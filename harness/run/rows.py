@@ -42,6 +42,13 @@ MEASURES = (  # between the slices and the metrics
     "memory_kind",
 )
 OUTCOME = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
+OF_ANSWERS = (  # filled where there is an answer, as the metrics are
+    "evidence_recall",
+    "new_tokens",
+    "cut",
+    "answer_words",
+    "thought_words",
+)
 TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
 ANSWERS = frozenset({"answer", "targets"})  # the bulk of a file, and in no table
 UNREAD = frozenset({"question", "evidence"})  # more than all the rest
@@ -169,9 +176,29 @@ def _refuse_impossible(file: Path, frame: pd.DataFrame, metrics: Sequence[str]) 
         low, high = (0, 1) if name in shares | {"evidence_recall"} else (-LARGEST, LARGEST)
         why = "is no metric from 0 to 1" if high == 1 else "is no finite number"
         _refuse(file, ~frame[name].between(low, high), frame, name, why)
+    for name, wrong, why in _contradictions(frame, metrics):
+        _refuse(file, wrong, frame, name, why)
+
+
+def _contradictions(
+    frame: pd.DataFrame, metrics: Sequence[str]
+) -> Iterator[tuple[str, "pd.Series[bool]", str]]:
+    """Yield a column, where it is at odds with another one of its row, and why."""
+    failed = frame["error"] != ""
+    for name in (*metrics, *OF_ANSWERS):
+        if name in frame:
+            yield name, failed, "stands beside an error: there is no answer to it"
     if {"abstained", "hallucinated"} <= set(metrics):
         apart = (frame["abstained"] + frame["hallucinated"] - 1).abs() > 1e-6
-        _refuse(file, apart, frame, "hallucinated", "is not 1 - abstained")
+        yield "hallucinated", apart, "is not 1 - abstained"
+    if {"abstained", "false_refusal"} <= set(metrics):
+        both = frame["abstained"].notna()
+        yield "false_refusal", both, "stands beside abstained, and no question has both"
+    beyond = frame["context_entries"] > frame["prompt_tokens"]
+    yield "context_entries", beyond, "is more than prompt_tokens, of which they are a part"
+    # What a server counts is its own affair.
+    over = (frame["new_tokens"] > frame["max_new_tokens"]) & frame["held_bytes"].notna()
+    yield "new_tokens", over, "is more than max_new_tokens"
 
 
 def _refuse(

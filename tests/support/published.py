@@ -73,5 +73,6 @@ LONGBENCH = {
     "input": "Where?",
     "context": "In Rome.",
     "answers": ["Rome"],
+    "all_classes": None,
     "dataset": "hotpotqa",
 }

@@ -22,6 +22,7 @@ class Entry:
     id: str
     paragraphs: tuple[Paragraph, ...]
     questions: tuple[Question, ...]
+    max_new_tokens: int | None = None  # that its task gives; None: what the layout gives
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from benchmarks.qa import Qa
 from harness.api import Question, Sample
 from harness.errors import UserError
 from tests.support.fake_tokenizers import WordTokenizer
-from tests.support.published import LEVAL, LONGBENCH, MUSIQUE, QASPER, QUALITY
+from tests.support.published import LEVAL, MUSIQUE, QASPER, QUALITY
 
 
 def samples(path: Path, name: str, *rows: Any) -> list[Sample]:
@@ -93,28 +93,3 @@ def test_an_answer_chooses_by_letter_or_by_words(answer: str, right: bool) -> No
     """The article A is no option, and two options are not one."""
     question = Question("q", "Which?", ("B", "The red door"))
     assert choices.score(question, answer)["choice_accuracy"] == float(right)
-
-
-@pytest.mark.parametrize(
-    ("task", "said", "metric", "value"),
-    [
-        ("hotpotqa", "the Rome", "f1", 1.0),
-        ("triviaqa_e", "\nRome\nQuestion: more", "f1", 1.0),
-        ("narrativeqa", "Rome Paris", "f1", 2 / 3),
-        ("passage_count", "5, or 7", "number_share", 0.5),
-        ("passage_retrieval_en", "Paragraph 5", "number_share", 1.0),
-        ("passage_retrieval_en", "Paragraph 15", "number_share", 0.0),
-        ("passage_count", "none", "number_share", 0.0),
-    ],
-)
-def test_longbench_tasks_have_their_official_metric(
-    tmp_path: Path, task: str, said: str, metric: str, value: float
-) -> None:
-    """By words or by numbers; the first line alone counts in triviaqa."""
-    right = {"f1": ["Rome"], "number_share": ["Paragraph 5"]}[metric]
-    row = {**LONGBENCH, "answers": right, "dataset": task}
-    (sample,) = samples(tmp_path, "longbench", row)
-    scores = Qa(data=f"longbench:{tmp_path / 'data'}").score(sample.questions[0], said, "")
-    assert scores[metric] == pytest.approx(value)
-    with pytest.raises(UserError, match="the task 'gov_report' is not read"):
-        samples(tmp_path, "longbench", {**row, "dataset": "gov_report"})

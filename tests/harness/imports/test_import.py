@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,69 @@ def test_other_tasks_of_kvpress_are_scored_as_squad(gist_bench: GistBench, tmp_p
     rows = rows_of(tmp_path / "run")
     assert [row["exact_match"] for row in rows] == ["0", "0", "0", "1"]
     assert "string_match_all" not in rows[0]
+
+
+def notices_of(folder: Path) -> list[str]:
+    """Return what a run folder tells its reader."""
+    found: list[str] = json.loads((folder / "run.json").read_text(encoding="utf-8"))["notices"]
+    return found
+
+
+def test_longbench_of_kvpress_is_scored_by_the_metric_of_each_task(
+    gist_bench: GistBench, tmp_path: Path
+) -> None:
+    """Summaries, classes, numbers, code and words have a column each; no other is filled."""
+    path = predictions(
+        tmp_path / "kv",
+        config="dataset: longbench\nmodel: m\npress_name: knorm\n",
+        task=["gov_report", "trec", "passage_count", "hotpotqa-e"],
+        predicted_answer=["New York won.", "Cat\nDog", "3 or 4", "The New York"],
+        answer=["New York won.", "Cat", "4", "New York"],
+        all_classes=[None, np.array(["Cat", "Dog"], dtype=object), None, None],
+    )
+    assert gist_bench("import", "kvpress", path, "-o", tmp_path / "run")[0] == 0
+    columns = ("rouge_l", "class_share", "number_share", "f1")
+    rows = [{name: row[name] for name in columns} for row in rows_of(tmp_path / "run")]
+    filled = [{name: float(value) for name, value in row.items() if value} for row in rows]
+    assert filled == [
+        {"rouge_l": pytest.approx(1)},
+        {"class_share": 1},
+        {"number_share": 0.5},
+        {"f1": 1},
+    ]
+    assert not [line for line in notices_of(tmp_path / "run") if "metric" in line]
+
+
+def test_a_task_without_its_metric_has_empty_cells_and_a_line(
+    gist_bench: GistBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the package, the classes or the metric is missing: the other rows are scored."""
+    monkeypatch.setitem(sys.modules, "rouge", None)
+    path = predictions(
+        tmp_path / "kv",
+        config="dataset: longbench\nmodel: m\npress_name: knorm\n",
+        task=["gov_report", "trec", "a_new_task", "hotpotqa"],
+        predicted_answer="New York",
+        answer="New York",
+    )
+    assert gist_bench("import", "kvpress", path, "-o", tmp_path / "run")[0] == 0
+    columns = ("f1", "rouge_l", "class_share")
+    cells = [[row[name] for name in columns] for row in rows_of(tmp_path / "run")]
+    assert cells == [["", "", ""]] * 3 + [["1", "", ""]]
+    about = [line for line in notices_of(tmp_path / "run") if "are empty" in line]
+    assert [line.split("'")[1] for line in about] == ["gov_report", "trec", "a_new_task"]
+
+
+def test_data_sets_whose_metrics_are_not_here_are_named(
+    gist_bench: GistBench, tmp_path: Path
+) -> None:
+    """SQuAD's metrics are said to be no official ones."""
+    config = "dataset: loogle\nmodel: m\npress_name: knorm\n"
+    path = predictions(tmp_path / "kv", config=config, task="shortdep_qa")
+    assert gist_bench("import", "kvpress", path, "-o", tmp_path / "run")[0] == 0
+    assert any(
+        "not the official metrics of loogle" in line for line in notices_of(tmp_path / "run")
+    )
 
 
 def test_contexts_are_the_samples_where_the_file_has_them(

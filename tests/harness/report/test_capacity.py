@@ -47,7 +47,7 @@ def section(tmp_path: Path) -> MakeSection:
 def failed(backend: str, held: int) -> Row:
     """Return the row of a number of documents that was too much."""
     nothing = dict.fromkeys(
-        ("prepare_s", "generate_s", "held_bytes", "prepare_peak_bytes", "generate_peak_bytes")
+        "new_tokens prepare_s generate_s held_bytes prepare_peak_bytes generate_peak_bytes".split()
     )
     return {**sweep(backend, held), **nothing, "error": "out_of_memory"}
 

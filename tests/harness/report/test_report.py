@@ -670,6 +670,13 @@ def test_closed_book_above_full_context_is_said(tmp_path: Path) -> None:
         ({"f1": 1.0, "held_bytes": float("inf")}, "inf in column 'held_bytes' is impossible"),
         ({"f1": 1.0, "points": float("-inf")}, "-inf in column 'points' is no finite number"),
         ({"f1": 1.0, "abstained": 1.0, "hallucinated": 1.0}, "is not 1 - abstained"),
+        ({"f1": 1.0, "abstained": 1.0, "false_refusal": 0.0}, "stands beside abstained"),
+        ({"f1": 1.0, "error": "out_of_memory"}, "1 in column 'f1' stands beside an error"),
+        ({"error": "out_of_memory", "evidence_recall": 0.0}, "stands beside an error"),
+        ({"error": "out_of_memory", "new_tokens": 3}, "stands beside an error"),
+        ({"error": "out_of_memory", "cut": 0.0}, "stands beside an error"),
+        ({"f1": 1.0, "context_entries": 9, "prompt_tokens": 8}, "is more than prompt_tokens"),
+        ({"f1": 1.0, "new_tokens": 17, "held_bytes": 1}, "is more than max_new_tokens"),
     ],
 )
 def test_figures_that_no_run_writes_are_refused_with_their_line(

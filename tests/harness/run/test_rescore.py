@@ -78,6 +78,17 @@ def test_a_metric_of_the_context_stays_where_the_context_decides(
     assert "1 depend on texts that are not stored and stay as they were" in done.err
 
 
+def test_a_metric_of_classes_stays_as_it_was(tmp_path: Path, gist_bench: GistBench) -> None:
+    """What could have been chosen is not in the records."""
+    data = tmp_path / "trec.jsonl"
+    question = {"_id": "a", "dataset": "trec", "context": "x", "input": "?", "answers": ["City"]}
+    data.write_text(json.dumps({**question, "all_classes": ["City", "State"]}))
+    asked = row(suite=f"qa,data=longbench:{data}", targets=("City",), task="trec")
+    old = write_run(tmp_path / "old", [{**asked, "answer": "City or State", "class_share": 0.5}])
+    assert gist_bench("rescore", old, "-o", tmp_path / "new").code == 0
+    assert [each["class_share"] for each in read(tmp_path / "new")] == ["0.5"]
+
+
 def test_a_rescored_run_is_never_mixed_with_its_source(
     tmp_path: Path, gist_bench: GistBench
 ) -> None:
