@@ -91,6 +91,7 @@ def load_model(
         tokenizer = TextTokenizer(loaded.tokenizer)
         _check_vocabulary(loaded, pieces, name)
         end_ids = find_end_ids(loaded.model, loaded.tokenizer, name)
+    _check_computes(loaded.model, pieces, name)
     return LanguageModel(
         name=name,
         model=loaded.model,
@@ -104,6 +105,29 @@ def load_model(
         does_not_fit=loaded.does_not_fit,
         details=loaded.details,
     )
+
+
+def _check_computes(model: PreTrainedModel, prompt: PromptIds, name: str) -> None:
+    """Refuse a model that its configuration lets be built, and not be used.
+
+    A token is read, and one more behind its cached entry: what is wrong in the sizes of heads, in
+    rotary settings or in what a forward pass returns shows here, and not in the middle of a run.
+    """
+    if model.device.type == "meta":
+        return
+    ids = torch.tensor([[*prompt.before, *prompt.between, *prompt.after][:1]], device=model.device)
+    wrong = "cannot compute with what its config.json and weights say"
+    try:
+        with reading(name, fault=wrong, advice=folders.RESTORE), torch.inference_mode():
+            first = model(ids, use_cache=True)
+            second = model(ids, past_key_values=first.past_key_values, use_cache=True)
+            # Attention can hide angles that are no numbers, and answer something.
+            numbers = [second.logits.isnan(), *(~each.isfinite() for each in model.buffers())]
+            lost = any(bool(each.any()) for each in numbers)
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(f"{name} does not fit on {model.device}: {one_line(error)}") from error
+    if lost:
+        raise UserError(f"{name} {wrong}: some of it is no number. {folders.RESTORE}")
 
 
 def _usable_positions(config: PretrainedConfig, name: str) -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gist.adapter import attached
 from gist.checkpoint import CARD, CONFIG, WEIGHTS, file_hash, read_card
+from gist.decode import ask, read
 from gist.models.loading import load_model
 from gist.models.model import LanguageModel
 from harness.api import PROMPT
@@ -71,12 +72,13 @@ def test_a_damaged_adapter_leaves_the_model_as_it_was(
 def test_a_damaged_model_is_one_line(
     tiny_qwen3_folder: Path, tmp_path_factory: pytest.TempPathFactory, name: str, damage: Damage
 ) -> None:
-    """Its configuration, tokenizer or weights."""
+    """Its configuration, tokenizer or weights; one that is loaded answers."""
     folder = tmp_path_factory.mktemp("models") / "damaged"
     shutil.copytree(tiny_qwen3_folder, folder)
     (folder / name).write_bytes(damage.apply((folder / name).read_bytes()))
     try:
-        load_model(str(folder), PROMPT, device="cpu")
+        damaged = load_model(str(folder), PROMPT, device="cpu")
+        ask(damaged, read(damaged, damaged.prompt.before), [[5, 6, 7]], max_new_tokens=2)
     except (UserError, SampleError) as refused:
         check_one_line(refused)
     finally:

@@ -298,6 +298,33 @@ def test_a_broken_configuration_is_named(folder: Path) -> None:
     assert "config.json" in refusal(folder)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_attention_heads": -4},
+        {"num_attention_heads": 5},
+        {"num_key_value_heads": 3},
+        {"head_dim": 7},
+        {"hidden_size": 33},
+        {"hidden_act": "banana"},
+        {"rms_norm_eps": -2.5},
+        {"rope_parameters": {"rope_type": "banana", "rope_theta": 1e4}},
+        {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 0}},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 0}},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": -1.0}},
+        {"output_hidden_states": "x"},
+        {"return_dict": False},
+    ],
+    ids=str,
+)
+def test_values_that_fail_only_in_computing_are_refused_when_loading(
+    folder: Path, changes: dict[str, object]
+) -> None:
+    """Whatever the values are of: a token is computed before a run begins."""
+    edit_config(folder, **changes)
+    assert "config.json" in refusal(folder) or str(folder) in refusal(folder)
+
+
 def test_incomplete_weights_are_refused(folder: Path) -> None:
     """A missing tensor would be filled with random numbers; a torn file or shard is named."""
     edit_weights(folder, "model.layers.0.self_attn.q_proj.weight", position=None)
