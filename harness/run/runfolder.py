@@ -142,6 +142,10 @@ class RunFolder:
             environment=environment,
         )
 
+    def check_again(self, checks: Sequence[Any]) -> None:
+        """Write the checks as they are after the last row."""
+        self._write(proofs=list(checks))
+
     def declare_headline(self) -> None:
         """Write the headline of this command to the `run.json` of a run that is finished."""
         if self._run.get("headline", "") != self._headline:

@@ -18,6 +18,7 @@ from harness.run.plan import Cell, Plan
 from harness.run.progress import Progress
 from harness.run.records import Key, Records
 from harness.run.runfolder import RunFolder
+from harness.run.scores import with_scores
 from harness.run.spec import Spec, build
 from harness.served.kept import KeptReplies
 
@@ -93,6 +94,7 @@ def run(
                     (lambda: keeper.replayed) if keeper else lambda: 0,
                 )
                 _run_cells(bench, cells)
+            folder.check_again(with_scores(folder.checks or (), plan, folder.records))
         else:
             folder.declare_headline()
     return folder.path

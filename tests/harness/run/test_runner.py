@@ -4,10 +4,13 @@ import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.api import Generation, Question, Sample, Suite
 from harness.errors import NotReady, UserError
+from harness.run import cell, scores
 from harness.run.choose import choose_backends, choose_suites, make_plan
 from harness.run.measure import Meter
 from harness.run.plan import Settings
@@ -231,7 +234,8 @@ def test_checks_are_made_once_and_before_the_rows(tmp_path: Path) -> None:
     execute(tmp_path, [SCORED], [FAKE], model=model, run_checks=run_checks)
     assert model.log.index("check") < model.log.index("prepare")
     (path,) = tmp_path.glob("*/run.json")
-    assert json.loads(path.read_text())["proofs"] == [{"backends": [FAKE], "proofs": []}]
+    (entry,) = json.loads(path.read_text())["proofs"]
+    assert [check["name"] for check in entry["proofs"]] == [scores.NAME]  # of the rows
     records = path.with_name("records.csv")
     records.write_bytes(b"".join(records.read_bytes().splitlines(keepends=True)[:-1]))
     execute(tmp_path, [SCORED], [FAKE], model=model, run_checks=run_checks)
@@ -278,3 +282,58 @@ def test_the_order_of_backends_does_not_matter(tmp_path: Path) -> None:
     assert peaks[0][large] - peaks[0][small] > 90 * 2**20
     for backend in (small, large):
         assert abs(peaks[0][backend] - peaks[1][backend]) < 16 * 2**20
+
+
+def scores_of(out: Path) -> dict[str, tuple[str, bool]]:
+    """Return what the check of all rows says of each backend of the run in a folder."""
+    (file,) = out.glob("*/run.json")
+    return {
+        ", ".join(entry["backends"]): (check["measured"], check["passed"])
+        for entry in json.loads(file.read_text())["proofs"]
+        for check in entry["proofs"]
+        if check["name"] == scores.NAME
+    }
+
+
+def test_metrics_of_all_rows_are_computed_again_at_the_end(tmp_path: Path) -> None:
+    """Rows with an error have none; a check that was made before them keeps its entry."""
+    checked = {"backends": [FAKE], "proofs": [{"name": "held bytes", "passed": True}]}
+    execute(tmp_path, [SCORED], [f"{FAKE},words=2", FAKE], run_checks=lambda: [checked])
+    expected = {FAKE: ("9 of 9 rows", True), f"{FAKE},words=2": ("9 of 9 rows", True)}
+    assert scores_of(tmp_path) == expected
+    (file,) = tmp_path.glob("*/run.json")
+    names = [check["name"] for check in json.loads(file.read_text())["proofs"][0]["proofs"]]
+    assert names == ["held bytes", scores.NAME]
+
+
+def test_a_metric_that_is_not_that_of_its_answer_is_red(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a single row of the run, wherever it is; other backends stay green."""
+    honest, flattered = cell._answer_cells, []
+
+    def flatter(suite: Suite, sample: Sample, question: Question, said: Generation) -> Any:
+        cells = honest(suite, sample, question, said)
+        if (sample.id, question.id) == ("s3", "q2") and not flattered:
+            flattered.append(cells)
+            return cells | {"right": 0.0}
+        return cells
+
+    monkeypatch.setattr(cell, "_answer_cells", flatter)
+    execute(tmp_path, [SCORED], [FAKE, f"{FAKE},words=500"])
+    expected = {FAKE: ("8 of 9 rows", False), f"{FAKE},words=500": ("9 of 9 rows", True)}
+    assert scores_of(tmp_path) == expected
+
+
+def test_a_run_that_is_resumed_at_its_end_has_the_check_once(tmp_path: Path) -> None:
+    """It is of the rows as they are now."""
+    execute(tmp_path, [SCORED], [FAKE])
+    (file,) = tmp_path.glob("*/run.json")
+    file.write_text(file.read_text().replace('"status": "finished"', '"status": "failed"'))
+    records = file.with_name("records.csv")
+    text = records.read_text()
+    assert text.count(",w0,") == 9
+    records.write_text(text.replace(",w0,", ",w1,", 1))
+    execute(tmp_path, [SCORED], [FAKE])
+    assert scores_of(tmp_path) == {FAKE: ("8 of 9 rows", False)}
+    assert file.read_text().count(scores.NAME) == 1
