@@ -3,7 +3,8 @@
 Each function measures one property on a model with a gist adapter on it and returns the figures;
 `passed` says whether it holds. Short pieces of the examples are enough, since a mask, a slice or a
 position is wrong at any length; so the checks fit where the model itself does. They go through the
-code that trains and answers, and see it from outside (forward hooks, torch's attention).
+code that trains and answers, and see it from outside (forward hooks, torch's attention). A run
+looks at the mask at its longest context that fits as well, since a fault may begin with length.
 """
 
 from collections.abc import Iterator, Sequence
@@ -97,9 +98,9 @@ class EntriesCheck:
         return set(self.entries) == {self.before + self.gists}
 
 
-def shortened(example: Example, plan: GistPlan) -> Example:
-    """Return a piece of an example that is compressed about as much."""
-    context = example.context[:CONTEXT_TOKENS]
+def shortened(example: Example, plan: GistPlan, tokens: int = CONTEXT_TOKENS) -> Example:
+    """Return a piece of an example, of at most so many tokens, that is compressed about as much."""
+    context = example.context[:tokens]
     gists = max(1, round(example.gists * len(context) / max(1, len(example.context))))
     asked = example.questions[:QUESTIONS]
     return replace(
@@ -112,7 +113,11 @@ def shortened(example: Example, plan: GistPlan) -> Example:
 
 
 def mask_blocks(
-    model: PreTrainedModel | PeftModel, forward: Forward, examples: Sequence[Example]
+    model: PreTrainedModel | PeftModel,
+    forward: Forward,
+    examples: Sequence[Example],
+    *,
+    tokens: int = CONTEXT_TOKENS,
 ) -> MaskCheck:
     """Measure what reaches the answers past the gists, which must be nothing.
 
@@ -122,13 +127,14 @@ def mask_blocks(
         model: with an adapter, PEFT's or the one inside it; in any dtype, under autocast or not.
         forward: the pass, or passes, of training.
         examples: each with gists; the first few are enough.
+        tokens: of each context at most.
 
     Raises:
         UserError: the model's attention is not torch's sdpa.
     """
     assert all(example.gists for example in examples), "an example without gists hides nothing"
     collator = forward.collator
-    few = [shortened(example, collator.plan) for example in examples[:EXAMPLES]]
+    few = [shortened(example, collator.plan, tokens) for example in examples[:EXAMPLES]]
     if isinstance(forward, TwoPassForward):
         return _kept_alone(model, forward, few)
     batch = {name: tensor.to(model.device) for name, tensor in collator(few).items()}

@@ -154,6 +154,18 @@ def request_bytes(
     )
 
 
+def gradient_bytes(config: PretrainedConfig, dtype: torch.dtype, *, tokens: int) -> int:
+    """Return what a pass with gradients to its embeddings holds at most, nothing recomputed.
+
+    Every layer keeps what it computed, and the scores of attention where no fused kernel takes the
+    mask: rather too much than too little.
+    """
+    text = config.get_text_config()
+    scores = 2 * text.num_attention_heads * tokens**2 * FLOAT32_BYTES
+    one_layer = 2 * activation_bytes(config, dtype, new_tokens=tokens) + scores
+    return int(text.num_hidden_layers * one_layer)
+
+
 def kv_heads_and_dim(config: PretrainedConfig) -> tuple[int, int]:
     """Return (kv_heads, head_dim); older configurations leave out what follows from the rest."""
     text = config.get_text_config()

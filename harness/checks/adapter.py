@@ -9,19 +9,22 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api import ABSTENTION, Suite
-from harness.errors import UserError
+from harness.api import ABSTENTION, Sample, Suite
+from harness.errors import OutOfMemory, UserError
 from harness.run import plugins
 from harness.run.spec import Spec, build, check
 
 if TYPE_CHECKING:
     from gist.collator import Example
+    from gist.forward import Forward
     from gist.models.model import LanguageModel
+    from gist.validity import MaskCheck
     from harness.checks.shuffled import Check
 
 SUITE = "qa,people=3,filler=4"  # short contexts, with names that training has not seen
 SAMPLES = 20
 EXAMPLES = 2  # for the checks of masks and caches
+QUESTION_TOKENS = 256  # room for the questions and pieces of answers that the mask is checked with
 
 
 def check_adapter(
@@ -29,6 +32,7 @@ def check_adapter(
     backend: Spec,
     *,
     suite: Spec | None = None,
+    longest: Sample | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
     shuffled: bool = True,
@@ -39,6 +43,7 @@ def check_adapter(
         model: without an adapter; is left as it was found.
         backend: as given to `run`: `gist,checkpoint=DIR,ratio=8`.
         suite: contexts and questions; by default short documents of the suite qa.
+        longest: the mask is checked on it too, or on as much of it as fits.
         samples: how many contexts at most.
         seed: decides the samples.
         shuffled: run the shuffled-context control too. It takes most of the time.
@@ -50,10 +55,13 @@ def check_adapter(
     from harness.checks.shuffled import answerable, check_shuffled
 
     suite = suite or Spec.parse(SUITE)
-    checks = list(_check_structure(model, backend, examples_of(model, backend, suite, seed=seed)))
+    examples = examples_of(model, backend, suite, seed=seed)
+    asked = suite_of(suite)
+    drawn = list(islice(asked.samples(model.tokenizer, seed), samples))
+    longest = longest or max(drawn, key=lambda sample: len(sample.context))
+    checks = list(_check_structure(model, backend, examples, _example(model, backend, longest)))
     if shuffled:
-        asked: Suite = suite_of(suite)
-        drawn = answerable(list(islice(asked.samples(model.tokenizer, seed), samples)))
+        drawn = answerable(drawn)
         given = {name: text for name, text in backend.options.items() if name == "checkpoint"}
         floor = Spec("closed_book", {"adapter": "on", **given})
         checks += check_shuffled(
@@ -95,21 +103,28 @@ def suite_of(spec: Spec) -> Suite:
 
 def examples_of(model: "LanguageModel", spec: Spec, suite: Spec, *, seed: int) -> "list[Example]":
     """Return the first samples as token ids, compressed as the backend would."""
+    first = islice(suite_of(suite).samples(model.tokenizer, seed), EXAMPLES)
+    examples = [_example(model, spec, sample) for sample in first]
+    if not examples or not all(example.context and example.questions for example in examples):
+        raise UserError(f"{suite} has no context with questions at its beginning. Give another.")
+    return examples
+
+
+def _example(model: "LanguageModel", spec: Spec, sample: Sample) -> "Example":
     from gist.collator import Example
     from gist.compress import gists_for
 
     options = set_options(spec)
     encode, end = model.tokenizer.encode, model.answer_end_id
-    examples = []
-    for sample in islice(suite_of(suite).samples(model.tokenizer, seed), EXAMPLES):
-        context = tuple(encode(sample.context))
-        asked = [(q.text, q.targets[0] if q.targets else ABSTENTION) for q in sample.questions]
-        questions = tuple((tuple(encode(q)), (*encode(a), end)) for q, a in asked)
-        wanted = gists_for(len(context), tokens=options.get("tokens"), ratio=options.get("ratio"))
-        examples.append(Example(context, questions, min(wanted, len(context))))
-    if not examples or not all(example.context and example.questions for example in examples):
-        raise UserError(f"{suite} has no context with questions at its beginning. Give another.")
-    return examples
+    context = tuple(encode(sample.context))
+    asked = [(q.text, q.targets[0] if q.targets else ABSTENTION) for q in sample.questions]
+    questions = tuple((tuple(encode(q)), (*encode(a), end)) for q, a in asked)
+    wanted = gists_for(len(context), tokens=options.get("tokens"), ratio=options.get("ratio"))
+    return Example(context, questions, min(wanted, len(context)))
+
+
+def _tokens(example: "Example") -> int:
+    return len(example.context)
 
 
 def adapter_of(model: "LanguageModel", spec: Spec) -> Path:
@@ -121,10 +136,35 @@ def adapter_of(model: "LanguageModel", spec: Spec) -> Path:
     return folder
 
 
+def _mask_at_length(
+    lm: "LanguageModel", forward: "Forward", example: "Example", *, at_most: int
+) -> "MaskCheck | None":
+    """Check the mask on as much of a context as fits; None if that is no more than a piece."""
+    import torch
+
+    from gist.models.fit import gradient_bytes
+    from gist.models.memory import check_fits
+    from gist.validity import CONTEXT_TOKENS, mask_blocks
+
+    beside = len(lm.prompt.before) + example.gists + QUESTION_TOKENS
+    tokens = min(_tokens(example), at_most, lm.max_positions - beside)
+    while tokens > CONTEXT_TOKENS:
+        need = gradient_bytes(lm.model.config, lm.model.dtype, tokens=tokens + beside)
+        try:
+            check_fits(need, lm.model.device, what="the gradient")
+            return mask_blocks(lm.model, forward, [example], tokens=tokens)
+        except (OutOfMemory, torch.OutOfMemoryError):
+            tokens //= 2
+    return None
+
+
 def _check_structure(
-    lm: "LanguageModel", spec: Spec, examples: "Sequence[Example]"
+    lm: "LanguageModel", spec: Spec, examples: "Sequence[Example]", longest: "Example"
 ) -> "Iterator[Check]":
-    """Yield the checks of masks and caches, on short pieces of the examples."""
+    """Yield the checks of masks and caches, on short pieces of the examples; masks on the longest.
+
+    What compresses a long context in parts has no mask over all of it: a part is looked at.
+    """
     from gist import validity as checks
     from gist.adapter import attached
     from gist.forward import forward_for
@@ -133,7 +173,11 @@ def _check_structure(
 
     with attached(lm, adapter_of(lm, spec)) as card:
         plan = card.plan
-        mask = checks.mask_blocks(lm.model, forward_for(lm, plan), examples)
+        forward = forward_for(lm, plan)
+        mask = checks.mask_blocks(lm.model, forward, examples)
+        if mask.passed:
+            window = set_options(spec).get("window_tokens") or lm.max_positions
+            mask = _mask_at_length(lm, forward, longest, at_most=window) or mask
         alike = checks.single_pass(lm, plan, examples[0])
         clean = checks.poison(lm, plan, examples[0])
         counted = checks.entries(lm, plan, examples[0])

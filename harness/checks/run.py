@@ -29,6 +29,7 @@ def run_checks(model: "LanguageModel", plan: Plan) -> list[dict[str, Any]]:
 def check_adapters(model: "LanguageModel", plan: Plan) -> Iterator[dict[str, Any]]:
     """Check masks and caches of each trained adapter once."""
     from harness.checks.adapter import check_adapter
+    from harness.checks.trial import by_size
 
     by_adapter: dict[str, list[Configuration]] = {}
     for configuration in plan.configurations:
@@ -36,11 +37,14 @@ def check_adapters(model: "LanguageModel", plan: Plan) -> Iterator[dict[str, Any
         if adapter != UNTRAINED and _compresses(configuration.kind):
             by_adapter.setdefault(str(adapter), []).append(configuration)
     for adapter, configurations in by_adapter.items():
-        first = configurations[0]
+        first, own = configurations[0], {each.name for each in configurations}
+        read = by_size([cell for cell in plan.cells() if cell.configuration.name in own])
+        longest = next((sample for _, sample in reversed(read) if sample.questions), None)
+        check = partial(check_adapter, model, first.spec, longest=longest, shuffled=False)
         yield {
             "adapter": adapter,
             "backends": [configuration.name for configuration in configurations],
-            **_checked(first.name, partial(check_adapter, model, first.spec, shuffled=False)),
+            **_checked(first.name, check),
         }
 
 

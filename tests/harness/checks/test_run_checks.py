@@ -1,13 +1,18 @@
 """A run with gist backends checks their adapter first, and its tables show a failed check."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+import gist.collator
 from gist import compress
+from gist.masks import packed_mask
+from gist.models import memory
 from harness.checks.run import check_adapters, run_checks
 from harness.cli.run import command
 from harness.run.choose import choose_backends, choose_suites, make_plan
@@ -49,6 +54,36 @@ def test_each_adapter_is_checked_once(tiny_llama: "LanguageModel", adapter: Path
     assert checked["backends"] == list(backends[:3])
     assert [check["passed"] for check in checked["proofs"]] == [True] * 4
     assert not list(check_adapters(tiny_llama, plan(tiny_llama, *others, backends[3])))
+
+
+def leaky_from(tokens: int) -> Callable[..., torch.Tensor]:
+    """Return a mask that lets questions see the context, once it is longer than `tokens`."""
+
+    def mask(segments: torch.Tensor, *, see_context: bool, see_before: bool = True) -> torch.Tensor:
+        is_long = int((segments == 1).sum(-1).max()) > tokens
+        return packed_mask(segments, see_context=see_context or is_long, see_before=see_before)
+
+    return mask
+
+
+@pytest.mark.parametrize("free", [2**40, 40 * 2**20], ids=["all of it", "a part"])
+def test_the_mask_is_checked_at_the_longest_context_that_fits(
+    tiny_llama: "LanguageModel", adapter: Path, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    """A fault that begins with length is seen; how long a context was looked at is said."""
+    monkeypatch.setattr(memory, "usable_bytes", lambda _: free)
+    suite = choose_suites(["qa,documents=2,filler=2,people=2,max_new_tokens=2"])
+    backends = choose_backends([f"gist,checkpoint={adapter}"])
+    ready = make_plan(tiny_llama, suite, backends, Settings())
+    most = max(len(tiny_llama.tokenizer.encode(sample.context)) for sample in ready.jobs[0].samples)
+    (checked,) = check_adapters(tiny_llama, ready)
+    mask = checked["proofs"][0]
+    (looked_at,) = (int(word) for word in mask["detail"].split() if word.isdecimal())
+    assert mask["passed"]
+    assert looked_at == most if free > 2**30 else 128 < looked_at < most
+    monkeypatch.setattr(gist.collator, "packed_mask", leaky_from(looked_at - 1))
+    (checked,) = check_adapters(tiny_llama, ready)
+    assert [check["name"] for check in checked["proofs"] if not check["passed"]] == ["mask blocks"]
 
 
 @pytest.mark.parametrize(
