@@ -42,7 +42,7 @@ demo: $(VENV)/.demo
 test: lint
 	$(PYTEST) -m "not slow"
 
-test-all: test $(VENV)/.kvpress $(VENV)/.notebook
+test-all: test $(VENV)/.kvpress $(VENV)/.notebook $(VENV)/.ray
 	$(PYTEST) tests/backends -k kvpress
 	$(PYTEST) -m slow
 	$(MAKE) gpu TINY=1
@@ -125,6 +125,10 @@ $(VENV)/.demo: $(INPUTS) | $(BIN)/python
 
 $(VENV)/.notebook: $(INPUTS) $(VENV)/.dev
 	$(PIP) install -q -c constraints.txt -e '.[notebook]'
+	@touch $@
+
+$(VENV)/.ray: $(INPUTS) $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt -e '.[ray]'
 	@touch $@
 
 $(VENV)/.kvpress: $(INPUTS) | $(BIN)/python

@@ -13,11 +13,10 @@ from harness.checks.holdings import Holdings
 from harness.checks.watched import Observed, Watched
 from harness.run.cell import Bench, CellRun
 from harness.run.controls import CONTROLS
+from harness.run.engine import warm_up
 from harness.run.measure import Meter
 from harness.run.plan import Cell, Configuration, Job
-from harness.run.progress import Progress
 from harness.run.records import Row
-from harness.run.runner import warm_up
 
 QUESTIONS = 3  # of a sample's own; one of another sample stands behind them
 NEW_TOKENS = 6
@@ -59,33 +58,18 @@ class Table:
         instead: Mapping[str, str] = MappingProxyType({}),
     ) -> Trial:
         """Run a sample as the runner does, and keep its rows."""
-        kept = _Kept([])
         watched = Watched(self.backend, self.lm, self.known, self.base, poison, instead)
         tokens = self.lm.tokenizer.encode
         bench = Bench(
             self.lm,
             self.meter,
-            kept,
-            Progress((), total=0),
             self.batch_size,
             lambda text: len(tokens(text)),
-            lambda: None,
         )
         own = CONTROLS[""]([sample], 0).samples
-        CellRun(bench, Cell(job, self.configuration, own), watched).run()
+        (done,) = CellRun(bench, Cell(job, self.configuration, own), watched).finish()
         seen = watched.observed[-1] if watched.observed else Observed("")
-        return Trial(job, sample, kept.rows, seen)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """Takes the place of `records.csv`."""
-
-    rows: list[Row]
-
-    def append(self, rows: Sequence[Row]) -> None:
-        """Add the rows of a sample."""
-        self.rows.extend(rows)
+        return Trial(job, sample, done.rows, seen)
 
 
 @contextmanager

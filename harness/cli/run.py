@@ -96,6 +96,14 @@ def _read_seeds(_context: click.Context, _option: click.Parameter, text: str) ->
     show_default=True,
     help="Folder that holds the run folders.",
 )
+@click.option(
+    "--ray",
+    metavar="[ADDRESS]",
+    is_flag=False,
+    flag_value="",
+    help="Work on every GPU (or, without one, every core) with Ray: of this machine, or of the "
+    "cluster at ADDRESS, auto for the one that this machine is part of.",
+)
 @headline_option
 @click.option("--brief", is_flag=True, help="Print results only, the checks in one line.")
 @click.option("--restart", is_flag=True, help="Delete the rows of an earlier run of this command.")
@@ -121,6 +129,7 @@ def command(
     batch_size: int,
     seeds: tuple[int, ...],
     out: Path,
+    ray: str | None,
     headline: str,
     brief: bool,
     restart: bool,
@@ -142,6 +151,7 @@ def command(
       gist-bench run --suite qa --budget 64+128+256
       gist-bench run --suite qa --backend rag --backend 'shuffled(rag)'
       gist-bench run --suite qa --model smollm2 --model ./my-model --seed 0+1+2
+      gist-bench run --suite qa --model ./my-model --ray
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
     from harness.cli.sweep import Sweep
     from harness.run.choose import choose_suites
@@ -167,6 +177,7 @@ def command(
         headline=headline,
         restart=restart,
         contexts=not no_contexts,
+        ray=ray,
     )
     try:
         folders = sweep.run()

@@ -3,7 +3,7 @@
 import logging
 
 from harness.api import prompt_with
-from harness.run.runner import Tested
+from harness.run.engine import OneProcess
 from harness.served.address import read_key
 from harness.served.client import Server
 from harness.served.model import OpenAIModel
@@ -11,7 +11,9 @@ from harness.served.model import OpenAIModel
 log = logging.getLogger(__name__)
 
 
-def open_served(address: str, *, key_env: str | None, tokenizer: str | None, shots: int) -> Tested:
+def open_served(
+    address: str, *, key_env: str | None, tokenizer: str | None, shots: int
+) -> OneProcess:
     """Return a model behind a server, which is asked whether it has it.
 
     Raises:
@@ -25,4 +27,4 @@ def open_served(address: str, *, key_env: str | None, tokenizer: str | None, sho
         named = TextTokenizer(read_facts(tokenizer)[1])
     server = Server(address, read_key(key_env, address, log.warning, "model"), role="model")
     model = OpenAIModel(server, prompt_with(shots), named, tokenizer or "")
-    return Tested(model, lambda _: [], keeper=model.kept)  # no adapter, nothing to check
+    return OneProcess(model, keeper=model.kept)  # no adapter, nothing to check

@@ -1,7 +1,8 @@
 """The runs of one command: each model with each seed, in a folder each, one after the other."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ from harness.cli.options import load, typed_command
 from harness.errors import UserError
 from harness.run import plugins
 from harness.run.choose import Choice, choose_backends
-from harness.run.plan import Plan, Settings
-from harness.run.runner import Tested, run
-from harness.run.sweep import plans_of
+from harness.run.engine import Engine, OneProcess
+from harness.run.plan import Settings
+from harness.run.runner import run
+from harness.run.workers import Workers, connected
 from harness.served.address import is_address
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Sweep:
     headline: str
     restart: bool
     contexts: bool  # keep a copy of them beside the rows
+    ray: str | None  # an address, "" for a Ray of its own; None: no Ray
 
     def run(self) -> list[Path]:
         """Run what is not finished yet, and return the folders.
@@ -53,31 +56,31 @@ class Sweep:
         # Before a model is loaded: a typing mistake should not wait for it.
         chosen = {name: self._choose_backends(name) for name in self.models}
         _check_there(self.models[1:])
-        return [folder for name in self.models for folder in self._run_model(name, chosen[name])]
+        with nullcontext() if self.ray is None else connected(self.ray):
+            return [one for name in self.models for one in self._run_model(name, chosen[name])]
 
     def _run_model(self, name: str, backends: Sequence[Choice]) -> Iterator[Path]:
         """Load a model and run every plan of it; nothing of it is left when the next one comes."""
-        tested = self._open(name)
-        for plan in plans_of(tested.model, self.suites, backends, self.settings):
-            if len(self.models) * len(self.settings) > 1:
-                click.echo(f"{name}, seed {plan.settings.seed}", err=True)
-            yield self._run_plan(tested, plan)
+        with closing(self._engine(name)) as engine:
+            for plan in engine.plans(self.suites, backends, self.settings):
+                if len(self.models) * len(self.settings) > 1:
+                    click.echo(f"{name}, seed {plan.settings.seed}", err=True)
+                yield run(
+                    plan,
+                    engine,
+                    out=self.out,
+                    command=typed_command(),
+                    headline=self.headline,
+                    restart=self.restart,
+                    contexts=self.contexts,
+                )
 
-    def _run_plan(self, tested: Tested, plan: Plan) -> Path:
-        whole = replace(plan, notices=(*plan.notices, *tested.notices(plan)))
-        return run(
-            whole,
-            tested.model,
-            out=self.out,
-            command=typed_command(),
-            headline=self.headline,
-            restart=self.restart,
-            contexts=self.contexts,
-            run_checks=lambda: tested.run_checks(whole),
-            keeper=tested.keeper,
-        )
+    def _engine(self, name: str) -> Engine:
+        if self.ray is None:
+            return self._open(name)
+        return Workers(partial(self._open, name), on_gpus=self.device != "cpu")
 
-    def _open(self, name: str) -> Tested:
+    def _open(self, name: str) -> OneProcess:
         if is_address(name):
             from harness.cli.served import open_served
 
@@ -94,7 +97,7 @@ class Sweep:
             load_in_4bit=self.load_in_4bit,
             shots=self.shots,
         )
-        return Tested(lm, partial(run_checks, lm), partial(overlap_notices, lm))
+        return OneProcess(lm, partial(run_checks, lm), partial(overlap_notices, lm))
 
     def _choose_backends(self, name: str) -> list[Choice]:
         return choose_backends(
@@ -107,9 +110,9 @@ class Sweep:
     def _refuse_options(self, name: str) -> None:
         """Refuse options that mean nothing for a model."""
         served = is_address(name)
-        others = ("device", "dtype", "load_in_4bit") if served else ("key_env", "tokenizer")
+        others = ("device", "dtype", "load_in_4bit", "ray") if served else ("key_env", "tokenizer")
         for option in others:
-            if getattr(self, option):
+            if getattr(self, option) not in (None, False):
                 flag = f"--{option.replace('_', '-')}"
                 which = "a served model: leave it out" if served else "a model that is loaded here"
                 raise UserError(f"{flag} does not apply to {which}.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,17 +209,18 @@ def run_ways(
     """Write the samples to a file, run them, and return the run's folder."""
     from harness.checks.run import run_checks
     from harness.run.choose import choose_suites, make_plan
+    from harness.run.engine import OneProcess
     from harness.run.plan import Settings
     from harness.run.runner import run
     from harness.run.spread import write_samples
 
     write_samples(file, samples)
     plan = make_plan(model, choose_suites([spec_of(file)]), ways, Settings(seed=trial.seed))
+    tested = OneProcess(model, partial(run_checks, model)) if checks else OneProcess(model)
     return run(
         plan,
-        model,
+        tested,
         out=trial.out / "runs",
         command=typed_command(),
         headline=HEADLINE,
-        run_checks=(lambda: run_checks(model, plan)) if checks else list,
     )

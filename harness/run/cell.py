@@ -4,16 +4,15 @@ Here is what is the same for every backend: the clock and the memory peak, how m
 asked at once, how many contexts are held, how a failure becomes a row. Backends measure nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from harness.api import Backend, Generation, Model, PreparedContext, Question, Sample, Suite
 from harness.errors import ContextTooLong, OutOfMemory, SampleError
-from harness.run.controls import ContextAssignment
-from harness.run.measure import Measurement, Meter, memory_errors
+from harness.run.controls import ContextAssignment, ControlledSample
+from harness.run.measure import Measurement, Meter, clock_s, memory_errors
 from harness.run.plan import Cell, Job
-from harness.run.progress import Progress
 from harness.run.records import Cell as Value
 from harness.run.records import Row, evidence_recall
 from harness.run.thoughts import split_thought
@@ -21,12 +20,14 @@ from harness.run.thoughts import split_thought
 T = TypeVar("T")
 
 
-class Rows(Protocol):
-    """Takes rows: `records.csv`, or a list of one who looks at them."""
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A sample that is done: what is written of it."""
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Add the rows of one sample."""
-        ...
+    cell: Cell
+    controlled: ControlledSample
+    rows: Sequence[Row]  # none, where a sweep had ended before it
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,8 @@ class Bench:
 
     model: Model
     meter: Meter
-    records: Rows
-    progress: Progress
     batch_size: int
     count_tokens: Callable[[str], int | None]
-    written: Callable[[], object] = lambda: None  # called when the rows of a sample are on the disk
     replayed: Callable[[], int] = lambda: 0  # replies so far that an earlier process had paid for
 
 
@@ -51,18 +49,17 @@ class CellRun:
     cell: Cell
     backend: Backend
 
-    def run(self) -> None:
-        """Run sample after sample; a cost sweep stops at the first that does not fit."""
-        stopped: set[int] = set()
+    def finish(self, stopped: Collection[int] = ()) -> Iterator[Finished]:
+        """Do sample after sample; a cost sweep stops at the first that does not fit."""
+        stopped = set(stopped)
         for controlled in self.cell.samples:
-            sample = controlled.sample
+            sample, start = controlled.sample, clock_s()
+            rows: list[Row] = []
             if sample.contexts_held not in stopped:
                 rows = [row for each in controlled.assignments for row in self._rows(sample, each)]
-                self.bench.records.append(rows)
-                self.bench.written()
                 if ends_sweep(self.cell.job, rows[0].get("error")):
                     stopped.add(sample.contexts_held)
-            self.bench.progress.update(controlled)
+            yield Finished(self.cell, controlled, rows, clock_s() - start)
 
     def _rows(self, sample: Sample, assignment: ContextAssignment) -> list[Row]:
         """Return the rows of an assignment: a failure keeps the measurements before it."""

@@ -2,14 +2,13 @@
 
 Questions do not take alike: a context of 4,000 tokens takes longer than one of 200, and one backend
 longer than another. So the time left is what the rest weighs, by tokens to be read and to be
-answered, times the seconds that each backend has taken for such a weight.
+answered, times the seconds that each backend has taken for such a weight, over the workers.
 """
 
 import sys
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Self
 
@@ -70,16 +69,16 @@ class Progress:
         cells: Sequence[Cell],
         *,
         total: int,
+        workers: int = 1,
         every_s: float = EVERY_S,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         left: dict[tuple[str, str], float] = defaultdict(float)
         for cell in cells:
             left[_name(cell)] += sum(map(weight_of, cell.samples))
         self.forecast = Forecast(left)
-        self._total, self._every_s, self._clock = total, every_s, clock
+        self._total, self._workers, self._every_s = total, workers, every_s
         self._done = total - sum(each.questions for cell in cells for each in cell.samples)
-        self._cell, self._began = ("", ""), clock()
+        self._cell = ("", "")
         self._ended = threading.Event()
         self._bar: tqdm[NoReturn] | None = None
 
@@ -104,16 +103,14 @@ class Progress:
             self._bar.close()
 
     def begin(self, cell: Cell) -> None:
-        """Say what runs from now on."""
-        self._cell, self._began = _name(cell), self._clock()
+        """Say what has begun to run."""
+        self._cell = _name(cell)
         if self._bar is not None:
             self._bar.set_description(" ".join(self._cell), refresh=False)
 
-    def update(self, controlled: ControlledSample) -> None:
-        """Count a sample of the cell that runs."""
-        now = self._clock()
-        self.forecast.add(self._cell, weight_of(controlled), now - self._began)
-        self._began = now
+    def update(self, cell: Cell, controlled: ControlledSample, seconds: float) -> None:
+        """Count a sample that took a worker so long."""
+        self.forecast.add(_name(cell), weight_of(controlled), seconds)
         self._done += controlled.questions
         if self._bar is not None:
             self._bar.set_postfix_str(self._left(), refresh=False)
@@ -123,11 +120,12 @@ class Progress:
         """Return how far the run is, in words."""
         shown = " ".join(filter(None, self._cell))
         state = f"{self._done:,} of {self._total:,} questions"
-        return "; ".join(filter(None, (state, shown, self._left())))
+        several = f"{self._workers} workers" if self._workers > 1 else ""
+        return "; ".join(filter(None, (state, shown, several, self._left())))
 
     def _left(self) -> str:
         seconds = self.forecast.seconds_left()
-        return "" if seconds is None else f"about {in_words(seconds)} left"
+        return "" if seconds is None else f"about {in_words(seconds / self._workers)} left"
 
     def _speak(self) -> None:
         while not self._ended.wait(self._every_s):

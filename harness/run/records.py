@@ -166,12 +166,12 @@ class Records:
 
 
 def recover(path: Path, header: tuple[str, ...], questions: Mapping[Key, int]) -> dict[Key, str]:
-    """Drop the rows of unfinished samples from the file and return the finished samples.
+    """Drop the rows of unfinished samples, sort the others, and return the finished samples.
 
     Args:
         path: the records; need not exist.
         header: the columns that the run writes.
-        questions: how many rows every sample has when it is finished.
+        questions: how many rows every sample has when it is finished, in the order of the rows.
 
     Returns:
         The finished samples, each with its `error` cell.
@@ -186,8 +186,10 @@ def recover(path: Path, header: tuple[str, ...], questions: Mapping[Key, int]) -
     names = [_name(row) if row else None for row in rows]
     counts = Counter(names)
     whole = {_texts(key): key for key, n in questions.items() if counts[_texts(key)] == n}
-    kept = [line for line, name in zip(lines[1:], names, strict=True) if name in whole]
-    if torn or len(kept) < len(rows):
+    place = {name: number for number, name in enumerate(whole)}
+    order = sorted((place[name], line) for line, name in enumerate(names, 1) if name in place)
+    kept = [lines[line] for _, line in order]
+    if torn or kept != lines[1:]:
         write_atomically(path, head + b"".join(line + b"\n" for line in kept))
     return {
         whole[name]: row["error"]

@@ -21,6 +21,7 @@ from harness.report.contrasts import pairs
 from harness.report.render import render
 from harness.report.sections import Section
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.engine import OneProcess
 from harness.run.metadata import Budget
 from harness.run.plan import Settings
 from harness.run.runner import run
@@ -163,7 +164,7 @@ def test_quality_over_budget_is_a_table(tmp_path: Path) -> None:
     chosen = choose_backends([f"{WIDE},words=9", "tests.support.fakes:Fake"], budgets=(2, 1000))
     suites = choose_suites(["tests.support.fakes:Scored,contexts=5"])
     plan = make_plan(model, suites, chosen, Settings())
-    folder = run(plan, model, out=tmp_path, command="test")
+    folder = run(plan, OneProcess(model), out=tmp_path, command="test")
     configured = json.loads((folder / "run.json").read_text())["configuration"]["backends"]
     assert configured[f"{WIDE},width=2,words=9"]["budget"] == {
         "tokens": 2,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from backends.retrieval.chunking import chunk_context
 from harness.report.render import render
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.engine import OneProcess
 from harness.run.plan import Settings
 from harness.run.runner import run
 from tests.regression.conftest import CheckRatio
@@ -47,7 +48,7 @@ def fake_run(folder: Path, contexts: int) -> "Callable[[], Path]":
     model, numbers = FakeModel(), itertools.count()
     suites = choose_suites([f"tests.support.fakes:Scored,contexts={contexts}"])
     plan = make_plan(model, suites, choose_backends(["tests.support.fakes:Fake"]), Settings())
-    return lambda: run(plan, model, out=folder / str(next(numbers)), command="")
+    return lambda: run(plan, OneProcess(model), out=folder / str(next(numbers)), command="")
 
 
 def test_building_a_mask(benchmark: "BenchmarkFixture", check_ratio: CheckRatio) -> None:
@@ -90,7 +91,7 @@ def test_each_context_is_prepared_once(tmp_path: Path) -> None:
         model, suites, choose_backends(["tests.support.fakes:Fake"]), Settings(batch_size=2)
     )
     model.log.clear()
-    run(plan, model, out=tmp_path, command="")
+    run(plan, OneProcess(model), out=tmp_path, command="")
     asked = [line for line in model.log if line.startswith("ask")]
     warm_up = 1
     assert model.log.count("prepare") == 4 + warm_up

@@ -1,6 +1,8 @@
 """A model, backends and suites without a neural network, for tests of the harness."""
 
 import hashlib
+import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,6 +69,7 @@ class FakeContext:
             raise LookupError("a fault of the program")
         words = self.context.split()
         if self.backend.gate is not None and len(words) == 3:
+            self.backend.gate.with_name(f"waiting-{os.getpid()}").touch()
             wait_for(self.backend.gate)
         return [Generation(words[-1], len(words), len(words), 1, (words[-1],)) for _ in questions]
 
@@ -154,6 +157,32 @@ class Broken:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+@dataclass
+class Deadly(Fake):
+    """A backend whose process is killed when it reads three words."""
+
+    def prepare(self, context: str) -> FakeContext:
+        """Read a context, or die."""
+        if len(context.split()) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().prepare(context)
+
+
+@dataclass
+class Timed(Fake):
+    """A backend that writes into a folder which process read what from when to when."""
+
+    folder: Path = Path()
+
+    def prepare(self, context: str) -> FakeContext:
+        """Read a context, which takes a moment."""
+        began = time.monotonic()
+        time.sleep(0.05)
+        with (self.folder / str(os.getpid())).open("a") as file:
+            file.write(f"{began} {time.monotonic()} {context}\n")
+        return super().prepare(context)
 
 
 @dataclass

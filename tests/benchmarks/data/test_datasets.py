@@ -16,6 +16,7 @@ from benchmarks.qa import Qa
 from harness.api import ABSTENTION, Question, Sample
 from harness.errors import UserError
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.engine import OneProcess
 from harness.run.plan import Settings
 from harness.run.runner import run
 from tests.support.commands import GistBench
@@ -484,7 +485,7 @@ def test_run_has_the_columns_of_the_data_set_and_knows_its_file(tmp_path: Path) 
             choose_backends(["tests.support.fakes:Fake"]),
         )
         plan = make_plan(model, suites, backends, Settings())
-        return run(plan, model, out=tmp_path / "runs", command="test", restart=False)
+        return run(plan, OneProcess(model), out=tmp_path / "runs", command="test", restart=False)
 
     first = folder()
     with (first / "records.csv").open(newline="", encoding="utf-8") as file:

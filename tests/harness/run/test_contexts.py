@@ -9,6 +9,7 @@ import pytest
 from harness.errors import UserError
 from harness.run.choose import choose_backends, choose_suites, make_plan
 from harness.run.contexts import CONTEXTS, read_contexts
+from harness.run.engine import OneProcess
 from harness.run.plan import Settings
 from harness.run.runner import run
 from harness.run.texts import read_texts
@@ -23,7 +24,7 @@ def executed(out: Path, *, contexts: bool = True) -> Path:
     model = FakeModel()
     backends = choose_backends([FAKE, f"shuffled({FAKE})"])
     plan = make_plan(model, choose_suites([SUITE]), backends, Settings())
-    return run(plan, model, out=out, command="test", contexts=contexts)
+    return run(plan, OneProcess(model), out=out, command="test", contexts=contexts)
 
 
 def test_each_context_is_kept_once_with_what_proves_the_answers(tmp_path: Path) -> None:

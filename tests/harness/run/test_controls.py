@@ -17,6 +17,7 @@ from harness.api import Question, Sample, Tokenizer
 from harness.errors import UserError
 from harness.run.choose import choose_backends, choose_suites, make_plan
 from harness.run.controls import CONTROLS, split_control, wrap
+from harness.run.engine import OneProcess
 from harness.run.plan import Settings
 from harness.run.rows import read_rows
 from harness.run.runner import run
@@ -72,7 +73,7 @@ def execute(
     """Run suites with backends; return the rows and run.json."""
     model = FakeModel()
     plan = make_plan(model, choose_suites(suites), choose_backends(backends), Settings(**settings))
-    folder = run(plan, model, out=out, command="test")
+    folder = run(plan, OneProcess(model), out=out, command="test")
     with (folder / "records.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file)), json.loads((folder / "run.json").read_text())
 

@@ -12,6 +12,7 @@ from backends.kv.cached import CachedContext
 from gist.decode import read
 from harness.api import Question, Sample, Tokenizer
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.engine import OneProcess
 from harness.run.plan import Settings
 from harness.run.runner import run
 
@@ -67,7 +68,7 @@ def test_a_context_that_is_too_long_is_a_row_and_the_run_goes_on(
     """A backend need not translate what `gist` raises."""
     suites, backends = choose_suites([f"{HERE}:LongInTheMiddle"]), choose_backends([backend])
     plan = make_plan(tiny_llama, suites, backends, Settings())
-    folder = run(plan, tiny_llama, out=tmp_path, command="test")
+    folder = run(plan, OneProcess(tiny_llama), out=tmp_path, command="test")
     with (folder / "records.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["sample_id"]: row for row in csv.DictReader(file)}
     errors = {name: row["error"] for name, row in rows.items()}

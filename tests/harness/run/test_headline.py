@@ -13,6 +13,7 @@ from harness.api import Generation
 from harness.errors import ContextTooLong, UserError
 from harness.report.render import render
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.engine import OneProcess
 from harness.run.headline import declared, headline_of
 from harness.run.metadata import RunMetadata
 from harness.run.plan import Settings
@@ -85,7 +86,7 @@ def execute(folder: Path, model: FakeModel, *, headline: str = "") -> Path:
     data.write_text(json.dumps(line))
     suites, backends = choose_suites([f"qa,data={data}"]), choose_backends([f"{HERE}:Talker"])
     plan = make_plan(model, suites, backends, Settings(batch_size=4))
-    return run(plan, model, out=folder, command="run", headline=headline)
+    return run(plan, OneProcess(model), out=folder, command="run", headline=headline)
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:

@@ -133,7 +133,7 @@ READERS = {  # words, and the modules that may use them
         "harness/run/measure.py",
         "harness/served/http.py",  # when the first piece of a reply arrived
     ],
-    ("monotonic",): ["harness/run/progress.py"],  # the time left, which no row holds
+    ("monotonic",): [],
     ("max_memory_", "VmHWM", "ru_maxrss"): ["harness/memory.py"],
 }
 

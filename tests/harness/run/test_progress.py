@@ -32,32 +32,21 @@ def cell(backend: str, *samples: ControlledSample) -> Cell:
     return Cell(cast(Any, Named("qa")), cast(Any, Named(backend)), samples)
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return what it was set to."""
-        return self.now
-
-
 def test_the_time_left_is_weighed_by_context_and_backend() -> None:
     """Short contexts first and a slow backend last: a mean over questions says a tenth of it."""
     short, long = [sample(n, 400) for n in range(10)], [sample(n, 40_000) for n in range(10, 20)]
     cells = [cell("fast", *short, *long), cell("slow", *short, *long)]
-    clock, pace = Clock(), {"fast": 0.001, "slow": 0.003}
+    pace = {"fast": 0.001, "slow": 0.003}
     spent = [
         weight_of(one) * pace[each.configuration.name] for each in cells for one in each.samples
     ]
-    progress = Progress(cells, total=40, clock=clock)
+    progress = Progress(cells, total=40)
     said = []
     place = 0
     for each in cells:
         progress.begin(each)
         for one in each.samples:
-            clock.now += spent[place]
-            progress.update(one)
+            progress.update(each, one, spent[place])
             place += 1
             said.append((progress.forecast.seconds_left() or 0.0, sum(spent[place:])))
     of_fast, after_one_slow = said[9], said[20]
@@ -65,6 +54,21 @@ def test_the_time_left_is_weighed_by_context_and_backend() -> None:
     assert of_fast[0] > 0.45 * of_fast[1]  # that slow is slow cannot be known yet
     assert after_one_slow[0] == pytest.approx(after_one_slow[1])
     assert said[-1] == (0.0, 0)
+
+
+def test_the_time_left_is_that_of_all_workers() -> None:
+    """Four do in a quarter of the time what is left to one."""
+    cells = [cell("full", *(sample(n, 400) for n in range(9)))]
+    said = []
+    for workers in (1, 4):
+        progress = Progress(cells, total=9, workers=workers)
+        progress.begin(cells[0])
+        progress.update(cells[0], cells[0].samples[0], 60.0)
+        said.append(progress.line())
+    assert said == [
+        "1 of 9 questions; qa full; about 8:00 left",
+        "1 of 9 questions; qa full; 4 workers; about 2:00 left",
+    ]
 
 
 def test_a_backend_that_was_seen_in_another_suite_has_its_pace() -> None:
@@ -83,7 +87,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch: pytest.Mon
     cells = [cell("gist,ratio=8", sample(0, 400, 3), sample(1, 400, 2))]
     with Progress(cells, total=9, every_s=0.02) as progress:
         progress.begin(cells[0])
-        progress.update(cells[0].samples[0])
+        progress.update(cells[0], cells[0].samples[0], 0.0)
         end = time.monotonic() + 10
         while told.getvalue().count("\n") < 2 and time.monotonic() < end:
             time.sleep(0.01)

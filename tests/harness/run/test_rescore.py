@@ -8,6 +8,7 @@ import pytest
 
 from harness.api import Model
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.engine import OneProcess
 from harness.run.plan import Settings
 from harness.run.runner import run
 from tests.support.commands import GistBench
@@ -31,7 +32,7 @@ def test_what_was_scored_by_the_present_rules_stays_as_it_was(
     model: Model = FakeModel()
     suites = choose_suites([f"{SCORED},ask=Which\\, 'the last'?\\nSay it."])
     plan = make_plan(model, suites, choose_backends([f"{FAKE},words=2"]), Settings())
-    folder = run(plan, model, out=tmp_path, command="test")
+    folder = run(plan, OneProcess(model), out=tmp_path, command="test")
     new = tmp_path / "again"
     assert gist_bench("rescore", folder, "-o", new).out.strip() == str(new)
     assert (new / "records.csv").read_text() == (folder / "records.csv").read_text()

@@ -15,6 +15,7 @@ import pytest
 from harness.errors import UserError
 from harness.run import plugins
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.engine import OneProcess
 from harness.run.environment import code_hash
 from harness.run.plan import Plan, Settings
 from harness.run.runner import run
@@ -113,10 +114,10 @@ def test_a_finished_run_asks_nothing_again(tmp_path: Path) -> None:
     """The same command after the end changes no byte and asks no question, in sweeps too."""
     for suite in ("tests.support.fakes:Scored", "tests.support.fakes:Costs,sizes=1+2+3+4"):
         model = FakeModel()
-        folder = run(plan(model, suite), model, out=tmp_path, command="first")
+        folder = run(plan(model, suite), OneProcess(model), out=tmp_path, command="first")
         before = {path: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
         again = FakeModel()
-        assert run(plan(again, suite), again, out=tmp_path, command="second") == folder
+        assert run(plan(again, suite), OneProcess(again), out=tmp_path, command="second") == folder
         assert {path: path.read_bytes() for path in before} == before
         assert "prepare" not in again.log
 
@@ -124,11 +125,11 @@ def test_a_finished_run_asks_nothing_again(tmp_path: Path) -> None:
 def test_a_part_of_a_sample_is_done_again(tmp_path: Path) -> None:
     """Rows of a sample that has fewer rows than questions are dropped, others kept."""
     model = FakeModel()
-    folder = run(plan(model), model, out=tmp_path, command="first")
+    folder = run(plan(model), OneProcess(model), out=tmp_path, command="first")
     path = folder / "records.csv"
     whole, lines = facts(path), path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-5]))
-    run(plan(model), model, out=tmp_path, command="second")
+    run(plan(model), OneProcess(model), out=tmp_path, command="second")
     assert facts(path) == whole
     assert path.read_bytes().splitlines(keepends=True)[:4] == lines[:4]
 
@@ -136,12 +137,14 @@ def test_a_part_of_a_sample_is_done_again(tmp_path: Path) -> None:
 def test_restart_starts_over(tmp_path: Path) -> None:
     """With restart every sample is run again."""
     model = FakeModel()
-    folder = run(plan(model), model, out=tmp_path, command="first")
+    folder = run(plan(model), OneProcess(model), out=tmp_path, command="first")
     (folder / "records.csv").write_text("edited\nby hand\n")
     with pytest.raises(UserError, match="--restart"):
-        run(plan(model), model, out=tmp_path, command="second")
+        run(plan(model), OneProcess(model), out=tmp_path, command="second")
     again = FakeModel()
-    assert run(plan(again), again, out=tmp_path, command="third", restart=True) == folder
+    assert (
+        run(plan(again), OneProcess(again), out=tmp_path, command="third", restart=True) == folder
+    )
     assert "prepare" in again.log
     assert len(facts(folder / "records.csv")) == 9
 
@@ -150,7 +153,7 @@ def test_restart_starts_over(tmp_path: Path) -> None:
 def test_a_changed_environment_is_refused_by_name(tmp_path: Path, change: str) -> None:
     """Rows of two environments never share a file; the message says what has changed."""
     model = FakeModel()
-    folder = run(plan(model), model, out=tmp_path, command="first")
+    folder = run(plan(model), OneProcess(model), out=tmp_path, command="first")
     path = folder / "run.json"
     text = json.loads(path.read_text())
     place = text["environment"] if change != "torch" else text["environment"]["packages"]
@@ -158,9 +161,11 @@ def test_a_changed_environment_is_refused_by_name(tmp_path: Path, change: str) -
     path.write_text(json.dumps(text))
     before = (folder / "records.csv").read_bytes()
     with pytest.raises(UserError, match=rf"{change} another -> .*--restart"):
-        run(plan(model), model, out=tmp_path, command="second")
+        run(plan(model), OneProcess(model), out=tmp_path, command="second")
     assert (folder / "records.csv").read_bytes() == before
-    assert run(plan(model), model, out=tmp_path, command="third", restart=True) == folder
+    assert (
+        run(plan(model), OneProcess(model), out=tmp_path, command="third", restart=True) == folder
+    )
     assert json.loads(path.read_text())["environment"] != text["environment"]
 
 
@@ -171,7 +176,9 @@ def test_what_could_change_a_row_has_a_folder_of_its_own(tmp_path: Path) -> None
     suite = f"tests.support.fakes:Scored,data={data}"
 
     def folder(model: FakeModel, suite: str = suite, **settings: int) -> str:
-        return run(plan(model, suite, **settings), model, out=tmp_path / "out", command="c").name
+        return run(
+            plan(model, suite, **settings), OneProcess(model), out=tmp_path / "out", command="c"
+        ).name
 
     first = folder(FakeModel())
     assert folder(FakeModel()) == first
@@ -206,7 +213,9 @@ def test_other_code_has_a_folder_of_its_own(
 def test_run_json_says_how_the_rows_were_made(tmp_path: Path) -> None:
     """Configuration, command, versions, machine and times stand beside the records."""
     model = FakeModel()
-    folder = run(plan(model, seed=3), model, out=tmp_path, command="gist-bench run --seed 3")
+    folder = run(
+        plan(model, seed=3), OneProcess(model), out=tmp_path, command="gist-bench run --seed 3"
+    )
     run_json = json.loads((folder / "run.json").read_text())
     assert run_json["command"] == "gist-bench run --seed 3"
     assert run_json["configuration"]["seed"] == 3

@@ -12,6 +12,7 @@ from harness.api import Generation, Question, Sample, Suite
 from harness.errors import NotReady, UserError
 from harness.run import cell, scores
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.engine import OneProcess
 from harness.run.measure import Meter
 from harness.run.plan import Settings
 from harness.run.runner import run
@@ -38,7 +39,8 @@ def execute(
     plan = make_plan(
         model, choose_suites(suites), choose_backends(backends), settings or Settings()
     )
-    folder = run(plan, model, out=out, command="test", restart=restart, run_checks=run_checks)
+    tested = OneProcess(model, checks=lambda _: run_checks())
+    folder = run(plan, tested, out=out, command="test", restart=restart)
     with (folder / "records.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

@@ -8,6 +8,7 @@ import pytest
 
 from harness.report.render import render
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.engine import OneProcess
 from harness.run.plan import Plan, Settings
 from harness.run.runner import run
 from harness.run.sweep import plans_of
@@ -53,7 +54,7 @@ def test_parts_of_a_run_make_the_report_of_the_whole(tmp_path: Path) -> None:
 
     def report(out: str, suites: list[str], backends: list[str]) -> Path:
         plan = make_plan(model, choose_suites(suites), choose_backends(backends), Settings())
-        return run(plan, model, out=tmp_path / out, command="test")
+        return run(plan, OneProcess(model), out=tmp_path / out, command="test")
 
     whole = render([report("whole", [SCORED, other], fakes)], markdown=True)
     parts = [
