@@ -19,7 +19,7 @@ from harness.report import costs, significance, stats
 from harness.report.metrics import all_metrics
 from harness.report.sections import HELD_OUT_SLICE
 from harness.run.metrics import Metric
-from harness.run.rows import MEASURES
+from harness.run.parsing import MEASURES
 
 ERRORS = "errors"
 RECALL = "evidence_recall"

@@ -14,8 +14,9 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.run.metadata import RECORDS
+from harness.run.parsing import sorts_of_columns
 from harness.run.records import read_cells
-from harness.run.rows import read_rows, sorts_of_columns
+from harness.run.rows import read_rows
 
 _DATE = "1970-01-01T00-00-00"  # lm-eval's names need one; the same run gives the same files
 Records = Sequence[Mapping[str, str]]

@@ -4,22 +4,23 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from harness.run.kept import Kept
 from harness.run.metrics import JUDGED
 
 RIGHT = 0.5  # from here on, a metric between 0 and 1 counts as right
 
 
-def agreement_notes(frame: pd.DataFrame, metrics: Sequence[str]) -> Iterator[str]:
+def agreement_notes(rows: Kept, metrics: Sequence[str]) -> Iterator[str]:
     """Yield a line with Cohen's kappa, for rows that a judge has seen.
 
     Args:
-        frame: rows of a section.
+        rows: those of a section.
         metrics: of the section, the headline first.
     """
     gold = next((name for name in metrics if name != JUDGED), None)
     if JUDGED not in metrics or gold is None:
         return
-    both = frame[[JUDGED, gold]].dropna()
+    both = rows[[JUDGED, gold]].dropna()
     if both.empty:
         return
     said, right = both[JUDGED] >= RIGHT, both[gold] >= RIGHT

@@ -19,6 +19,7 @@ from harness.report import format as printing
 from harness.report.format import Table
 from harness.report.sections import CEILING, COMPARED, Section, rank_of
 from harness.report.stats import Floats, Ints
+from harness.run.kept import Columns
 from harness.run.metrics import Metric
 
 NEVER = math.inf
@@ -81,11 +82,15 @@ class BreakEven:
         return f"{shown} [{self.interval}]" if self.interval else shown
 
 
-def break_evens(section: Section) -> Iterator[BreakEven]:
-    """Yield each backend against full context, and gist backends against the others.
+def break_evens(section: Section) -> list[BreakEven]:
+    """Return each backend against full context, and gist backends against the others.
 
     Floors and controls are left out. A sweep over sizes is compared size by size.
     """
+    return section.once("break-even", lambda: list(_break_evens(section)))
+
+
+def _break_evens(section: Section) -> Iterator[BreakEven]:
     _, groups = costs.cost_groups(section.of_own_contexts)
     times = {key: times_of(rows) for key, rows in groups.items()}
     sizes = dict.fromkeys(key[1:] for key in groups)
@@ -135,14 +140,15 @@ def break_even_table(points: Sequence[BreakEven], names: Sequence[str]) -> Table
     return Table("Break-even in time", header, rows, legend=(LEGEND,), keys=2 + len(names))
 
 
-def times_of(rows: pd.DataFrame) -> pd.DataFrame:
+def times_of(rows: Columns) -> pd.DataFrame:
     """Return the times of the rows of one backend (and size), by context.
 
     The columns are the seconds to read it, those for all answers, and the number of questions.
     """
-    asked = costs.answered_longest(rows)
+    asked = costs.answered_longest(rows, *costs.BATCH)
+    samples = rows[[*costs.SAMPLE, "prepare_s"]]
     times = {
-        "read_s": rows.drop_duplicates(costs.SAMPLE).groupby("context")["prepare_s"].median(),
+        "read_s": samples.drop_duplicates(costs.SAMPLE).groupby("context")["prepare_s"].median(),
         "answers_s": asked.drop_duplicates(costs.BATCH).groupby("context")["generate_s"].sum(),
         "questions": asked.groupby("context").size(),
     }

@@ -9,10 +9,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from harness.report import format as printing
-from harness.report.costs import HELD, cost_groups, measured
+from harness.report.costs import HELD, Costs, cost_groups, group_costs
 from harness.report.format import Table
 from harness.report.gpu import GPU, GPU_USABLE_BYTES
 from harness.report.sections import Section
@@ -57,12 +55,11 @@ def capacities(section: Section) -> Iterator[Capacity]:
     if HELD not in names:
         return
     at = 1 + names.index(HELD)
-    sizes: dict[tuple[str, ...], dict[int, pd.DataFrame]] = {}
-    for key, rows in groups.items():
+    sizes: dict[tuple[str, ...], dict[int, Costs]] = {}
+    for key, found in group_costs(section).items():
         by_held = sizes.setdefault((*key[:at], *key[at + 1 :]), {})
-        by_held[int(rows[HELD].iloc[0])] = rows
-    for (backend, *size), by_held in sizes.items():
-        costs = {n: measured(rows) for n, rows in by_held.items()}
+        by_held[int(groups[key][[HELD]][HELD].iloc[0])] = found
+    for (backend, *size), costs in sizes.items():
         # A number that did not fit has rows too, without the bytes.
         held = max((n for n in costs if not math.isnan(costs[n].peak_bytes)), default=1)
         if held == 1 or 1 not in costs or not costs[1].held_bytes > 0:

@@ -8,8 +8,7 @@ of shuffled(gist).
 from collections.abc import Iterator, Sequence
 
 from harness.report import format as printing
-from harness.report import significance
-from harness.report.contrasts import common
+from harness.report.contrasts import contrast_of
 from harness.report.format import Table
 from harness.report.sections import COMPARED, INVALID, Section, scored
 from harness.run.controls import wrap
@@ -83,8 +82,7 @@ def _mechanical(rows: Rows, section: Section) -> Iterator[tuple[str, ...]]:
     """Yield the checks that the runs made, of adapters and of backends."""
     compared = section.backends_named(COMPARED)
     for backend in section.backends:
-        runs = section.frame.loc[section.frame["backend"] == backend, "run"].unique()
-        for run in runs:
+        for run in dict.fromkeys(section.rows.of(backend).constant("run")):
             if backend in compared:
                 yield from _of_adapter(backend, rows.metadata[run])
             yield from _as_run(backend, rows.metadata[run])
@@ -127,11 +125,10 @@ def _shuffled(section: Section) -> Iterator[tuple[str, ...]]:
 def _difference(section: Section, backend: str) -> tuple[str, str, str]:
     mark = INVALID if backend.endswith(INVALID) else ""
     other = wrap("shuffled", backend.removesuffix(INVALID)) + mark
-    (own, shuffled), contexts = common(section, backend, other)
-    if not len(contexts):
+    found = contrast_of(section, backend, other)
+    if found is None:
         return NOT_RUN, "above 0", "run with --controls"
-    found = significance.contrast(own, shuffled, contexts)
     difference = printing.interval(found.difference, signed=True)
-    shown = f"{own.mean():.2f} - {shuffled.mean():.2f} = {difference}, p = {found.p:.3f}"
+    shown = f"{found.first:.2f} - {found.second:.2f} = {difference}, p = {found.p:.3f}"
     shows = found.difference.low is not None and found.is_above_zero
     return shown, "above 0", PASS if shows else NOT_SHOWN

@@ -16,6 +16,7 @@ from harness.report import significance, stats
 from harness.report.format import Table
 from harness.report.sections import CEILING, COMPARED, FLOOR, Section
 from harness.report.tables import estimates, with_n
+from harness.run.kept import Kept
 from harness.run.metrics import Metric
 
 DIFFERENCE = (
@@ -120,9 +121,8 @@ def pairs(section: Section) -> list[Pair]:
     for backend, other in combinations(ordered, 2):
         if backend not in compared or not _is_fair(section, backend, other):
             continue
-        (first, second), contexts = common(section, backend, other)
-        if len(contexts):
-            contrasts.append((backend, other, significance.contrast(first, second, contexts)))
+        if (found := contrast_of(section, backend, other)) is not None:
+            contrasts.append((backend, other, found))
     adjusted = significance.holm([contrast.p for _, _, contrast in contrasts])
     return [Pair(*pair, p) for pair, p in zip(contrasts, adjusted, strict=True)]
 
@@ -199,12 +199,11 @@ def retrieval_scores(section: Section) -> dict[str, dict[str, stats.Estimate]]:
 
     Each column of the table has its estimates by backend.
     """
-    main, frame = section.metrics[0], section.counted
-    recall = frame["evidence_recall"]
+    main, rows, recall = section.metrics[0], section.counted, "evidence_recall"
     return {
-        "evidence recall": estimates(frame, "evidence_recall"),
-        f"{main} given a hit": estimates(frame[recall == 1], main),
-        f"{main} given a miss": estimates(frame[recall < 1], main),
+        "evidence recall": estimates(rows, recall),
+        f"{main} given a hit": estimates(rows.where(recall, lambda share: share == 1), main),
+        f"{main} given a miss": estimates(rows.where(recall, lambda share: share < 1), main),
     }
 
 
@@ -220,24 +219,47 @@ def retrieval_tables(section: Section) -> Iterator[Table]:
         yield Table("Retrieval", ("backend", *columns), rows, legend=(RETRIEVAL,))
 
 
+def contrast_of(section: Section, backend: str, other: str) -> significance.Contrast | None:
+    """Compare two backends on the headline metric; None if they share no question."""
+
+    def found() -> significance.Contrast | None:
+        (first, second), contexts = common(section, backend, other)
+        return significance.contrast(first, second, contexts) if len(contexts) else None
+
+    return section.once(("contrast", backend, other), found)
+
+
 def common(section: Section, *backends: str) -> tuple[stats.Floats, stats.Ints]:
     """Return the headline metric where all backends have one.
 
     Returns:
         The metric, (backends, n), and the number of each question's context, (n,).
     """
-    return paired(section.counted, section.metrics[0], backends)
+    frame = paired(section.counted, section.metrics[0], backends)
+    return frame[list(backends)].to_numpy(np.float64).T, frame["context"].to_numpy(np.int64)
 
 
 def paired(
-    frame: pd.DataFrame, metric: str, backends: Sequence[str]
-) -> tuple[stats.Floats, stats.Ints]:
-    """Return a metric, (backends, n), and contexts, (n,), of the questions that all answered."""
-    own = frame[frame["backend"].isin(backends)]
-    table = own.pivot(index=["context", "question"], columns="backend", values=metric)
-    known = table.reindex(columns=list(backends)).dropna()
-    contexts = known.index.get_level_values("context").to_numpy(np.int64)
-    return known.to_numpy(np.float64).T, contexts
+    rows: Kept, metric: str, backends: Sequence[str], besides: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return a metric, a column for each backend, of the questions that all of them answered.
+
+    Args:
+        rows: of a section.
+        metric: which.
+        backends: at least one; not one twice.
+        besides: other columns of the first backend's rows.
+
+    Returns:
+        Questions by context, with `context` and `question`.
+    """
+    keys, table = ["context", "question"], None
+    for backend in backends:
+        shown = [*keys, metric, *(besides if table is None else ())]
+        known = rows.of(backend).having(metric)[shown].rename(columns={metric: backend})
+        table = known if table is None else table.merge(known, on=keys)
+    assert table is not None, "no backend"
+    return table.sort_values("context", kind="stable", ignore_index=True)
 
 
 def _counts(estimate: stats.Estimate) -> tuple[str, str]:

@@ -6,7 +6,8 @@ which is the highest. A sweep over context sizes gets a row per size.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +17,7 @@ from harness.report import format as printing
 from harness.report.format import Table
 from harness.report.sections import Section
 from harness.report.tables import errors_by_backend, notices
+from harness.run.kept import Columns, Kept
 from harness.run.metrics import Metric
 
 QUESTIONS = (1, 10, 100)  # about one context, for the time per question
@@ -106,9 +108,15 @@ class Costs:
         return (self.prepare_s + questions * self.question_s) / questions
 
 
-def measured(rows: pd.DataFrame) -> Costs:
+def of_backend(section: Section, backend: str) -> Costs:
+    """Return the costs of all rows of a backend."""
+    return section.once(("costs", backend), lambda: measured(section.rows.of(backend)))
+
+
+def measured(rows: Columns) -> Costs:
     """Return the costs of the rows of one backend (and size)."""
-    samples = rows.drop_duplicates(SAMPLE)
+    samples = rows[[*SAMPLE, *PER_SAMPLE, *([BASELINE] if BASELINE in rows else [])]]
+    samples = samples.drop_duplicates(SAMPLE)
     first_s, again_s, decode_rate = _decoding(rows)
     peaks = rows[["prepare_peak_bytes", "generate_peak_bytes"]]
     return Costs(
@@ -124,32 +132,49 @@ def measured(rows: pd.DataFrame) -> Costs:
     )
 
 
-def cost_groups(section: Section) -> tuple[list[str], dict[tuple[str, ...], pd.DataFrame]]:
+def cost_groups(section: Section) -> tuple[list[str], dict[tuple[str, ...], Kept]]:
     """Return the columns that split a backend's rows (none, or a sweep's), and the rows by them.
 
     The key of a group is the backend and its value in each of the columns; sizes rise.
     """
     keys = _keys(section)
-    groups = {
-        tuple(map(_name, key)): rows
-        for key, rows in section.frame.groupby(["backend", *keys], sort=False)
-    }
+    groups: dict[tuple[str, ...], Kept] = {}
+    for backend in section.backends:
+        of_backend = section.rows.of(backend)
+        sizes = of_backend[keys].drop_duplicates() if keys else pd.DataFrame(index=[0])
+        for size in sizes.dropna().itertuples(index=False):
+            groups[backend, *map(_name, size)] = _of_size(of_backend, keys, size)
     backends = section.backends
     ordered = sorted(groups, key=lambda key: (*map(_rank, key[1:]), backends.index(key[0])))
     return keys, {key: groups[key] for key in ordered}
 
 
+def _of_size(rows: Kept, keys: Sequence[str], size: Sequence[object]) -> Kept:
+    for name, value in zip(keys, size, strict=True):
+        rows = rows.where(name, partial(operator.eq, value))
+    return rows
+
+
+def group_costs(section: Section) -> dict[tuple[str, ...], Costs]:
+    """Return the costs of each of the `cost_groups`."""
+    _, groups = cost_groups(section)
+    return section.once(
+        "costs of groups", lambda: {key: measured(rows) for key, rows in groups.items()}
+    )
+
+
 def cost_tables(section: Section) -> Iterator[Table]:
     """Yield a table if costs are known: a row per backend; without scores, a row per size too."""
     keys, groups = cost_groups(section)
-    cells = [_cells(rows) for rows in groups.values()]
+    costs = group_costs(section)
+    cells = [_cells(costs[key], rows) for key, rows in groups.items()]
     shown = [name for name in cells[0] if any(row[name] != printing.UNKNOWN for row in cells)]
     if not shown:
         return
     figures = [[row[name] for name in shown] for row in cells]
-    kinds = [kind for kind in section.frame["memory_kind"].unique() if kind]
+    kinds = memory_kinds(section.rows)
     # A suite with metrics shows its errors and notices with the answers.
-    notes = () if section.metrics else (*_failures(groups), *notices(section.frame))
+    notes = () if section.metrics else (*_failures(groups), *notices(section.rows))
     yield Table(
         f"Costs (peak: {', '.join(kinds)})" if kinds else "Costs",
         ("backend", *keys, *shown),
@@ -164,14 +189,19 @@ def _keys(section: Section) -> list[str]:
     """Return the columns by which rows are split beside the backend: the sizes of a sweep."""
     if section.metrics:
         return []
-    several = section.frame[HELD].nunique() > 1
+    several = section.rows[[HELD]][HELD].nunique() > 1
     return [*section.slices, *([HELD] if several else [])]
 
 
-def _failures(groups: Mapping[tuple[str, ...], pd.DataFrame]) -> Iterator[str]:
+def memory_kinds(rows: Kept) -> list[str]:
+    """Return how the memory of some rows was counted, each way once."""
+    return [kind for kind in rows[["memory_kind"]]["memory_kind"].unique() if kind]
+
+
+def _failures(groups: Mapping[tuple[str, ...], Kept]) -> Iterator[str]:
     """Yield the errors of groups whose row shows the figures of other, successful samples."""
     for key, rows in groups.items():
-        if rows["prepare_s"].notna().any():
+        if rows.has("prepare_s"):
             for codes in errors_by_backend(rows).values():
                 yield f"{', '.join(key)}: {codes}"
 
@@ -180,10 +210,9 @@ def _name(value: object) -> str:
     return printing.count(value) if isinstance(value, float) else str(value)
 
 
-def _cells(rows: pd.DataFrame) -> Mapping[str, str]:
+def _cells(costs: Costs, rows: Kept) -> Mapping[str, str]:
     """Return the cells of one table row by column, without the backend."""
-    costs = measured(rows)
-    errors = ", ".join(error for error in rows["error"].unique() if error)
+    errors = ", ".join(error for error in rows[["error"]]["error"].unique() if error)
     unread = bool(errors) and math.isnan(costs.prepare_s)
     cells = {
         "prepare": errors if unread else printing.seconds(costs.prepare_s),
@@ -199,34 +228,37 @@ def _cells(rows: pd.DataFrame) -> Mapping[str, str]:
     return cells
 
 
-def question_s(rows: pd.DataFrame) -> float:
+def question_s(rows: Columns) -> float:
     """Return the seconds per question of the requests for the most tokens."""
-    longest = answered_longest(rows)
+    longest = answered_longest(rows, *BATCH)
     if longest.empty:
         return NAN
     return float(longest.drop_duplicates(BATCH)["generate_s"].sum() / len(longest))
 
 
-def _overall(rows: pd.DataFrame) -> float:
+def _overall(rows: Columns) -> float:
     """Return the new tokens per second of reading a context and answering, once each."""
-    longest = answered_longest(rows)
+    longest = answered_longest(rows, "new_tokens", "prepare_s")
     rates = longest["new_tokens"] / (longest["prepare_s"] + longest["generate_s"])
     return float(rates.median())
 
 
-def answered_longest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that were answered and asked for the most tokens."""
-    asked = rows[rows["generate_s"].notna()]
+def answered_longest(rows: Columns, *names: str) -> pd.DataFrame:
+    """Return columns of the rows that were answered and asked for the most tokens."""
+    asked = rows[["generate_s", "max_new_tokens", *names]]
+    asked = asked[asked["generate_s"].notna()]
     longest: pd.DataFrame = asked[asked["max_new_tokens"] == asked["max_new_tokens"].max()]
     return longest
 
 
-def _decoding(rows: pd.DataFrame) -> tuple[float, float, float]:
+def _decoding(rows: Columns) -> tuple[float, float, float]:
     """Return the time to one new token, that of asking again, and the tokens per second after it.
 
     A context is asked for one token and then for many: the latter request asks again.
     """
-    asked = rows[rows["generate_s"].notna()].drop_duplicates(BATCH)
+    names = [*BATCH, *SIZE, "generate_s", "max_new_tokens", "new_tokens"]
+    asked = rows[[*names, *([STREAMED] if STREAMED in rows else [])]]
+    asked = asked[asked["generate_s"].notna()].drop_duplicates(BATCH)
     streamed, is_first = _streamed(asked), asked["max_new_tokens"] == 1
     first_s = streamed[is_first].fillna(asked["generate_s"][is_first])
     again_s = streamed[~is_first] if is_first.any() else streamed[:0]

@@ -50,7 +50,7 @@ def render(
         UserError: a path is missing or holds no records of this tool.
     """
     rows = read_rows(paths, headline=headline)
-    setups = rows.frame["setup"].unique()
+    setups = rows.setups
     page = Page(markdown=markdown, width=width, colour=colour)
     page.add_notes([*([f"Model: {setups[0]}"] if len(setups) == 1 else []), *rows.notes])
     sections = sections_of(rows)
@@ -137,7 +137,7 @@ def section_tables(section: Section, *, brief: bool) -> Iterator[Table]:
             yield from tables.slice_tables(section)
             yield from contrasts.contrast_tables(section)
     measured = section.of_own_contexts
-    if not measured.frame.empty:
+    if measured.rows.groups:
         yield from costs.cost_tables(measured)
         yield from capacity.capacity_tables(measured)
 

@@ -5,13 +5,15 @@ module of the report decides anything by a backend's name.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from harness.run.controls import CONTROLS
 from harness.run.headline import declared
+from harness.run.kept import Kept
 from harness.run.metadata import Budget, RunMetadata
 from harness.run.rows import Rows
 
@@ -23,6 +25,7 @@ INVALID = " (INVALID)"  # behind the name of a backend whose checks failed
 # Rows that the headline leaves out of a model that was trained on the other templates.
 HELD_OUT_SLICE = ("template", "unseen")
 
+T = TypeVar("T")
 RANKS = {CEILING: 0, "oracle": 0, FLOOR: 2, "truncate": 2, "mean_pool": 2, "shuffled": 2}
 """The order of backends in a table; untrained gists: 2, all others: 1."""
 
@@ -31,13 +34,28 @@ RANKS = {CEILING: 0, "oracle": 0, FLOOR: 2, "truncate": 2, "mean_pool": 2, "shuf
 class Section:
     """The rows of one suite under one setup."""
 
-    frame: pd.DataFrame  # rows of `Rows.frame`, at least one
+    rows: Kept  # at least one, to be read column by column
     slices: tuple[str, ...]  # the columns that the suite fills
     metrics: tuple[str, ...]  # those that it fills, the headline first; none: costs only
     budgets: Mapping[str, Budget] = field(default_factory=dict)  # of the backends that have one
     name: str = ""  # the suite, and the setup if a report has several
     headline_note: str = ""  # why the headline is not the suite's own
     holds_out: bool = True  # whether the headline leaves the held-out slice out
+    suite: str = ""
+    setup: str = ""  # model and settings
+    _found: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, key: object, find: Callable[[], T]) -> T:
+        """Return what `find` returns, found once for each key."""
+        if key not in self._found:
+            self._found[key] = find()
+        found: T = self._found[key]
+        return found
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All rows with all columns: as much memory as they take."""
+        return self.rows[self.rows.names]
 
     @property
     def backends(self) -> list[str]:
@@ -46,7 +64,7 @@ class Section:
         Configurations of one backend stand together, those with more options and larger numbers
         later.
         """
-        found = list(self.frame["backend"].unique())  # unique keeps the order
+        found = self.rows.backends
         first = {name_of(b): place for place, b in reversed(list(enumerate(found)))}
         return sorted(found, key=lambda b: (rank_of(b), first[name_of(b)], *_options_of(b)))
 
@@ -62,18 +80,20 @@ class Section:
     @property
     def of_own_contexts(self) -> "Section":
         """The rows whose backend read the sample's own context: no controls."""
-        backends = self.frame["backend"]
-        own = [backend for backend in backends.unique() if name_of(backend) not in CONTROLS]
-        return replace(self, frame=self.frame[backends.isin(own)])
+        own = [name for name in self.rows.backends if name_of(name) not in CONTROLS]
+        return self.once("own", lambda: replace(self, rows=self.rows.of(*own)))
 
     @property
-    def counted(self) -> pd.DataFrame:
+    def counted(self) -> Kept:
         """The rows that the headline metric counts."""
+        return self.once("counted", self._counted)
+
+    def _counted(self) -> Kept:
         column, value = HELD_OUT_SLICE
         if not self.holds_out or column not in self.slices:
-            return self.frame
-        kept = self.frame[self.frame[column] != value]
-        return self.frame if kept.empty else kept
+            return self.rows
+        kept = self.rows.where(column, lambda values: values != value)
+        return kept if len(kept) else self.rows
 
 
 def sections_of(rows: Rows) -> list[Section]:
@@ -81,37 +101,33 @@ def sections_of(rows: Rows) -> list[Section]:
 
     Backends whose checks failed are marked in their name, so that every table shows it.
     """
-    backends = [
-        f"{backend}{INVALID}" if backend in rows.metadata[run].invalid else backend
-        for backend, run in zip(rows.frame["backend"], rows.frame["run"], strict=True)
-    ]
     budgets = {
         name: budget
         for metadata in rows.metadata
         for backend, budget in metadata.budgets.items()
         for name in (backend, f"{backend}{INVALID}")
     }
-    several = rows.frame["setup"].nunique() > 1
+
+    def marked(run: int, backend: str) -> str:
+        return f"{backend}{INVALID}" if backend in rows.metadata[run].invalid else backend
+
     sections = []
-    for (setup, suite), frame in rows.frame.assign(backend=backends).groupby(
-        ["setup", "suite"], sort=False
-    ):
-        filled = [name for name in rows.metrics if frame[name].notna().any()]
-        runs = [rows.metadata[run] for run in frame["run"].unique()]
-        headline = declared(str(suite), filled, runs, rows.headline)
+    for (setup, suite), part in rows.parts.items():
+        own = part.renamed(marked)
+        filled = [name for name in rows.metrics if own.has(name)]
+        runs = [rows.metadata[run] for run in dict.fromkeys(own.constant("run"))]
+        headline = declared(suite, filled, runs, rows.headline)
         sections.append(
             Section(
-                frame,
-                slices=tuple(name for name in rows.slices if (frame[name] != "").any()),
+                own,
+                slices=tuple(name for name in rows.slices if own.has(name)),
                 metrics=headline.metrics,
-                budgets={
-                    backend: budgets[backend]
-                    for backend in frame["backend"].unique()
-                    if backend in budgets
-                },
-                name=f"{suite} ({setup})" if several else str(suite),
+                budgets={name: budgets[name] for name in own.backends if name in budgets},
+                name=f"{suite} ({setup})" if len(rows.setups) > 1 else suite,
                 headline_note=headline.note,
                 holds_out=holds_out(runs),
+                suite=suite,
+                setup=setup,
             )
         )
     return sections

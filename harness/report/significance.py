@@ -40,6 +40,8 @@ class Contrast:
     test: str  # MCNEMAR or SIGN_FLIP
     p: float  # two-sided
     detectable: float | None  # None: no spread between contexts to compute it from
+    first: float  # the means of both
+    second: float
 
     @property
     def is_above_zero(self) -> bool:
@@ -61,7 +63,8 @@ def contrast(first: Floats, second: Floats, contexts: Ints) -> Contrast:
     else:
         test, p = SIGN_FLIP, _sign_flip(sums)
     found = difference_estimate(first, second, contexts)
-    return Contrast(found, test, p, _detectable(sums, counts))
+    means = float(first.mean()), float(second.mean())
+    return Contrast(found, test, p, _detectable(sums, counts), *means)
 
 
 def sign_flip_p(differences: Floats, contexts: Ints) -> float:

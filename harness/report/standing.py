@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.report import significance, stats
-from harness.report.contrasts import common
+from harness.report.contrasts import contrast_of
 from harness.report.sections import CEILING, COMPARED, INVALID, Section, name_of
 from harness.report.stats import LEVEL, MIN_CONTEXTS, Estimate
 from harness.run.rows import Rows
@@ -80,20 +80,19 @@ def comparisons(
         baseline: full context; empty: it did not run.
     """
     adapted = next((n for n in section.backends_named(CEILING) if n in usable and ADAPTED in n), "")
-    contrasts = {}
+    contrasts: dict[tuple[str, str], significance.Contrast] = {}
     for way in usable:
         fair = adapted if way != adapted and _uses_adapter(rows, way) else ""
         for other in dict.fromkeys((baseline, fair)):
             if not other or other == way or way.endswith(INVALID):
                 continue
-            (mine, its), contexts = common(section, way, other)
-            if len(contexts):
-                contrasts[way, other] = significance.contrast(mine, its, contexts)
+            if (found := contrast_of(section, way, other)) is not None:
+                contrasts[way, other] = found
     adjusted = significance.holm([one.p for one in contrasts.values()])
-    found: dict[str, list[Comparison]] = {way: [] for way in usable}
+    compared: dict[str, list[Comparison]] = {way: [] for way in usable}
     for ((way, other), one), p in zip(contrasts.items(), adjusted, strict=True):
-        found[way].append(_compared(other, one, p))
-    return found
+        compared[way].append(_compared(other, one, p))
+    return compared
 
 
 def _compared(other: str, found: significance.Contrast, p: float) -> Comparison:

@@ -95,7 +95,7 @@ def _answers(section: Section, compared: Sequence[Pair]) -> Iterator[Answer]:
             # Two backends of one rank are described once, as they were compared.
             if rank_of(one.backend) == 1 and (one is pair or rank_of(one.other) != 1):
                 of_subject.setdefault(one.backend, []).append(one)
-    points = list(breakeven.break_evens(section))
+    points = breakeven.break_evens(section)
     for backend, of_backend in of_subject.items():
         if backend.endswith(INVALID):
             yield Answer(f"{section.name}: no statement about {backend}, as a check failed.")
@@ -136,7 +136,7 @@ def _reversed(pair: Pair) -> Pair:
 
 def _sizes(section: Section, backend: str) -> str:
     """Return `, contexts of 371 tokens: gist keeps 24 KV entries for 371 tokens (medians)`."""
-    rows = section.counted[section.counted["backend"] == backend]
+    rows = section.counted.of(backend)[["context_tokens", "context_entries"]]
     tokens, entries = rows["context_tokens"].median(), rows["context_entries"].median()
     if not (tokens > 0 and entries >= 0):
         return f": {backend} reads the context"
@@ -212,9 +212,8 @@ def _above_floor(pair: Pair) -> str:
 
 def _memory(section: Section, backend: str) -> Iterator[str]:
     """Yield how many bytes are held, and how many full context holds: exact, medians."""
-    frame = section.frame
     held = {
-        name: costs.measured(frame[frame["backend"] == name]).held_bytes
+        name: costs.of_backend(section, name).held_bytes
         for name in (backend, *section.backends_named(CEILING)[:1])
     }
     mine, *others = held.values()

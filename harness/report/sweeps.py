@@ -21,14 +21,18 @@ SEEDS = (
 
 def seed_tables(section: Section) -> Iterator[Table]:
     """Yield the headline metric of each seed (columns), with mean and spread, if there are two."""
-    main, frame = section.metrics[0], section.counted
-    known = frame[frame[main].notna() & (frame["seed"] != "")]
-    seeds = sorted(known["seed"].unique(), key=lambda seed: (len(seed), seed))
-    if len(seeds) < 2:
+    main = section.metrics[0]
+    if len({*section.rows.constant("seed")} - {""}) < 2:
         return
     means: dict[str, dict[str, float]] = {}  # of backends, of seeds
-    for (backend, seed), values in known.groupby(["backend", "seed"])[main]:
-        means.setdefault(str(backend), {})[str(seed)] = float(values.mean())
+    for backend in section.backends:
+        known = section.counted.of(backend).having(main)[[main, "seed"]]
+        for seed, values in known[known["seed"] != ""].groupby("seed")[main]:
+            means.setdefault(backend, {})[str(seed)] = float(values.mean())
+    found = {seed for of_backend in means.values() for seed in of_backend}
+    seeds = sorted(found, key=lambda seed: (len(seed), seed))
+    if len(seeds) < 2:
+        return
     rows = tuple(
         (
             backend,
@@ -47,7 +51,7 @@ def model_tables(sections: Sequence[Section]) -> Iterator[Table]:
     """Yield one table per suite that several models (or setups) ran: a column for each."""
     of_suites: dict[str, list[Section]] = {}
     for section in scored(sections):
-        of_suites.setdefault(str(section.frame["suite"].iloc[0]), []).append(section)
+        of_suites.setdefault(section.suite, []).append(section)
     for suite, own in of_suites.items():
         main = _shared_headline(own)
         if len(own) < 2 or main is None:
@@ -56,7 +60,7 @@ def model_tables(sections: Sequence[Section]) -> Iterator[Table]:
         header, cells = ["backend"], []
         for section, of_model in zip(own, columns, strict=True):
             n = mode(estimate.n for estimate in of_model.values())
-            header.append(f"{section.frame['setup'].iloc[0]} (n={n:,})")
+            header.append(f"{section.setup} (n={n:,})")
             cells.append((of_model, n))
         rows = tuple(
             (name, *(with_n(of_model.get(name), n) for of_model, n in cells))

@@ -5,7 +5,7 @@ left out. The functions return tables of text; format.py draws them, contrasts.p
 with each other, costs.py shows time and memory.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from statistics import mode
 
 import numpy as np
@@ -16,6 +16,7 @@ from harness.report import stats
 from harness.report.agreement import agreement_notes
 from harness.report.format import Table
 from harness.report.sections import COMPARED, HELD_OUT_SLICE, Section, matches
+from harness.run.kept import Kept
 from harness.run.metrics import Metric
 
 CONTROLS = {  # what is needed beside gists, and what it shows
@@ -81,19 +82,15 @@ METRICS = (
 def headline_table(section: Section) -> Table:
     """Return one row per backend with every metric, n, contexts, compression and errors."""
     main, *others = section.metrics
-    by_backend = dict(iter(section.counted.groupby("backend", sort=False)))
     scores = estimates(section.counted, main)
     besides = [estimates(section.counted, metric) for metric in others]
     words = _answer_words(section.counted)
-    errors = errors_by_backend(section.frame)
-    answered = answer_rates(section.frame)
+    errors = errors_by_backend(section.rows)
+    answered = answer_rates(section.rows)
     rows = []
     for backend in section.backends:
         score = scores.get(backend)
         n, contexts = (score.n, score.contexts) if score else (0, 0)
-        compression = (
-            _compression(by_backend[backend]) if backend in by_backend else printing.UNKNOWN
-        )
         rows.append(
             (
                 backend,
@@ -102,13 +99,13 @@ def headline_table(section: Section) -> Table:
                 *([printing.rate(words.get(backend, np.nan))] if len(words) else []),
                 printing.count(n),
                 printing.count(contexts),
-                compression,
+                _compression(section.counted.of(backend)),
                 *([answered[backend], errors.get(backend, "")] if errors else []),
             )
         )
     answers = (main, *others, *([WORDS] if len(words) else []))
     header = ("backend", *answers, "n", "contexts", "compression")
-    notes = (*_notes(section, scores.values()), *notices(section.frame))
+    notes = (*_notes(section, scores.values()), *notices(section.rows))
     failed = ["answer rate", "errors"] if errors else []
     legend = (*LEGEND, ANSWER_RATE) if errors else LEGEND
     return Table("Answers", (*header, *failed), tuple(rows), notes, legend)
@@ -118,16 +115,15 @@ def budget_tables(section: Section) -> Iterator[Table]:
     """Yield the headline metric of the backends that have a budget, budget by budget."""
     if len(section.budgets) < 2:
         return
-    main, frame = section.metrics[0], section.counted
-    scores = estimates(frame, main)
-    cached = frame.groupby("backend")["context_entries"].mean()
+    main, entries = section.metrics[0], "context_entries"
+    scores = estimates(section.counted, main)
     backends = [name for name in section.backends if name in section.budgets and name in scores]
     rows = tuple(
         (
             printing.count(section.budgets[backend].tokens),
             section.budgets[backend].family,
             printing.interval(scores[backend]),
-            printing.rate(cached[backend]),
+            printing.rate(section.counted.of(backend)[[entries]][entries].mean()),
             printing.count(scores[backend].n),
             printing.count(scores[backend].contexts),
         )
@@ -141,10 +137,8 @@ def slice_tables(section: Section) -> Iterator[Table]:
     """Yield the headline metric of every backend (rows) at every value of a slice (columns)."""
     main = section.metrics[0]
     for name in section.slices:
-        frame = section.frame if name == HELD_OUT_SLICE[0] else section.counted
-        groups = dict(iter(frame[frame[name] != ""].groupby(name, sort=False)))
-        scores = {str(value): estimates(rows, main) for value, rows in groups.items()}
-        scores = {value: of_backends for value, of_backends in scores.items() if of_backends}
+        rows = section.rows if name == HELD_OUT_SLICE[0] else section.counted
+        scores = {value: found for (value,), found in estimates_by(rows, main, [name]).items()}
         if len(scores) < 2:
             continue
         header, columns = ["backend"], []
@@ -152,19 +146,41 @@ def slice_tables(section: Section) -> Iterator[Table]:
             n = mode(estimate.n for estimate in scores[value].values())
             header.append(f"{value} (n={n:,})")
             columns.append([with_n(scores[value].get(backend), n) for backend in section.backends])
-        rows = tuple(zip(section.backends, *columns, strict=True))
-        yield Table(f"{main} by {name}", tuple(header), rows)
+        lines = tuple(zip(section.backends, *columns, strict=True))
+        yield Table(f"{main} by {name}", tuple(header), lines)
 
 
-def estimates(frame: pd.DataFrame, metric: str) -> dict[str, stats.Estimate]:
+def estimates(rows: Kept, metric: str) -> dict[str, stats.Estimate]:
     """Return the mean of a metric for each backend that has one."""
-    known = frame.loc[frame[metric].notna(), ["backend", metric, "context"]]
     return {
-        str(backend): stats.mean_estimate(
-            rows[metric].to_numpy(np.float64), rows["context"].to_numpy(np.int64)
-        )
-        for backend, rows in known.groupby("backend", sort=False)
+        backend: _mean(known, metric)
+        for backend in rows.backends
+        if len(known := rows.of(backend).having(metric)[["context", metric]])
     }
+
+
+def estimates_by(
+    rows: Kept, metric: str, slices: Sequence[str]
+) -> dict[tuple[str, ...], dict[str, stats.Estimate]]:
+    """Return the mean of a metric for each value of some slices, and each backend that has one."""
+    found: dict[tuple[str, ...], dict[str, stats.Estimate]] = {}
+    for backend in rows.backends:
+        of_backend = rows.of(backend)
+        for name in slices:
+            of_backend = of_backend.where(name, lambda values: values != "")
+        frame = of_backend[["context", metric, *slices]]
+        for values, own in frame.groupby(list(slices), sort=False):
+            of_values = found.setdefault(tuple(map(str, values)), {})
+            known = own[own[metric].notna()]
+            if len(known):
+                of_values[backend] = _mean(known, metric)
+    return {values: of_values for values, of_values in found.items() if of_values}
+
+
+def _mean(known: pd.DataFrame, metric: str) -> stats.Estimate:
+    return stats.mean_estimate(
+        known[metric].to_numpy(np.float64), known["context"].to_numpy(np.int64)
+    )
 
 
 def with_n(estimate: stats.Estimate | None, n: int, *, signed: bool = False) -> str:
@@ -173,24 +189,26 @@ def with_n(estimate: stats.Estimate | None, n: int, *, signed: bool = False) -> 
     return shown if estimate is None or estimate.n == n else f"{shown} n={estimate.n:,}"
 
 
-def errors_by_backend(frame: pd.DataFrame) -> dict[str, str]:
+def errors_by_backend(rows: Kept) -> dict[str, str]:
     """Return `2 context_too_long, 1 out_of_memory` for each backend that has errors."""
-    failed = frame[frame["error"] != ""]
+    failed = rows.where("error", lambda errors: errors != "")
     return {
-        str(backend): ", ".join(f"{n:,} {error}" for error, n in codes.value_counts().items())
-        for backend, codes in failed.groupby("backend", sort=False)["error"]
+        backend: ", ".join(f"{n:,} {error}" for error, n in codes.value_counts().items())
+        for backend in rows.backends
+        if len(codes := failed.of(backend)[["error"]]["error"])
     }
 
 
-def answer_rates(frame: pd.DataFrame) -> dict[str, str]:
+def answer_rates(rows: Kept) -> dict[str, str]:
     """Return the share of each backend's questions that did not end in an error."""
-    shares = (frame["error"] == "").groupby(frame["backend"]).mean()
-    return {str(backend): f"{share:.2f}" for backend, share in shares.items()}
+    errors = {backend: rows.of(backend)[["error"]]["error"] for backend in rows.backends}
+    return {backend: f"{(error == '').mean():.2f}" for backend, error in errors.items()}
 
 
-def notices(frame: pd.DataFrame) -> list[str]:
+def notices(rows: Kept) -> list[str]:
     """Return the notices of rows, each once, and for each kind of error the first one."""
-    shown = frame.loc[frame["notice"] != "", ["backend", "error", "notice"]].drop_duplicates()
+    names = ["backend", "error", "notice"]
+    shown = rows.where("notice", lambda texts: texts != "")[names].drop_duplicates()
     # An error's notice says what did not fit, with another figure for each sample.
     shown = shown[(shown["error"] == "") | ~shown.duplicated(["backend", "error"])]
     return [
@@ -202,10 +220,10 @@ def notices(frame: pd.DataFrame) -> list[str]:
 def _notes(section: Section, scores: Iterable[stats.Estimate]) -> Iterator[str]:
     if section.headline_note:
         yield section.headline_note
-    yield from agreement_notes(section.frame, section.metrics)
-    yield from _cut_and_thought(section.frame)
+    yield from agreement_notes(section.rows, section.metrics)
+    yield from _cut_and_thought(section.rows)
     column, value = HELD_OUT_SLICE
-    left_out = len(section.frame) - len(section.counted)
+    left_out = len(section.rows) - len(section.counted)
     if left_out:
         yield (
             f"The {left_out:,} held-out rows of {column}={value} are not counted, here and in "
@@ -226,13 +244,13 @@ def _notes(section: Section, scores: Iterable[stats.Estimate]) -> Iterator[str]:
         )
 
 
-def _answer_words(frame: pd.DataFrame) -> "pd.Series[float]":
+def _answer_words(rows: Kept) -> dict[str, float]:
     """Return the mean of each backend's answers; runs of older versions do not know it."""
-    known = frame[frame[WORDS].notna()] if WORDS in frame else frame[:0].assign(**{WORDS: 0.0})
-    return known.groupby("backend")[WORDS].mean()
+    words = {backend: rows.of(backend)[[WORDS]][WORDS].mean() for backend in rows.backends}
+    return {backend: float(mean) for backend, mean in words.items() if mean == mean}
 
 
-def _cut_and_thought(frame: pd.DataFrame) -> Iterator[str]:
+def _cut_and_thought(rows: Kept) -> Iterator[str]:
     """Yield how many answers were cut at their limit, and in how many the model thought first.
 
     Runs of older versions do not know.
@@ -241,18 +259,18 @@ def _cut_and_thought(frame: pd.DataFrame) -> Iterator[str]:
         ("cut", "were cut at {} tokens, before they had ended"),
         ("thought_words", "began with a thought, which is not scored"),
     ):
-        found = frame[frame[column] > 0] if column in frame else frame[:0]
+        found = rows.where(column, lambda values: values > 0)[["backend", "max_new_tokens"]]
         if found.empty:
             continue
-        limits = sorted({int(limit) for limit in found["max_new_tokens"].dropna()})
+        limits = sorted({int(limit) for limit in found["max_new_tokens"].dropna().unique()})
         counts = found.groupby("backend", sort=False).size()
         shown = " to ".join(map(printing.count, dict.fromkeys((limits[0], limits[-1]))))
-        answers = int((frame["error"] == "").sum())
+        answers = len(rows.where("error", lambda errors: errors == ""))
         of_backends = ", ".join(f"{backend} {n:,}" for backend, n in counts.items())
         yield f"{len(found):,} of {answers:,} answers {said.format(shown)}: {of_backends}."
 
 
-def _compression(rows: pd.DataFrame) -> str:
+def _compression(rows: Kept) -> str:
     """Return context tokens over the KV entries kept for them; `none` where none are kept."""
     known = rows[["context_tokens", "context_entries"]].dropna()
     if known.empty:

@@ -9,9 +9,9 @@ page show.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.report import costs, stats
+from harness.report import costs
 from harness.report.checks_table import FAILED, check_tables
-from harness.report.contrasts import common
+from harness.report.contrasts import contrast_of
 from harness.report.sections import CEILING, FLOOR, INVALID, Section, rank_of, scored
 from harness.report.standing import Comparison, Standing, comparisons, not_compared, too_few
 from harness.report.stats import MIN_CONTEXTS, Estimate
@@ -86,7 +86,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     found = comparisons(rows, section, usable, baseline)
     ways = []
     for name in usable:
-        cost = costs.measured(section.frame[section.frame["backend"] == name])
+        cost = costs.of_backend(section, name)
         ways.append(
             Way(
                 name,
@@ -103,7 +103,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     unproven = _unproven(rows, section)
     judged = Verdict(
         suite=section.name,
-        setup=str(section.frame["setup"].iloc[0]),
+        setup=section.setup,
         metric=metric,
         questions=largest.n if largest else 0,
         contexts=largest.contexts if largest else 0,
@@ -137,14 +137,16 @@ def is_usable(backend: str) -> bool:
 
 def _invented(section: Section, beside: Sequence[Section]) -> dict[str, Estimate]:
     """Return the share of invented answers, from this section or one about the same samples."""
-    samples, setup = set(section.frame["sample_id"]), section.frame["setup"].iloc[0]
     for one in (section, *beside):
-        same = one is section or (
-            one.frame["setup"].iloc[0] == setup and samples & set(one.frame["sample_id"])
-        )
-        if same and INVENTED in one.metrics:
+        if INVENTED not in one.metrics or one.setup != section.setup:
+            continue
+        if one is section or not _samples(section).isdisjoint(_samples(one)):
             return estimates(one.counted, INVENTED)
     return {}
+
+
+def _samples(section: Section) -> set[str]:
+    return set(section.rows[["sample_id"]]["sample_id"].unique())
 
 
 def _unreadable(section: Section, scores: Mapping[str, Estimate]) -> Iterator[str]:
@@ -152,7 +154,7 @@ def _unreadable(section: Section, scores: Mapping[str, Estimate]) -> Iterator[st
     named = section.backends_named(CEILING)
     readers = [name for name in named if is_usable(name) and name in scores]
     if not readers:
-        errors = errors_by_backend(section.frame)
+        errors = errors_by_backend(section.rows)
         failed = next((f"{name}: {errors[name]}" for name in named if name in errors), "")
         why = f"answered nothing ({failed})" if failed else "was not run"
         yield f"{CEILING} context {why}: there is nothing to compare with."
@@ -160,8 +162,7 @@ def _unreadable(section: Section, scores: Mapping[str, Estimate]) -> Iterator[st
     best = max(readers, key=lambda name: scores[name].mean)
     metric, score = section.metrics[0], scores[best]
     if score.mean < UNREADABLE:
-        rows = section.counted[section.counted["backend"] == best]
-        right = int((rows[metric] >= 0.5).sum())
+        right = int((section.counted.of(best)[[metric]][metric] >= 0.5).sum())
         yield (
             f"{CEILING} context answered {right} of {score.n}: this model cannot read these "
             "documents. Try another model."
@@ -170,11 +171,11 @@ def _unreadable(section: Section, scores: Mapping[str, Estimate]) -> Iterator[st
     floor = next((name for name in section.backends_named(FLOOR) if name in scores), "")
     if not floor or score.contexts < MIN_CONTEXTS:
         return
-    (mine, its), contexts = common(section, best, floor)
-    if len(contexts) and not stats.difference_estimate(mine, its, contexts).is_above(0):
+    found = contrast_of(section, best, floor)
+    if found is not None and not found.difference.is_above(0):
         yield (
-            f"{best} ({mine.mean():.2f}) is not shown to answer better than {floor} "
-            f"({its.mean():.2f}), which reads nothing: these questions do not show who read the "
+            f"{best} ({found.first:.2f}) is not shown to answer better than {floor} "
+            f"({found.second:.2f}), which reads nothing: these questions do not show who read the "
             "documents."
         )
 

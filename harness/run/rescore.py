@@ -21,8 +21,9 @@ from harness.run.choose import choose_suites
 from harness.run.environment import code_hash
 from harness.run.metadata import RECORDS, read_run
 from harness.run.metrics import JUDGED
+from harness.run.parsing import sorts_of_columns
 from harness.run.records import LISTS, MISTAKEN, Cell, Row, cell, columns, read_cells
-from harness.run.rows import read_rows, sorts_of_columns
+from harness.run.rows import read_rows
 from harness.run.runfolder import folder_name, refuse_existing, write_finished
 from harness.run.spec import Spec
 from harness.run.thoughts import split_thought

@@ -1,76 +1,62 @@
-"""The rows of any number of runs as one data frame, ready to be grouped.
+"""The rows of any number of runs, ready to be grouped: a data frame, or column by column from disk.
 
-Text columns stay text ("None" and "NA" are names like any other); number columns become floats,
-with NaN for an empty cell. Added columns keep runs apart: runs with different settings are never
-averaged, and a sample is the same in two runs only if they have the same seed. Answers and targets
-are read on request only, evidence never. Nothing is counted here.
+Added columns keep runs apart: runs with different settings are never averaged, and a sample is the
+same in two runs only if they have the same seed. Answers and targets are read on request only,
+evidence never. Nothing is counted here.
 """
 
-import csv
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from io import StringIO
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from harness.api import Metric
 from harness.errors import UserError, reading
-from harness.run import plugins
-from harness.run.controls import present_name
 from harness.run.headline import refuse_unknown
+from harness.run.kept import CONSTANT, Group, Kept, write_groups
 from harness.run.metadata import RECORDS, RunMetadata, read_metadata
-from harness.run.records import ESCAPED_FORMULA, MISTAKEN
+from harness.run.parsing import ANSWERS, TEXTS, UNREAD, Header, read_header, read_pieces
 
-LARGEST = float(np.finfo(np.float64).max)
-IDENTITY = ("suite", "backend", "model", "sample_id", "question_id")  # slices follow
-MEASURES = (  # between the slices and the metrics
-    "context_tokens",
-    "context_entries",
-    "prompt_tokens",
-    "new_tokens",
-    "max_new_tokens",
-    "contexts_held",
-    "batch_id",
-    "batch_size",
-    "prepare_s",
-    "generate_s",
-    "prepare_peak_bytes",
-    "generate_peak_bytes",
-    "held_bytes",
-    "memory_kind",
-)
-OUTCOME = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
-OF_ANSWERS = (  # filled where there is an answer, as the metrics are
-    "evidence_recall",
-    "new_tokens",
-    "cut",
-    "answer_words",
-    "thought_words",
-)
-TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
-ANSWERS = frozenset({"answer", "targets"})  # the bulk of a file, and in no table
-UNREAD = frozenset({"question", "evidence"})  # more than all the rest
+NUMBERS = ("line", "context", "question")  # that are added to the columns of a file
+Contexts = defaultdict[str, defaultdict[str, int]]  # their numbers, by data and sample
+ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads the numbers of contexts over all 64 bits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """All rows that were read, and what their columns are.
 
-    `frame` has the columns of records.csv (but for the texts that were not asked for) and these:
+    They have the columns of records.csv (but for the texts that were not asked for) and these:
         run: number of the file; context: number of the context (the same sample under the same
         seed); question: number of the question among all suites; setup: model and settings;
-        seed: of the samples, as text, empty if not known.
+        seed: of the samples, as text, empty if not known; line: number of the row in its file.
     """
 
-    frame: pd.DataFrame
+    parts: Mapping[tuple[str, str], Kept]  # by setup and suite, in the order of their first rows
     slices: tuple[str, ...]
     metrics: tuple[str, ...]
     notes: tuple[str, ...]  # about the runs, for the reader of a report
     folders: tuple[Path, ...] = ()  # of the files that were read
     metadata: tuple[RunMetadata, ...] = ()  # of each file's run
     headline: str = ""  # that the reader wants, whatever the runs declare
+
+    @property
+    def setups(self) -> list[str]:
+        """Every setup once."""
+        return list(dict.fromkeys(setup for setup, _ in self.parts))
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """All rows with all columns, in the order of the files: as much memory as they take."""
+        groups = [group for part in self.parts.values() for group in part.groups]
+        groups.sort(key=lambda group: (group.constants["run"], group.place))
+        everything = Kept(tuple(groups), next(iter(self.parts.values())).texts)
+        return everything[everything.names].sort_values(["run", "line"], ignore_index=True)
 
 
 def read_rows(paths: Sequence[Path], *, answers: bool = False, headline: str = "") -> Rows:
@@ -85,27 +71,27 @@ def read_rows(paths: Sequence[Path], *, answers: bool = False, headline: str = "
         UserError: a path is missing, holds no run, or is no CSV of this tool.
     """
     files = list(dict.fromkeys(file for path in paths for file in _record_files(path)))
-    frames: list[pd.DataFrame] = []
+    groups: list[Group] = []
     metadata: list[RunMetadata] = []
     slices: dict[str, None] = {}
     metrics: dict[str, None] = {}
+    number_of: Contexts = defaultdict(partial(defaultdict, count().__next__))
     for number, file in enumerate(files):
         with reading(file, advice="Restore it, or give another path."):
-            frame, of_slices, of_metrics = _read_file(file, UNREAD if answers else UNREAD | ANSWERS)
-        metadata.append(read_metadata(file.parent))
-        frames.append(frame.assign(run=number))
-        slices |= dict.fromkeys(of_slices)
-        metrics |= dict.fromkeys(of_metrics)
-    frame = pd.concat(frames, ignore_index=True)
-    texts = [*TEXTS, *slices]
-    frame[texts] = frame[texts].fillna("")  # a slice that another run does not have
+            columns = read_header(file, UNREAD if answers else UNREAD | ANSWERS)
+            run = read_metadata(file.parent)
+            pieces = _numbered(read_pieces(file, columns), run, number_of)
+            groups += write_groups(pieces, _schema(columns), {"run": number, "seed": run.seed})
+        metadata.append(run)
+        slices |= dict.fromkeys(columns.slices)
+        metrics |= dict.fromkeys(columns.metrics)
     refuse_unknown(headline, metrics)
-    frame, notes = _without_repeats(_numbered(frame, metadata))
+    parts, repeats = _parts(groups, metadata, {*TEXTS, *ANSWERS, *slices, "setup", "seed"})
     return Rows(
-        frame,
+        parts,
         tuple(slices),
         tuple(metrics),
-        (*_notes_on(metadata), *notes),
+        (*_notes_on(metadata), *_note_on(repeats)),
         tuple(file.parent for file in files),
         tuple(metadata),
         headline,
@@ -127,133 +113,77 @@ def _record_files(path: Path) -> Iterator[Path]:
     yield from found
 
 
-def _read_file(file: Path, unread: Collection[str]) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """Return a file's rows, its slice columns and its metric columns."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 text. Give a {RECORDS} of gist-bench.") from error
-    if not text.strip():
-        raise UserError(f"{file} is empty. Run gist-bench run first, or give another path.")
-    slices, metrics = sorts_of_columns(file, next(csv.reader([text.partition("\n")[0]])))
-    # A run that is being written, or was killed, may end within a row: one row is one line.
-    whole = text[: text.rfind("\n") + 1]
-    try:
-        frame = pd.read_csv(
-            StringIO(whole),
-            dtype=str,
-            keep_default_na=False,
-            usecols=lambda column: column not in unread,
-        )
-    except pd.errors.ParserError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise UserError(f"{file} is no {RECORDS} of gist-bench: {reason}.") from error
-    except pd.errors.EmptyDataError:
-        frame = pd.DataFrame()
-    if frame.empty:
-        raise UserError(f"{file} has no rows. Run gist-bench run first, or give another path.")
-    for column in TEXTS.union(slices).intersection(frame.columns):
-        frame[column] = frame[column].str.replace(ESCAPED_FORMULA, r"\1", regex=True)
-    frame["backend"] = frame["backend"].map(present_name)
-    for column in frame.columns:
-        if column not in TEXTS | ANSWERS and column not in slices:
-            frame[column] = _numbers(file, frame[column])
-    _refuse_impossible(file, frame, metrics)
-    return frame, slices, metrics
+def _schema(columns: Header) -> pa.Schema:
+    """Return what is stored of each row."""
+    kinds = {
+        name: pa.string() if name in columns.texts else pa.float64()
+        for name in columns.names
+        if name not in CONSTANT
+    }
+    return pa.schema([*kinds.items(), *((name, pa.int64()) for name in NUMBERS)])
 
 
-def _refuse_impossible(file: Path, frame: pd.DataFrame, metrics: Sequence[str]) -> None:
-    """Refuse figures that no run writes: metrics beyond their range, rows at odds with themselves.
+def _numbered(
+    pieces: Iterable[pd.DataFrame], run: RunMetadata, number_of: Contexts
+) -> Iterator[pd.DataFrame]:
+    """Add the numbers of rows, contexts and questions.
 
-    A metric is between 0 and 1 if its definition says so; one without definition is finite.
+    Contexts are counted. Questions are too many for that: the number is a hash of 64 bits.
     """
-    share = Metric("", "").unit
-    shares = {metric.name for metric in plugins.metrics() if metric.unit == share}
-    measures = [name for name in MEASURES if name in frame and name not in TEXTS]
-    for name in measures:
-        _refuse(file, ~frame[name].between(0, LARGEST), frame, name, "is impossible")
-    for name in (*metrics, "evidence_recall"):
-        low, high = (0, 1) if name in shares | {"evidence_recall"} else (-LARGEST, LARGEST)
-        why = "is no metric from 0 to 1" if high == 1 else "is no finite number"
-        _refuse(file, ~frame[name].between(low, high), frame, name, why)
-    for name, wrong, why in _contradictions(frame, metrics):
-        _refuse(file, wrong, frame, name, why)
+    for frame in pieces:
+        numbers = np.empty(len(frame), np.int64)
+        for suite, rows in frame.groupby("suite", sort=False).indices.items():
+            of_data = number_of[run.data_of(str(suite))]
+            places, samples = pd.factorize(frame["sample_id"].iloc[rows])
+            numbers[rows] = np.array([of_data[name] for name in samples], np.int64)[places]
+        hashes = pd.util.hash_array(frame["question_id"].to_numpy(object))
+        questions = hashes + numbers.astype(np.uint64) * ODD
+        yield frame.assign(line=frame.index, context=numbers, question=questions.view(np.int64))
 
 
-def _contradictions(
-    frame: pd.DataFrame, metrics: Sequence[str]
-) -> Iterator[tuple[str, "pd.Series[bool]", str]]:
-    """Yield a column, where it is at odds with another one of its row, and why."""
-    failed = frame["error"] != ""
-    for name in (*metrics, *OF_ANSWERS):
-        if name in frame:
-            yield name, failed, "stands beside an error: there is no answer to it"
-    if {"abstained", "hallucinated"} <= set(metrics):
-        apart = (frame["abstained"] + frame["hallucinated"] - 1).abs() > 1e-6
-        yield "hallucinated", apart, "is not 1 - abstained"
-    if {"abstained", "false_refusal"} <= set(metrics):
-        both = frame["abstained"].notna()
-        yield "false_refusal", both, "stands beside abstained, and no question has both"
-    beyond = frame["context_entries"] > frame["prompt_tokens"]
-    yield "context_entries", beyond, "is more than prompt_tokens, of which they are a part"
-    # What a server counts is its own affair.
-    over = (frame["new_tokens"] > frame["max_new_tokens"]) & frame["held_bytes"].notna()
-    yield "new_tokens", over, "is more than max_new_tokens"
+def _parts(
+    groups: Iterable[Group], metadata: Sequence[RunMetadata], texts: set[str]
+) -> tuple[dict[tuple[str, str], Kept], int]:
+    """Return the rows of each setup and suite, and how many are left out as repeats.
 
-
-def _refuse(
-    file: Path, wrong: "pd.Series[bool]", frame: pd.DataFrame, column: str, why: str
-) -> None:
-    """Refuse the first row that has a figure in `column` and is wrong."""
-    places = np.flatnonzero(wrong & frame[column].notna())
-    if len(places):
-        value = frame[column].iloc[places[0]]
-        raise UserError(
-            f"{file} line {places[0] + 2}: {value:g} in column {column!r} {why}. {MISTAKEN}"
-        )
-
-
-def sorts_of_columns(file: Path, header: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the slice columns and the metric columns; their places tell them apart."""
-    missing = [name for name in (*IDENTITY, *MEASURES, *OUTCOME) if name not in header]
-    if missing:
-        shown = ", ".join(missing[:4]) + (" and more" if len(missing) > 4 else "")
-        raise UserError(
-            f"{file} is no {RECORDS} of gist-bench: it lacks the columns {shown}. "
-            "Give a run folder or its records.csv."
-        )
-    first, last = header.index(MEASURES[0]), header.index(MEASURES[-1])
-    slices = header[header.index(IDENTITY[-1]) + 1 : first]
-    return list(slices), list(header[last + 1 : header.index(OUTCOME[0])])
-
-
-def _numbers(file: Path, column: "pd.Series[str]") -> "pd.Series[float]":
-    """Return a column of numbers; an empty cell is NaN, never 0."""
-    numbers = pd.to_numeric(column.where(column != ""), errors="coerce").astype(float)
-    wrong = np.flatnonzero(numbers.isna() & column.notna() & (column != ""))
-    if len(wrong):
-        raise UserError(
-            f"{file} line {wrong[0] + 2}: {column.iloc[wrong[0]]!r} in column {column.name!r} "
-            f"is no number. {MISTAKEN}"
-        )
-    return numbers
-
-
-def _numbered(frame: pd.DataFrame, metadata: Sequence[RunMetadata]) -> pd.DataFrame:
-    """Add the numbers of contexts and questions, and the setup."""
-    origin = frame[["run", "suite", "model"]].drop_duplicates()
-    models = list(zip(origin["run"], origin["model"], strict=True))
+    Of the rows that several runs have in common, the last is kept.
+    """
+    models = dict.fromkeys((g.constants["run"], g.constants["model"]) for g in groups)
     setups = _setups(models, metadata)
-    origin["setup"] = [setups[model] for model in models]
-    origin["data"] = [
-        metadata[run].data_of(suite)
-        for run, suite in zip(origin["run"], origin["suite"], strict=True)
-    ]
-    origin["seed"] = [metadata[run].seed for run in origin["run"]]
-    frame = frame.merge(origin, on=["run", "suite", "model"], how="left")
-    context = frame["data"] + "\0" + frame["sample_id"]
-    question = context + "\0" + frame["question_id"]
-    return frame.assign(context=pd.factorize(context)[0], question=pd.factorize(question)[0])
+    found: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        of = group.constants
+        setup = setups[of["run"], of["model"]]
+        whole = replace(group, constants={**of, "setup": setup})
+        found.setdefault((setup, of["suite"]), []).append(whole)
+    parts, repeats = {}, 0
+    for key, own in found.items():
+        kept, left_out = _without_repeats(Kept(tuple(own), frozenset(texts)))
+        parts[key], repeats = kept, repeats + left_out
+    return parts, repeats
+
+
+def _without_repeats(part: Kept) -> tuple[Kept, int]:
+    """Leave out all but the last row of a backend's question, and say how many."""
+    left_out = 0
+    shown = [np.ones(group.rows, np.bool_) for group in part.groups]
+    for backend in part.backends:
+        of_backend = part.of(backend)
+        numbers = of_backend[["question"]]["question"]
+        if not numbers.duplicated().any():
+            continue
+        keys = of_backend[["context", "question", "run", "line"]]
+        repeated = keys[keys.duplicated(["context", "question"], keep="last")]
+        left_out += len(repeated)
+        for at, group in enumerate(part.groups):
+            of_run = repeated["run"] == group.constants["run"]
+            lines = group.read(["line", "backend"], part.texts)
+            again = lines["line"].isin(repeated.loc[of_run, "line"]) & (lines["backend"] == backend)
+            shown[at] &= ~again.to_numpy(np.bool_)
+    if not left_out:
+        return part, 0
+    groups = zip(part.groups, shown, strict=True)
+    return replace(part, groups=tuple(replace(g, shown=rows) for g, rows in groups)), left_out
 
 
 def _setups(
@@ -283,10 +213,6 @@ def _notes_on(metadata: Sequence[RunMetadata]) -> Iterator[str]:
     yield from dict.fromkeys(note for run in metadata for note in run.notes)
 
 
-def _without_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Keep the last of the rows that several runs have in common."""
-    repeated = frame.duplicated(["setup", "suite", "backend", "question"], keep="last")
-    if not repeated.any():
-        return frame, ()
-    note = f"{int(repeated.sum())} rows occur in several of the runs: the last run is used."
-    return frame[~repeated].reset_index(drop=True), (note,)
+def _note_on(repeats: int) -> Iterator[str]:
+    if repeats:
+        yield f"{repeats:,} rows occur in several of the runs: the last run is used."

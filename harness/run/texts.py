@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.run.controls import present_name
 from harness.run.metadata import RECORDS
+from harness.run.parsing import IDENTITY
 from harness.run.records import ESCAPED_FORMULA, cells_up_to, unescaped
-from harness.run.rows import IDENTITY
 
 NAMES = ("suite", "backend", "sample_id", "question_id")
 

@@ -2,11 +2,10 @@
 
 import csv
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -19,13 +18,13 @@ from harness.cli.run import command
 from harness.errors import UserError
 from harness.report.contrasts import pairs
 from harness.report.render import render
-from harness.report.sections import Section
 from harness.run.choose import choose_backends, choose_suites, make_plan
 from harness.run.engine import OneProcess
 from harness.run.metadata import Budget
 from harness.run.plan import Settings
 from harness.run.runner import run
 from tests.support.fakes import Fake, FakeModel
+from tests.support.rows import scored, sections, write_run
 from tests.support.tiny_adapter import save_tiny_adapter
 
 if TYPE_CHECKING:
@@ -184,16 +183,14 @@ def test_quality_over_budget_is_a_table(tmp_path: Path) -> None:
         assert len(list(csv.DictReader(file))) == 3 * 15
 
 
-def test_backends_are_compared_at_the_same_budget() -> None:
+def test_backends_are_compared_at_the_same_budget(tmp_path: Path) -> None:
     """Two budgets of one backend are a pair, and so is whoever has none; others must be alike."""
     families = ("gist", "rag")
     budgets = {f"{one},tokens={n}": Budget(n, one) for one in families for n in (8, 64)}
-    rows = [
-        {"backend": backend, "context": number, "question": 0, "f1": float(number % 2)}
-        for backend in ("full", *budgets)
-        for number in range(6)
-    ]
-    section = Section(pd.DataFrame(rows), slices=(), metrics=("f1",), budgets=budgets)
+    f1 = [[float(number % 2)] for number in range(6)]
+    rows = [row for backend in ("full", *budgets) for row in scored(backend, f1)]
+    (section,) = sections(write_run(tmp_path / "run", rows))
+    section = replace(section, budgets=budgets)
     assert {frozenset((pair.backend, pair.other)) for pair in pairs(section)} == {
         frozenset(pair)
         for pair in (

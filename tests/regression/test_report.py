@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from harness.run.records import Cell, Row
@@ -17,6 +18,7 @@ ROWS = 100_000
 BACKENDS = {"full": 0.8, "gist": 0.6, "rag": 0.7, "closed_book": 0.1}  # how often each is right
 SIZES, DEPTHS = (512, 1024, 2048, 4096), ("0", "0.25", "0.5", "0.75", "1")
 LIMIT_S, LIMIT_BYTES = 10, 10**9
+TIMES = 10
 BUSY = 3  # how much longer a second of work takes on a machine that others use as well
 
 # Seconds of work, not of waiting: a shared machine must not decide. The peak is that of /proc:
@@ -73,6 +75,17 @@ def large_run(folder: Path) -> Path:
     return write_run(folder, (row for s, n in parts for row in rows_of(s, half // n, n)))
 
 
+def grown(run: Path, folder: Path, times: int) -> Path:
+    """Write a run of so many times the contexts of another."""
+    folder.mkdir()
+    header, _, rows = (run / "records.csv").read_text(encoding="utf-8").partition("\n")
+    with (folder / "records.csv").open("w", encoding="utf-8") as file:
+        file.write(f"{header}\n")
+        for copy in range(times):
+            file.write(rows.replace(",large,s", f",large,s{copy}-"))
+    return folder
+
+
 def report(*arguments: str) -> dict[str, float]:
     """Run the command in a process of its own, and return what it used."""
     done = subprocess.run(
@@ -93,3 +106,13 @@ def test_a_hundred_thousand_rows(benchmark: BenchmarkFixture, tmp_path: Path) ->
     assert used["s"] < LIMIT_S * BUSY
     assert page.stat().st_size < 8 * 2**20
     assert "of 12,500 questions" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_rows(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """Ten times the rows take ten times the work, and 100 bytes a row at most: its columns."""
+    small = large_run(tmp_path / "run")
+    before = report(str(small))
+    used = benchmark.pedantic(report, (str(grown(small, tmp_path / "grown", TIMES)),), rounds=1)
+    assert used["bytes"] - before["bytes"] < 100 * (TIMES - 1) * ROWS
+    assert used["s"] < 1.05 * TIMES * before["s"]

@@ -66,7 +66,7 @@ def make_page(rows: Rows) -> str:
     judged = verdicts(rows, sections)
     cards = scorecards(judged, scored(sections), first=pictures)
     return _template().render(
-        setups=list(rows.frame["setup"].unique()),
+        setups=rows.setups,
         notes=rows.notes,
         summary=summarize(sections, checks, judged),
         cards=cards,

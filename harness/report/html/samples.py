@@ -69,10 +69,9 @@ def script_text(shown: Samples) -> str:
 
 def _choose(section: Section, room: int) -> tuple["pd.Series[bool]", str]:
     """Return the questions to show, whether the backends disagree on each, and their count."""
-    scores = section.frame.groupby("question", sort=False)[section.metrics[0]]
-    spread = (scores.max() - scores.min()) > 1e-9
-    missing = scores.count()
-    differ = spread | ((missing > 0) & (missing < scores.size()))
+    found = _ranges(section)
+    spread = (found["max"] - found["min"]) > 1e-9
+    differ = spread | ((found["count"] > 0) & (found["count"] < found["size"]))
     disagreeing, alike = differ[differ], differ[~differ]
     kept = pd.concat([disagreeing[:room], alike[: max(0, room - len(disagreeing))]])
     shown = differ[differ.index.isin(kept.index)]  # in the order of the rows
@@ -85,14 +84,27 @@ def _choose(section: Section, room: int) -> tuple["pd.Series[bool]", str]:
     return shown, count
 
 
+def _ranges(section: Section) -> pd.DataFrame:
+    """Return, for each question, the lowest and highest score, and how many backends have one."""
+    merged = {"max": "max", "min": "min", "count": "sum", "size": "sum"}
+    found: pd.DataFrame | None = None
+    for backend in section.rows.backends:
+        own = section.rows.of(backend)[["question", section.metrics[0]]]
+        of_backend = own.groupby("question", sort=False)[section.metrics[0]].agg(list(merged))
+        both = of_backend if found is None else pd.concat([found, of_backend])
+        found = both.groupby(level=0, sort=False).agg(merged)
+    assert found is not None, "a section has rows"
+    return found
+
+
 def _items(
     section: Section, number: int, chosen: "pd.Series[bool]", backends: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the chosen questions of a section as page.js reads them."""
     main, place = section.metrics[0], {backend: at for at, backend in enumerate(backends)}
-    rows = section.frame[section.frame["question"].isin(chosen.index)]
+    rows = section.rows.where("question", lambda numbers: numbers.isin(chosen.index))
     items: dict[int, dict[str, Any]] = {}
-    for row in rows.to_dict("records"):
+    for row in rows[rows.names].to_dict("records"):
         slices = (f"{name}={row[name]}" for name in section.slices if row[name] != "")
         item = items.setdefault(
             row["question"],

@@ -56,10 +56,8 @@ def over_costs(section: Section, ways: Sequence[str] = ()) -> Iterator[Chart]:
     """
     if not section.metrics:
         return
-    _, groups = costs.cost_groups(section.of_own_contexts)
-    found = {
-        key[0]: costs.measured(rows) for key, rows in groups.items() if not ways or key[0] in ways
-    }
+    groups = costs.group_costs(section.of_own_contexts)
+    found = {key[0]: of for key, of in groups.items() if not ways or key[0] in ways}
     main = section.metrics[0]
     held = {backend: figures.held_bytes for backend, figures in found.items()}
     times = {backend: figures.per_question_s(QUESTIONS) for backend, figures in found.items()}
@@ -76,8 +74,7 @@ def abstentions(section: Section) -> Iterator[Chart]:
     """Yield the fractions right, wrong and abstained, of questions with and without an answer."""
     if not set(ABSTENTION) <= set(section.metrics):
         return
-    frame = section.counted
-    answerable, absent = (frame[frame[name].notna()] for name in ("false_refusal", "abstained"))
+    answerable, absent = (section.counted.having(name) for name in ("false_refusal", "abstained"))
     names = ("right", "wrong", "abstained")
     yield _shares(
         "answerable",
@@ -262,8 +259,9 @@ def _medians(section: Section, column: str) -> dict[str, float]:
     """Return each backend's median of a column, over the rows that have the headline metric."""
     if not section.metrics:
         return {}
-    scored = section.counted[section.counted[section.metrics[0]].notna()]
-    known = scored[["backend", column]].dropna()
+    rows = section.counted.having(section.metrics[0]).having(column)
     return {
-        str(backend): float(v) for backend, v in known.groupby("backend")[column].median().items()
+        backend: float(known.median())
+        for backend in rows.backends
+        if len(known := rows.of(backend)[[column]][column])
     }

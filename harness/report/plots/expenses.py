@@ -3,8 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 
-import pandas as pd
-
 from harness.report import breakeven, costs
 from harness.report import format as printing
 from harness.report.costs import Costs
@@ -42,7 +40,7 @@ def memory(section: Section) -> Iterator[Chart]:
     groups, at = _at_largest(section)
     parts = {key: _memory_parts(figures) for key, figures in groups.items()}
     if any(not math.isnan(of_backend[-1]) for of_backend in parts.values()):
-        kinds = ", ".join(kind for kind in section.frame["memory_kind"].unique() if kind)
+        kinds = ", ".join(costs.memory_kinds(section.rows))
         description = (
             f"How far the peak ({kinds or 'kind not known'}) is above what was in use before the "
             "context was read: what is held for the contexts, and what is temporary (activations, "
@@ -55,7 +53,7 @@ def memory(section: Section) -> Iterator[Chart]:
 
 def break_even(section: Section) -> Iterator[Chart]:
     """Yield the time of a context over the number of questions about it."""
-    found = list(breakeven.break_evens(section))
+    found = breakeven.break_evens(section)
     compared = {backend for one in found for backend in (one.backend, one.other)}
     groups, at = _at_largest(section)
     lines = tuple(
@@ -85,17 +83,17 @@ def _memory_parts(figures: Costs) -> tuple[float, float, float]:
 def _at_largest(section: Section) -> tuple[Groups, str]:
     """Return each backend's costs, at the largest size of a sweep that most backends read."""
     names, groups = costs.cost_groups(section.of_own_contexts)
-    read: dict[tuple[str, ...], dict[tuple[str, ...], pd.DataFrame]] = {}
+    found = costs.group_costs(section.of_own_contexts)
+    read: dict[tuple[str, ...], dict[tuple[str, ...], Costs]] = {}
     for key, rows in groups.items():
-        if rows["prepare_s"].notna().any():
-            read.setdefault(key[1:], {})[key] = rows
+        if rows.has("prepare_s"):
+            read.setdefault(key[1:], {})[key] = found[key]
     if not read:
         return {}, ""
     backends = max(len(of_size) for of_size in read.values())
     size = [size for size, of_size in read.items() if len(of_size) == backends][-1]
     at = ", ".join(f"{name} {value}" for name, value in zip(names, size, strict=True))
-    shown = {key: costs.measured(rows) for key, rows in read[size].items()}
-    return shown, f" at {at}, the largest that most backends read" if at else ""
+    return read[size], f" at {at}, the largest that most backends read" if at else ""
 
 
 def _stacked(

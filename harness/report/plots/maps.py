@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import pandas as pd
+import numpy as np
 
 from harness.report import format as printing
 from harness.report.contrasts import paired
@@ -11,7 +11,7 @@ from harness.report.format import Table
 from harness.report.plots.shapes import Cell, Chart, HeatMap
 from harness.report.sections import CEILING, Section, rank_of
 from harness.report.stats import Estimate, difference_estimate
-from harness.report.tables import estimates, ordered, with_n
+from harness.report.tables import estimates_by, ordered, with_n
 
 SIZE, DEPTH = "tokens", "depth"  # the slices of a map
 LAST = 2  # the rank of floors and controls
@@ -21,17 +21,11 @@ def maps(section: Section) -> Iterator[Chart]:
     """Yield a map over size and depth for each backend, then of its difference to full context."""
     if not section.metrics or not {SIZE, DEPTH} <= set(section.slices):
         return
-    frame = section.counted
-    frame = frame[(frame[SIZE] != "") & (frame[DEPTH] != "")]
     main, ceilings = section.metrics[0], section.backends_named(CEILING)[:1]
-    cells = {
-        (str(depth), str(size)): rows
-        for (depth, size), rows in frame.groupby([DEPTH, SIZE], sort=False)
-    }
-    means = {place: estimates(rows, main) for place, rows in cells.items()}
+    means = estimates_by(section.counted, main, [DEPTH, SIZE])
     for backend in section.backends:
         found = {
-            place: of_backends[backend]
+            (place[0], place[1]): of_backends[backend]
             for place, of_backends in means.items()
             if backend in of_backends
         }
@@ -40,11 +34,9 @@ def maps(section: Section) -> Iterator[Chart]:
             yield replace(one, aside=rank_of(backend) == LAST)
     for ceiling in ceilings:
         for backend in section.backends:
-            differences = {
-                place: difference
-                for place, rows in cells.items()
-                if backend != ceiling and (difference := _difference(rows, main, backend, ceiling))
-            }
+            if backend == ceiling:
+                continue
+            differences = _differences(section, backend, ceiling)
             if differences:
                 title = f"{main}: {backend} minus {ceiling}"
                 one = _map(f"map-{backend}-minus-{ceiling}", title, differences, signed=True)
@@ -78,7 +70,15 @@ def _map(
     )
 
 
-def _difference(rows: pd.DataFrame, metric: str, backend: str, other: str) -> Estimate | None:
-    """Return the paired difference of two backends; None if they share no question."""
-    (first, second), contexts = paired(rows, metric, (backend, other))
-    return difference_estimate(first, second, contexts) if len(contexts) else None
+def _differences(section: Section, backend: str, other: str) -> dict[tuple[str, str], Estimate]:
+    """Return the paired differences of two backends, by depth and size."""
+    both = paired(section.counted, section.metrics[0], (backend, other), (DEPTH, SIZE))
+    return {
+        (str(depth), str(size)): difference_estimate(
+            rows[backend].to_numpy(np.float64),
+            rows[other].to_numpy(np.float64),
+            rows["context"].to_numpy(np.int64),
+        )
+        for (depth, size), rows in both.groupby([DEPTH, SIZE], sort=False)
+        if depth and size
+    }
