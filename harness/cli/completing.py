@@ -8,8 +8,8 @@ from harness.run.spec import options_of
 
 
 def complete_spec(_: click.Context, option: click.Parameter, typed: str) -> list[str]:
-    """Return the specs that go on from what was typed for --suite or --backend."""
-    group = plugins.SUITES if option.name == "suites" else plugins.BACKENDS
+    """Return the specs that go on from what was typed for --suite or --backend of a command."""
+    group = plugins.SUITES if "--suite" in option.opts else plugins.BACKENDS
     name, comma, given = typed.partition(",")
     if not comma:
         return [known for known in plugins.names(group) if known.startswith(typed)]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 
 from harness.api import ABSTENTION, PROMPT, prompt_with
+from harness.cli.completing import complete_spec
 from harness.errors import UserError, reading
 from harness.run.spec import Spec
 from harness.run.training_data import data_hash, feed, texts
@@ -87,7 +88,14 @@ def _option(setting: "Setting") -> click.Option:
     metavar="FILE",
     help="Contexts and questions as the suite qa reads them: JSONL, or PREFIX:FILE.",
 )
-@click.option("--suite", "suites", multiple=True, metavar="SPEC", help="e.g. qa,split=train")
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    metavar="SPEC",
+    shell_complete=complete_spec,
+    help="e.g. qa,split=train",
+)
 @click.option(
     "--source",
     "files",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.completing import complete_spec
 from harness.cli.options import (
     PATH,
     documents_model_options,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     "backends",
     metavar="SPEC",
     multiple=True,
+    shell_complete=complete_spec,
     help="A further backend: name,option=value,... Can be given several times.",
 )
 @click.option(

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from harness.checks.adapter import SAMPLES, SUITE, examples_of, has_adapter, set_options
+from harness.cli.completing import complete_spec
 from harness.cli.options import load, model_options, terminal_width
 from harness.errors import UserError
 from harness.run import plugins
@@ -18,6 +19,7 @@ from harness.run.spec import Spec, check
     metavar="SPEC",
     default="gist",
     show_default=True,
+    shell_complete=complete_spec,
     help="The backend: gist,checkpoint=DIR,ratio=8, or any that keeps less than the context.",
 )
 @click.option(
@@ -25,6 +27,7 @@ from harness.run.spec import Spec, check
     metavar="SPEC",
     default=SUITE,
     show_default=True,
+    shell_complete=complete_spec,
     help="Contexts and questions to check with, preferably not from the training data.",
 )
 @click.option(

@@ -13,8 +13,10 @@ from functools import partial
 
 import pandas as pd
 
+from harness.report import best
 from harness.report import format as printing
-from harness.report.format import Table
+from harness.report.best import Figure
+from harness.report.format import Mark, Table
 from harness.report.sections import Section
 from harness.report.tables import errors_by_backend, notices
 from harness.run.kept import Columns, Kept
@@ -168,10 +170,11 @@ def cost_tables(section: Section) -> Iterator[Table]:
     keys, groups = cost_groups(section)
     costs = group_costs(section)
     cells = [_cells(costs[key], rows) for key, rows in groups.items()]
-    shown = [name for name in cells[0] if any(row[name] != printing.UNKNOWN for row in cells)]
+    shown = [name for name in cells[0] if any(row[name][1] != printing.UNKNOWN for row in cells)]
     if not shown:
         return
-    figures = [[row[name] for name in shown] for row in cells]
+    figures = [[row[name][1] for name in shown] for row in cells]
+    marks = dict(_marks(list(groups), [[row[name] for name in shown] for row in cells]))
     kinds = memory_kinds(section.rows)
     # A suite with metrics shows its errors and notices with the answers.
     notes = () if section.metrics else (*_failures(groups), *notices(section.rows))
@@ -180,9 +183,22 @@ def cost_tables(section: Section) -> Iterator[Table]:
         ("backend", *keys, *shown),
         tuple((*key, *row) for key, row in zip(groups, figures, strict=True)),
         notes,
-        LEGEND,
+        (*LEGEND, *([best.LEGEND] if marks else [])),
         keys=1 + len(keys),
+        marks=marks,
     )
+
+
+def _marks(
+    groups: Sequence[tuple[str, ...]], rows: Sequence[Sequence[Figure]]
+) -> Iterator[tuple[tuple[int, int], Mark]]:
+    """Yield the best figures, in a sweep those among the rows of one size."""
+    for size in dict.fromkeys(group[1:] for group in groups):
+        places = [at for at, group in enumerate(groups) if group[1:] == size]
+        of_size = list(zip(*(rows[at] for at in places), strict=True))
+        columns = {at + len(size) + 1: figures for at, figures in enumerate(of_size)}
+        for (place, column), mark in best.marked([groups[at][0] for at in places], columns):
+            yield (places[place], column), mark
 
 
 def _keys(section: Section) -> list[str]:
@@ -210,21 +226,24 @@ def _name(value: object) -> str:
     return printing.count(value) if isinstance(value, float) else str(value)
 
 
-def _cells(costs: Costs, rows: Kept) -> Mapping[str, str]:
-    """Return the cells of one table row by column, without the backend."""
+def _cells(costs: Costs, rows: Kept) -> Mapping[str, Figure]:
+    """Return the cells of one table row by column, without the backend: less is better."""
     errors = ", ".join(error for error in rows[["error"]]["error"].unique() if error)
     unread = bool(errors) and math.isnan(costs.prepare_s)
+    prepare = errors if unread else printing.seconds(costs.prepare_s)
+    overall = printing.rate(costs.overall_rate) if costs.first_s > 0 else printing.UNKNOWN
     cells = {
-        "prepare": errors if unread else printing.seconds(costs.prepare_s),
-        "first token": printing.seconds(costs.first_s),
-        "asked again": printing.seconds(costs.again_s),
-        "tokens/s": printing.rate(costs.decode_rate),
-        "overall": printing.rate(costs.overall_rate) if costs.first_s > 0 else printing.UNKNOWN,
-        "held": printing.size(costs.held_bytes),
-        "peak": printing.size(costs.peak_bytes),
+        "prepare": (costs.prepare_s, prepare),
+        "first token": (costs.first_s, printing.seconds(costs.first_s)),
+        "asked again": (costs.again_s, printing.seconds(costs.again_s)),
+        "tokens/s": (-costs.decode_rate, printing.rate(costs.decode_rate)),
+        "overall": (-costs.overall_rate if costs.first_s > 0 else NAN, overall),
+        "held": (costs.held_bytes, printing.size(costs.held_bytes)),
+        "peak": (costs.peak_bytes, printing.size(costs.peak_bytes)),
     }
     for questions, heading in HEADINGS.items():
-        cells[heading] = printing.seconds(costs.per_question_s(questions))
+        each_s = costs.per_question_s(questions)
+        cells[heading] = each_s, printing.seconds(each_s)
     return cells
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from harness.run.controls import CONTROLS
+from harness.run.controls import CONTROLS, split_control
 from harness.run.headline import declared
 from harness.run.kept import Kept
 from harness.run.metadata import Budget, RunMetadata
@@ -157,6 +157,12 @@ def name_of(backend: str) -> str:
 def rank_of(backend: str) -> int:
     """Return where a backend stands in a table: 0 full context, 1 most, 2 floors and controls."""
     return 2 if _is_untrained(backend) else RANKS.get(name_of(backend), 1)
+
+
+def is_usable(backend: str) -> bool:
+    """Say whether a person could use a backend: no floor, no control, nothing untrained."""
+    control, _ = split_control(backend.removesuffix(INVALID))
+    return not control and rank_of(backend) < 2
 
 
 def matches(backend: str, pattern: str) -> bool:

@@ -19,6 +19,7 @@ from harness.report.sections import (
     FLOOR,
     INVALID,
     Section,
+    is_usable,
     name_of,
     rank_of,
     scored,
@@ -26,7 +27,7 @@ from harness.report.sections import (
 from harness.report.standing import ADAPTED
 from harness.report.stats import LEVEL, Estimate
 from harness.report.tables import headline_table
-from harness.report.verdict import Verdict, is_usable
+from harness.report.verdict import Verdict
 
 NOTHING = "No backends can be told apart: every difference could be due to chance."
 NO_SCORES = "No suite with scores: this report shows costs."

@@ -5,15 +5,17 @@ left out. The functions return tables of text; format.py draws them, contrasts.p
 with each other, costs.py shows time and memory.
 """
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from statistics import mode
 
 import numpy as np
 import pandas as pd
 
+from harness.report import best, stats
 from harness.report import format as printing
-from harness.report import stats
 from harness.report.agreement import agreement_notes
+from harness.report.best import Figure
 from harness.report.format import Table
 from harness.report.sections import COMPARED, HELD_OUT_SLICE, Section, matches
 from harness.run.kept import Kept
@@ -45,6 +47,7 @@ ANSWER_RATE = (
     "alone, so a backend that fails on hard questions looks better than it is."
 )
 WORDS = "answer_words"
+NOTHING: Figure = (math.nan, printing.UNKNOWN)
 METRICS = (
     Metric(
         "compression",
@@ -88,9 +91,12 @@ def headline_table(section: Section) -> Table:
     errors = errors_by_backend(section.rows)
     answered = answer_rates(section.rows)
     rows = []
+    figures: list[list[Figure]] = []
     for backend in section.backends:
         score = scores.get(backend)
         n, contexts = (score.n, score.contexts) if score else (0, 0)
+        means = [each.get(backend) for each in (scores, *besides)]
+        figures.append([(each.mean, f"{each.mean:.2f}") if each else NOTHING for each in means])
         rows.append(
             (
                 backend,
@@ -107,8 +113,15 @@ def headline_table(section: Section) -> Table:
     header = ("backend", *answers, "n", "contexts", "compression")
     notes = (*_notes(section, scores.values()), *notices(section.rows))
     failed = ["answer rate", "errors"] if errors else []
-    legend = (*LEGEND, ANSWER_RATE) if errors else LEGEND
-    return Table("Answers", (*header, *failed), tuple(rows), notes, legend)
+    signs = best.signs()
+    columns = {
+        at + 1: [(signs[metric] * one[at][0], one[at][1]) for one in figures]
+        for at, metric in enumerate(section.metrics)
+        if metric in signs
+    }
+    marks = dict(best.marked(section.backends, columns))
+    legend = (*LEGEND, *([ANSWER_RATE] if errors else []), *([best.LEGEND] if marks else []))
+    return Table("Answers", (*header, *failed), tuple(rows), notes, legend, marks=marks)
 
 
 def budget_tables(section: Section) -> Iterator[Table]:

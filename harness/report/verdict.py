@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from harness.report import costs
 from harness.report.checks_table import FAILED, check_tables
 from harness.report.contrasts import contrast_of
-from harness.report.sections import CEILING, FLOOR, INVALID, Section, rank_of, scored
+from harness.report.sections import CEILING, FLOOR, Section, is_usable, scored
 from harness.report.standing import Comparison, Standing, comparisons, not_compared, too_few
 from harness.report.stats import MIN_CONTEXTS, Estimate
 from harness.report.tables import errors_by_backend, estimates
-from harness.run.controls import split_control
 from harness.run.rows import Rows
 
 UNREADABLE = 0.1  # below this mean of the headline metric, the model does not read the documents
@@ -127,12 +126,6 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
         and way.backend not in unproven
     ]
     return replace(judged, choices=tuple(_choices(candidates, baseline)))
-
-
-def is_usable(backend: str) -> bool:
-    """Say whether a person could use a backend: no floor, no control, nothing untrained."""
-    control, _ = split_control(backend.removesuffix(INVALID))
-    return not control and rank_of(backend) < 2
 
 
 def _invented(section: Section, beside: Sequence[Section]) -> dict[str, Estimate]:

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 
+from harness.report import best
 from harness.report import format as printing
 from harness.report.format import Mark, Page, Table
 from harness.report.standing import UNSETTLED, Comparison, Standing
@@ -25,7 +26,6 @@ KINDS = {
 }
 LINES = 12  # of a verdict in short
 FIGURES = 2  # of memory and times
-BEST = "With a star, or bold: the best of its column."
 LEGEND = (
     "Verdict: way against full context. 'too few': too few contexts to say; '?': one of so many "
     "comparisons may look like that by chance; 'as good': the interval excludes a loss of 0.05. "
@@ -67,17 +67,17 @@ def verdict_table(verdict: Verdict) -> Table:
     )
     notes = (*remarks(verdict), *choose(verdict))
     marks = dict(_marks(verdict, knows_invented=knows_invented))
-    return Table("Verdict", header, rows, notes, (BEST, LEGEND), marks=marks)
+    return Table("Verdict", header, rows, notes, (best.LEGEND, LEGEND), marks=marks)
 
 
 def _marks(verdict: Verdict, *, knows_invented: bool) -> Iterator[tuple[tuple[int, int], Mark]]:
     """Yield what is marked: the best of each column, and each verdict by its kind."""
-    best = best_ways(verdict)
+    firsts = best_ways(verdict)
     columns = ["", "quality", *(["invented"] if knows_invented else []), "memory"]
     columns += [f"{asked} q" for asked in ASKED]
     for row, way in enumerate(verdict.ways):
         for column, name in enumerate(columns):
-            if way.backend in best.get(name, ()):
+            if way.backend in firsts.get(name, ()):
                 yield (row, column), Mark.BEST
         kind = mark_of(way.against.standing)
         if kind:
@@ -140,14 +140,7 @@ def best_ways(verdict: Verdict) -> dict[str, frozenset[str]]:
             for asked in ASKED
         },
     }
-    best = {}
-    for column, of_ways in figures.items():
-        known = {name: one for name, one in of_ways.items() if not math.isnan(one[0])}
-        shown = {text for _, text in known.values()}
-        if len(shown) > 1:
-            least = min(known.values())[1]
-            best[column] = frozenset(name for name, (_, text) in known.items() if text == least)
-    return best
+    return {column: best.best_of(of_ways) for column, of_ways in figures.items()}
 
 
 def _filled(text: str, width: int) -> str:

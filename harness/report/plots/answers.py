@@ -8,10 +8,9 @@ from harness.report import contrasts, costs
 from harness.report import format as printing
 from harness.report.format import Table
 from harness.report.plots.shapes import Bar, Chart, Point, Points, Ranges, Stacks
-from harness.report.sections import Section
+from harness.report.sections import Section, is_usable
 from harness.report.stats import Estimate
 from harness.report.tables import estimates
-from harness.report.verdict import is_usable
 
 BUDGETS = ("ratio", "tokens", "budget_tokens")  # options that set the cached tokens
 QUESTIONS = 10  # about one context, for the time per question

@@ -37,7 +37,7 @@ def test_answers_have_n_contexts_and_interval(tmp_path: Path) -> None:
     rows = scored("full", [[1], [1], [1], [0]] * 5) + scored("gist", [[1], [0], [0], [0]] * 5)
     table = table_of(write_run(tmp_path / "run", rows), "Answers")
     low, high = clopper_pearson(15, 20)
-    assert table["full"]["f1"] == f"0.75 [{low:.2f}, {high:.2f}]"
+    assert table["full"]["f1"] == f"**0.75 [{low:.2f}, {high:.2f}]**"
     assert (table["full"]["n"], table["full"]["contexts"]) == ("20", "20")
     assert table["gist"]["f1"].startswith("0.25 [")
 
@@ -687,3 +687,40 @@ def test_figures_that_no_run_writes_are_refused_with_their_line(
     with pytest.raises(UserError, match="line 5: ") as refused:
         render([folder])
     assert said in str(refused.value)
+
+
+def test_the_best_of_a_column_is_marked_in_answers_and_costs(tmp_path: Path) -> None:
+    """Less is better of times and bytes; floors, controls and equal figures have no mark."""
+    costs: dict[str, tuple[float, float, int]] = {  # f1, prepare_s, held_bytes
+        "full": (1.0, 2.0, 2**20),
+        "rag": (0.5, 1.0, 2**20),
+        "closed_book": (0.0, 0.5, 1),
+        "shuffled(rag)": (0.0, 0.1, 1),
+    }
+    rows = [
+        each
+        for name, (f1, prepare_s, held) in costs.items()
+        for each in scored(
+            name,
+            [[f1]] * 6,
+            prepare_s=prepare_s,
+            held_bytes=held,
+            generate_s=1.0,
+            context_entries=4,
+            context_tokens=8,
+            prompt_tokens=9,
+            new_tokens=2,
+        )
+    ]
+    folder = write_run(tmp_path / "run", rows)
+    markdown = render([folder], markdown=True)
+    answers, costs_table = (markdown.partition(f"**{name}**")[2] for name in ("Answers", "Costs"))
+    assert re.search(r"\| full +\| +\*\*1\.00 \[", answers)
+    assert re.search(r"\| rag +\| +\*\*1\.00 s\*\* \|", costs_table)
+    assert not re.search(r"\| (closed_book|shuffled\(rag\)) [^\n]*\*\*", markdown)
+    assert "**1.00 MiB**" not in markdown
+    plain = render([folder])
+    assert re.search(r"^full +\*1\.00 \[", plain, re.MULTILINE)
+    assert "\x1b" not in plain
+    assert re.search(r"^full +\x1b\[1m\*1\.00", render([folder], colour=True), re.MULTILINE)
+    assert "With a star, or bold: the best of its column." in " ".join(plain.split())

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
@@ -58,7 +57,7 @@ def test_verdicts_are_a_column_and_the_headline_stays(
     report = gist_bench("report", new).out
     assert "judged" in report
     assert "agrees with f1 (right from 0.5 on) in 0.83 of 6 answers" in " ".join(report.split())
-    assert "Cohen's kappa: 0.67" in " ".join(report.split())
+    assert "Cohen's kappa: 0.67 [" in " ".join(report.split())
     header = next(line for line in report.splitlines() if "backend" in line and "judged" in line)
     assert header.index("f1") < header.index("judged")
     assert "judged" in gist_bench("report", new, "--headline", "judged").out
@@ -105,8 +104,48 @@ def test_a_verdict_is_the_first_word(reply: str, expected: float | None) -> None
 def test_kappa_is_that_of_scikit_learn() -> None:
     """On drawn verdicts; where a side is constant it is not defined."""
     rng = np.random.default_rng(0)
+    contexts = np.arange(200)
     for share in (0.1, 0.5, 0.9):
-        one = pd.Series(rng.random(200) < share)
-        other = one ^ pd.Series(rng.random(200) < 0.2)
-        assert cohens_kappa(one, other) == pytest.approx(cohen_kappa_score(one, other))
-    assert cohens_kappa(pd.Series([True, True]), pd.Series([True, False])) is None
+        one = rng.random(200) < share
+        other = one ^ (rng.random(200) < 0.2)
+        found = cohens_kappa(one, other, contexts)
+        assert found
+        assert found.mean == pytest.approx(cohen_kappa_score(one, other))
+    constant = np.array([True, True])
+    assert cohens_kappa(constant, np.array([True, False]), contexts[:2]) is None
+
+
+def test_kappa_has_an_interval_over_contexts() -> None:
+    """Wider where answers of a context are alike, none for few contexts, and never of width 0."""
+    rng = np.random.default_rng(1)
+    one = rng.random(60) < 0.5
+    other = one ^ (rng.random(60) < 0.2)
+    apart = cohens_kappa(one, other, np.arange(60))
+    alike = cohens_kappa(one.repeat(4), other.repeat(4), np.arange(60).repeat(4))
+    assert apart
+    assert alike
+    bounds = pytest.approx((apart.mean, apart.low, apart.high))
+    assert (alike.mean, alike.low, alike.high) == bounds
+    assert apart.low is not None
+    assert apart.high is not None
+    assert 0.2 < apart.low < apart.mean < apart.high < 1
+    few = cohens_kappa(one[:4].repeat(9), other[:4].repeat(9), np.arange(4).repeat(9))
+    assert few is None or few.low is None
+    same = cohens_kappa(one, one, np.arange(60))
+    assert same
+    assert same.low is not None
+    assert 0.7 < same.low < same.mean == same.high == 1.0
+
+
+def test_the_interval_of_kappa_holds_what_it_should() -> None:
+    """About 95 of 100 times, with 40 contexts of three answers that go together."""
+    rng = np.random.default_rng(2)
+    truth = (0.84 - 0.5) / 0.5  # 0.5 right, 0.16 of the contexts judged the other way round
+    held = []
+    for _ in range(200):
+        one = (rng.random(40) < 0.5).repeat(3)
+        other = one ^ (rng.random(40) < 0.16).repeat(3)
+        found = cohens_kappa(one, other, np.arange(40).repeat(3))
+        assert found
+        held.append(not (found.is_above(truth) or found.is_below(truth)))
+    assert np.mean(held) >= 0.92
