@@ -36,11 +36,16 @@ def f1_zh(answer: str, target: str) -> float:
 
 def rouge_l(answer: str, target: str) -> float:
     """Return the F of ROUGE-L over words between spaces, at the level of the summary."""
+    return rouge(answer, target, "rouge-l", "f")
+
+
+def rouge(answer: str, target: str, kind: str, figure: str) -> float:
+    """Return a figure of the package `rouge`: `f`, `p` or `r` of rouge-1, rouge-2 or rouge-l."""
     if not (answer.strip(" .\n\t") and target.strip(" .\n\t")):
         return 0.0
-    rouge = _installed("rouge").Rouge(metrics=["rouge-l"])
+    package = _installed("rouge").Rouge(metrics=[kind])
     with _recursion_of(len(answer) + len(target)):
-        return float(rouge.get_scores(answer, target)[0]["rouge-l"]["f"])
+        return float(package.get_scores(answer, target)[0][kind][figure])
 
 
 def rouge_l_zh(answer: str, target: str) -> float:
@@ -105,5 +110,5 @@ def _installed(name: str) -> Any:
         return import_module(name)
     except ImportError as missing:
         raise UserError(
-            f"LongBench scores this task with the package {name}, which is not installed: {_EXTRA}."
+            f"this task is scored with the package {name}, which is not installed: {_EXTRA}."
         ) from missing

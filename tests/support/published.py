@@ -76,3 +76,55 @@ LONGBENCH = {
     "all_classes": None,
     "dataset": "hotpotqa",
 }
+
+
+HELMET = {
+    "id": "7",
+    "question": "Who painted the barn?",
+    "answers": ["Ada Byron", "Byron"],
+    "ctxs": [
+        {"title": "Barn", "text": "Ada Byron painted it.", "has_answer": True},
+        {"title": "Mill", "text": "It grinds corn.", "has_answer": False},
+    ],
+}
+HELMET_KV = {
+    "context": '{"a1": "b2", "c3": "d4"}',
+    "question": "c3",
+    "answer": "d4",
+    "num_kvs": 2,
+    "demos": [["a1", "b2"]],
+    "depth": 0.5,
+}
+HELMET_NIAH = {
+    "index": 3,
+    "context": "A special magic number for red-hen is: 41. Another for red-hen is: 52.",
+    "query": "red-hen",
+    "type_needle_v": "numbers",
+    "outputs": ["41", "52"],
+}
+
+LOOGLE = {
+    "input": "Ada Byron painted the barn in May. It was red.",
+    "title": "The barn",
+    "qa_pairs": [
+        {
+            "Q": "Who painted the barn?",
+            "A": "Ada Byron painted it.",
+            "S": ["Ada Byron painted the barn in May."],
+            "type": "Multiple information retrieval",
+        }
+    ],
+    "output": "none",
+}
+LOOGLE_CLOZE = {
+    **LOOGLE,
+    "qa_pairs": str(
+        [
+            {
+                "Q": "<mask-0> painted it in <mask-1>.",
+                "S": "Ada Byron painted the barn in May.",
+                "A": {"<mask-0>": "Ada Byron", "<mask-1>": "May"},
+            }
+        ]
+    ),
+}

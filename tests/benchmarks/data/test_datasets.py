@@ -23,7 +23,15 @@ from tests.support.commands import GistBench
 from tests.support.fake_tokenizers import WordTokenizer
 from tests.support.fakes import FakeModel
 from tests.support.paths import DATA
-from tests.support.published import LEVAL, LONGBENCH, MUSIQUE, QASPER, QUALITY
+from tests.support.published import (
+    HELMET,
+    LEVAL,
+    LONGBENCH,
+    LOOGLE,
+    MUSIQUE,
+    QASPER,
+    QUALITY,
+)
 from tests.support.squad import EXCERPT, answers, predictions, write_data_file
 
 LINES = DATA / "longeval" / "lines.jsonl"
@@ -62,8 +70,10 @@ def file_of(name: str, folder: Path) -> Path:
     if name in FILES:
         return FILES[name]
     row = {
+        "helmet": HELMET,
         "leval": LEVAL,
         "longbench": LONGBENCH,
+        "loogle": LOOGLE,
         "musique": MUSIQUE,
         "nq": NQ,
         "qasper": {"1234.5": QASPER},
@@ -330,7 +340,8 @@ def test_suite_takes_metrics_and_answer_length_of_the_data_set(name: str, tmp_pa
     kind, data = formats.load(name), f"{name}:{file_of(name, tmp_path)}"
     suite = Qa(data=data)
     scored: set[str] = set()
-    longest = {"longbench": 32}.get(name, kind.max_new_tokens)  # its tasks have their own
+    of_tasks = {"longbench": 32, "helmet": 20}  # their tasks have their own
+    longest = of_tasks.get(name, kind.max_new_tokens)
     assert {sample.max_new_tokens for sample in samples(data)} == {longest}
     assert {sample.max_new_tokens for sample in samples(data, max_new_tokens=3)} == {3}
     for sample in samples(data):
