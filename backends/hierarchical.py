@@ -42,7 +42,7 @@ class Hierarchical(GistOptions):
         if self.first_ratio < 1:
             raise ValueError(f"first_ratio={self.first_ratio:g} must be at least 1")
         super().__post_init__()
-        if not self._adapter.plan.rows:
+        if self._adapter.plan.pools:
             self.close()
             raise NotReady("hierarchical has gist tokens read gists, and this adapter pools")
 

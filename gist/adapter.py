@@ -63,7 +63,9 @@ def added(
 def _embeddings_saved(plan: GistPlan, embeddings: Embeddings) -> list[str] | None:
     if embeddings == "full":
         return ["embed_tokens", "lm_head"]
-    return ["gist_rows"] if plan.rows else None
+    if not plan.rows:
+        return None
+    return ["gist_rows", "gist_gates"] if plan.pools else ["gist_rows"]
 
 
 @contextmanager
@@ -100,7 +102,7 @@ def _wrapped(
     """Wrap a model into PEFT's, with the plan's gist embeddings; unwrap it afterwards."""
     with _restored(model):
         if plan.rows:
-            add_gist_embeddings(model, plan.rows, seed=seed)
+            add_gist_embeddings(model, plan.rows, seed=seed, gated=plan.pools)
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)

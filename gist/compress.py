@@ -8,10 +8,10 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from gist.decode import KVState, entries_of, read_rows, select
-from gist.embedding import first_gist_id
+from gist.embedding import GistEmbedding, first_gist_id
 from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Layout, lay_out
 from gist.models.model import LanguageModel
-from gist.pool import pooled
+from gist.pool import pooled, with_own
 from harness.errors import UserError
 
 DEFAULT_RATIO = 16.0
@@ -105,17 +105,26 @@ def keep_gists(
         KV entries of a row for each context; rows that keep fewer than others end in padding.
     """
     cache = _read(model, base.device, layouts)
-    if plan.pools:
-        return pooled(
-            base,
-            cache,
-            start=layouts[0].kinds.count(BEFORE),
-            sizes=[layout.kinds.count(CONTEXT) for layout in layouts],
-            positions=[layout.gist_positions for layout in layouts],
-        )
-    kinds = {BEFORE, GIST} if plan.keep_prefix else {GIST}
+    if not plan.pools:
+        return _select(cache, layouts, {BEFORE, GIST} if plan.keep_prefix else {GIST})
+    means = pooled(
+        base,
+        cache,
+        start=layouts[0].kinds.count(BEFORE),
+        sizes=[layout.kinds.count(CONTEXT) for layout in layouts],
+        positions=[layout.gist_positions for layout in layouts],
+    )
+    if not plan.rows:
+        return means
+    embedding = base.get_input_embeddings()
+    assert isinstance(embedding, GistEmbedding)
+    return with_own(means, _select(cache, layouts, {GIST}), embedding.gates)
+
+
+def _select(cache: DynamicCache, layouts: Sequence[Layout], kinds: set[int]) -> DynamicCache:
+    """Copy the entries of tokens of some kinds; rows that have fewer of them end in padding."""
     kept = [[i for i, kind in enumerate(layout.kinds) if kind in kinds] for layout in layouts]
-    return select(cache, _padded(kept, base.device))
+    return select(cache, _padded(kept, entries_of(cache.layers[0])[0].device))
 
 
 def _read(model: Any, device: torch.device, layouts: Sequence[Layout]) -> DynamicCache:

@@ -3,6 +3,9 @@
 Ids beyond the base model's embeddings are served from a table of their own. The vocabulary and
 the output head keep their sizes: a gist can never be generated, the base model stays as it is
 under 4-bit quantisation, and an adapter stores these few embeddings alone.
+
+Where gist tokens refine means (`placement: residual`), the gates that scale their keys and values
+stand here too: they are learned with the embeddings.
 """
 
 import torch
@@ -13,9 +16,13 @@ from transformers import PreTrainedModel
 class GistEmbedding(nn.Module):
     """Serve ids below the vocabulary's size from the base, gist k = size + k from `gist_rows`."""
 
-    def __init__(self, base: nn.Embedding, count: int) -> None:
+    def __init__(self, base: nn.Embedding, count: int, gates: tuple[int, int] | None) -> None:
         super().__init__()
         self.base = base
+        self.gates_shape = gates  # (layers, kv_heads)
+        if gates:
+            self.gist_gates = nn.Embedding(2 * gates[0], gates[1], device=base.weight.device)
+            nn.init.zeros_(self.gist_gates.weight)  # the gists start as means
         self.gist_rows = nn.Embedding(
             count, base.embedding_dim, dtype=base.weight.dtype, device=base.weight.device
         )
@@ -29,6 +36,18 @@ class GistEmbedding(nn.Module):
     def num_embeddings(self) -> int:
         """The size of the base model's table."""
         return self.base.num_embeddings
+
+    @property
+    def gates(self) -> torch.Tensor:
+        """What scales keys and values of gist tokens: (layers, 2, kv_heads), float32 or as saved.
+
+        Read through the module, not its weight: PEFT puts the trained copy in its place.
+        """
+        assert self.gates_shape, "an adapter of another placement"
+        layers, heads = self.gates_shape
+        every = torch.arange(2 * layers, device=self.base.weight.device)
+        gates: torch.Tensor = self.gist_gates(every).view(layers, 2, heads)
+        return gates
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the embeddings of ids (batch, tokens) as (batch, tokens, hidden)."""
@@ -46,14 +65,19 @@ def first_gist_id(model: PreTrainedModel) -> int:
     return len(weight)
 
 
-def add_gist_embeddings(model: PreTrainedModel, count: int, *, seed: int) -> GistEmbedding:
+def add_gist_embeddings(
+    model: PreTrainedModel, count: int, *, seed: int, gated: bool = False
+) -> GistEmbedding:
     """Add `count` gist embeddings beside the model's own, drawn around their mean.
 
-    The draw is N(mean, variance) of the vocabulary per dimension, from its own generator.
+    The draw is N(mean, variance) of the vocabulary per dimension, from its own generator. `gated`
+    adds a gate for keys and values of each layer and KV head, all closed.
     """
     base = model.get_input_embeddings()
     assert isinstance(base, nn.Embedding), "the model has gist embeddings already"
-    embedding = GistEmbedding(base, count)
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    embedding = GistEmbedding(base, count, (config.num_hidden_layers, heads) if gated else None)
     draw_embeddings(embedding.gist_rows.weight, like=base.weight, seed=seed)
     model.set_input_embeddings(embedding)
     return embedding

@@ -4,18 +4,20 @@
     end, spread       before c0 c1 c2 c3 G0 G1      positions  0  1 2 3 4  2 4    next 5
     interleaved       before c0 c1 G0 c2 c3 G1      (continue: 0  1 2 3 4 5 6     next 7)
     pool              before c0 c1 c2 c3            positions  0  1 2 3 4         next 5
+    residual          before c0 c1 c2 c3 G0 G1      positions  0  1 2 3 4  2 4    next 5
 
 Training and compression both lay out by this one function, so they cannot drift apart.
 `spread` gives the gists positions inside the context's own range, evenly (arXiv 2409.14364);
 gists among the context instead of behind it are arXiv 2412.17483's fine-grained placement.
-`pool` has no gist tokens: its gists are means of the context's KV entries, see `gist.pool`.
+`pool` has no gist tokens: its gists are means of the context's KV entries. `residual` adds the
+entries of gist tokens to such means; see `gist.pool`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Placement = Literal["end", "interleaved", "pool"]
+Placement = Literal["end", "interleaved", "pool", "residual"]
 Positions = Literal["continue", "spread"]
 
 
@@ -31,8 +33,8 @@ class GistPlan:
 
     @property
     def pools(self) -> bool:
-        """Whether its gists are means of KV entries, and no tokens."""
-        return self.placement == "pool"
+        """Whether its gists are means of KV entries, alone or with those of gist tokens."""
+        return self.placement in ("pool", "residual")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +71,22 @@ def lay_out(
     Raises:
         ValueError: more gists in one group than the adapter has embeddings.
     """
-    groups = _groups(len(context), 0 if plan.pools else gists, plan)
+    groups = _groups(len(context), gists if plan.rows else 0, plan)
     ids, positions, kinds = list(before), list(range(len(before))), [BEFORE] * len(before)
     position = len(before)
-    placed = spread(position, position + len(context), gists) if plan.pools else []
+    placed = [] if plan.rows else spread(position, position + len(context), gists)
     start = 0
     for end, count in groups:
-        if count > plan.rows:
+        if count > plan.rows and not plan.pools:
             raise ValueError(f"{count} gists in a row, but the adapter has {plan.rows} embeddings")
         ids += context[start:end]
         positions += range(position, position + end - start)
         kinds += [CONTEXT] * (end - start)
-        ids += range(first_gist_id, first_gist_id + count)
+        ids += [first_gist_id + i % plan.rows for i in range(count)]  # in turn, where they pool
         kinds += [GIST] * count
         after = position + end - start
         own = list(range(after, after + count))
-        if plan.positions == "spread":
+        if plan.positions == "spread" or plan.pools:
             own = spread(position, after, count)
         else:
             after += count
@@ -112,7 +114,7 @@ def _groups(context_tokens: int, gists: int, plan: GistPlan) -> list[tuple[int, 
 
 
 def _segments(context_tokens: int, plan: GistPlan) -> int:
-    if plan.placement == "end":
+    if plan.placement != "interleaved":
         return 1
     return max(1, round(context_tokens / plan.segment_tokens))
 

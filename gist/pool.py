@@ -9,7 +9,9 @@ different directions, and their plain mean would be an unfair baseline. The mean
 position inside its group's range, where `gist.layout` puts spread gists.
 
 The backend mean_pool does so with the model as it is. An adapter of `placement: pool` is trained
-for it: gradients go through the means into the pass that reads the context.
+for it: gradients go through the means into the pass that reads the context. `placement: residual`
+has gist tokens at the end besides, and adds what they hold to the means: a gate for each layer and
+head scales it, which starts at 0, so that training starts from means and can only add to them.
 """
 
 from collections.abc import Sequence
@@ -82,6 +84,29 @@ def pooled(
         kept.update(
             _behind(keys[:, :, :start], rotated), _behind(values[:, :, :start], averaged), number
         )
+    return kept
+
+
+def with_own(means: DynamicCache, own: DynamicCache, gates: torch.Tensor) -> DynamicCache:
+    """Return means plus what gist tokens hold at the same positions, scaled.
+
+    Rotation is linear, so that the sum of rotated keys is the rotated sum.
+
+    Args:
+        means: as `pooled` returns them; the last entries are means.
+        own: of the gist tokens, a row for each of `means`, as many as there are means.
+        gates: of keys and values, (layers, 2, kv_heads).
+    """
+    kept = DynamicCache()
+    for number, (mean, gist) in enumerate(zip(means.layers, own.layers, strict=True)):
+        sums = []
+        for gate, whole, added in zip(
+            gates[number], entries_of(mean), entries_of(gist), strict=True
+        ):
+            start = whole.shape[2] - added.shape[2]
+            scaled = gate[:, None, None].to(added.dtype) * added  # (batch, kv_heads, means, dim)
+            sums.append(_behind(whole[:, :, :start], whole[:, :, start:] + scaled))
+        kept.update(sums[0], sums[1], number)
     return kept
 
 

@@ -20,7 +20,7 @@ from harness.errors import UserError, reading
 
 Tensors = Mapping[str, torch.Tensor]
 
-_SAVED = ("gist_rows", "embed_tokens", "lm_head")  # what may train beside LoRA
+_SAVED = ("gist_rows", "gist_gates", "embed_tokens", "lm_head")  # what may train beside LoRA
 _OURS = frozenset(("r", "lora_alpha", "target_modules", "modules_to_save"))
 # What PEFT notes of where and how an adapter was made: it decides no number.
 _NOTES = frozenset(

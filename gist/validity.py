@@ -20,7 +20,7 @@ from gist.collator import IGNORED, Example, PackedCollator
 from gist.compress import compress
 from gist.decode import KVState, ask, entries_of
 from gist.forward import Forward, TwoPassForward, forward_for
-from gist.layout import CONTEXT, GIST, GistPlan, max_gists
+from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, max_gists
 from gist.models.fit import kv_bytes_per_entry
 from gist.models.model import LanguageModel
 from gist.sdpa import EachAttention, Inputs
@@ -170,6 +170,8 @@ def _kept_alone(
     """Measure what reaches the answers of two passes past the entries that the first has kept."""
     read: list[torch.Tensor] = []  # embeddings of each pass: `before`, contexts, questions
     tokens = [len(example.context) for example in examples]
+    longest = max(len(forward.collator.layout(example).ids) for example in examples)
+    start = forward.collator.layout(examples[0]).kinds.count(BEFORE) - longest
 
     def remember(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
         read.append(output.detach().requires_grad_())
@@ -183,7 +185,7 @@ def _kept_alone(
         asked = found.labels != IGNORED
         right = found.logits[asked].gather(-1, found.labels[asked][:, None])
         (gradient,) = torch.autograd.grad(right.float().sum(), contexts, allow_unused=True)
-        return 0.0 if gradient is None else float(gradient[:, -max(tokens) :].abs().max())
+        return 0.0 if gradient is None else float(gradient[:, start:][:, : max(tokens)].abs().max())
 
     handle = model.get_input_embeddings().register_forward_hook(remember)
     try:

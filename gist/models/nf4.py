@@ -59,7 +59,7 @@ def prepare_for_training(adapted: nn.Module) -> None:
     """
     keep_gradients(adapted)
     for name, parameter in adapted.named_parameters():
-        if parameter.requires_grad and "gist_rows" in name:
+        if parameter.requires_grad and "gist_" in name:
             parameter.data = parameter.data.float()
 
 

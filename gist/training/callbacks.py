@@ -78,7 +78,7 @@ class LoggingCallback(TrainerCallback):
         rows = [
             p.grad
             for name, p in kwargs["model"].named_parameters()
-            if "gist_rows" in name and p.requires_grad and p.grad is not None
+            if "gist_" in name and p.requires_grad and p.grad is not None
         ]
         if not rows:
             return

@@ -40,17 +40,23 @@ def check_trainable(lm: LanguageModel, stages: Sequence[Stage]) -> None:
 
 
 def check_start(folder: Path, lm: LanguageModel, configuration: TrainingConfiguration) -> None:
-    """Refuse to go on from an adapter of another base or of another build."""
+    """Refuse to go on from an adapter of another base or of another build.
+
+    Gists that refine means may start from an adapter of means: their gates are closed.
+    """
     card = read_card(folder)
     check_base(card, lm, folder)
     config = read_adapter(adapter_folder(folder), card)[0]
     full = "lm_head" in (config.modules_to_save or ())
-    adapter, gists = configuration.adapter, configuration.layout.plan.rows
+    adapter, plan = configuration.adapter, configuration.layout.plan
+    refines = plan.placement == "residual" and card.plan.placement == "pool"
+    related = refines or not (plan.pools or card.plan.pools)
     for name, wanted, found in (
         ("rank", adapter.rank, config.r),
         ("alpha", adapter.alpha, config.lora_alpha),
         ("targets", sorted(adapter.targets), sorted(config.target_modules or ())),
-        ("rows", gists, card.plan.rows),
+        ("placement", plan.placement, plan.placement if related else card.plan.placement),
+        ("rows", plan.rows, plan.rows if refines else card.plan.rows),
         ("embeddings", adapter.embeddings, "full" if full else "rows"),
     ):
         if wanted != found:

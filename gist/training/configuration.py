@@ -13,6 +13,7 @@ from gist.lora import ATTENTION, Embeddings, LoraOptions
 from gist.training.options import Part, check_bounds, option, read
 
 MAX_GISTS = 256  # gists in a group behind the context: 16x at 4,096 tokens
+SHARED_GISTS = 16  # that take turns where gists refine means; their positions tell them apart
 SNIPPETS = 2  # of each context, where reconstruction is asked for
 
 
@@ -47,7 +48,8 @@ class LayoutOptions:
     placement: Placement = field(
         default="interleaved",
         metadata=option(
-            "Gists behind the context, a few after each segment of it, or means of its KV entries."
+            "Gists behind the context, a few after each segment of it, means of its KV entries, or "
+            "such means with gists added."
         ),
     )
     positions: Positions = field(
@@ -75,10 +77,12 @@ class LayoutOptions:
     def __post_init__(self) -> None:
         """Refuse groups that their segments cannot hold."""
         check_bounds(self)
-        if self.placement == "pool" and (self.rows or not self.keep_prefix):
+        if self.placement == "pool" and self.rows:
+            raise ValueError("placement=pool has no gist tokens, and so no rows. Leave them out.")
+        if self.plan.pools and not (self.keep_prefix and self.positions == "spread"):
             raise ValueError(
-                "placement=pool averages KV entries and keeps what stands before the context: it "
-                "has no rows and no keep_prefix. Leave them out."
+                f"placement={self.placement} spreads means of KV entries over the context behind "
+                "the prefix: it takes neither positions nor keep_prefix. Leave them out."
             )
         if self.placement == "interleaved" and (self.rows or 0) > self.segment_tokens:
             raise ValueError(
@@ -89,8 +93,8 @@ class LayoutOptions:
     @property
     def plan(self) -> GistPlan:
         """The same, as compression takes it."""
-        usable = self.segment_tokens if self.placement == "interleaved" else MAX_GISTS
-        rows = 0 if self.placement == "pool" else self.rows or min(usable, MAX_GISTS)
+        usable = {"interleaved": self.segment_tokens, "pool": 0, "residual": SHARED_GISTS}
+        rows = self.rows or min(usable.get(self.placement, MAX_GISTS), MAX_GISTS)
         return GistPlan(rows, self.placement, self.positions, self.segment_tokens, self.keep_prefix)
 
 
@@ -309,8 +313,8 @@ class TrainingConfiguration:
         """Refuse parts that do not go together."""
         if self.layout.plan.pools and self.optimiser.gradient_checkpointing:
             raise ValueError(
-                "placement=pool reads and asks in two passes, and gradient_checkpointing keeps no "
-                "KV entries between them. Leave gradient_checkpointing out."
+                f"placement={self.layout.placement} reads and asks in two passes, and "
+                "gradient_checkpointing keeps no KV entries between them. Leave it out."
             )
 
     def record(self) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def _plan(
     """Return the computed rows of one context length."""
     prompt = lm.prompt
     question = len(prompt.between) + QUESTION_TOKENS + len(prompt.after)
-    gists = 0 if configuration.layout.plan.pools else _gists(configuration, context_tokens)
+    gists = _gists(configuration, context_tokens) if configuration.layout.plan.rows else 0
     read = len(prompt.before) + context_tokens + gists
     # An answer's last token is predicted, not read.
     packed = read + configuration.curriculum.questions * (question + ANSWER_TOKENS - 1)

@@ -33,9 +33,11 @@ def forecast(
     options, plan = configuration.adapter, configuration.layout.plan
     adapter = Adapter(options.rank, options.targets, plan.rows, options.embeddings)
     bf16 = configuration.optimiser.bf16
-    # Two passes read the same tokens as one over the uncompressed examples.
+    # Two passes read the same tokens as one over the uncompressed examples, and the gist tokens.
     batch = collator([uncompressed(each) for each in examples] if plan.pools else examples)
     rows, tokens = batch["input_ids"].shape
+    if plan.pools and plan.rows:
+        tokens += max(each.gists for each in examples)
     step = Step(
         tokens=tokens,
         answer_tokens=len(batch["logits_to_keep"]),

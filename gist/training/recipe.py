@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
+from peft import (
+    PeftModel,
+    get_peft_model_state_dict,
+    load_peft_weights,
+    set_peft_model_state_dict,
+)
 
 from gist.adapter import added, store_as
 from gist.checkpoint import (
@@ -166,8 +171,11 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
     configuration, batches = training.configuration, training.batches
     prepare_for_training(adapted)
     if configuration.init_adapter:
+        start = load_peft_weights(str(adapter_folder(Path(configuration.init_adapter))))
+        fresh = get_peft_model_state_dict(adapted, save_embedding_layers=False)
         set_peft_model_state_dict(
-            adapted, load_peft_weights(str(adapter_folder(Path(configuration.init_adapter))))
+            adapted,
+            {**fresh, **start},  # an adapter of means has no gist tokens
         )
     check_mask(adapted, training.forward, _compressed_batch(batches))
     last = _first_batch(batches, training.stages[-1])

@@ -165,8 +165,8 @@ def _groups(
 ) -> list[tuple[str, dict[str, Any]]]:
     """Split what trains: matrices (decayed), gist embeddings, and the rest."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    gists = [p for name, p in trained if "gist_rows" in name]
-    others = [(name, p) for name, p in trained if "gist_rows" not in name]
+    gists = [p for name, p in trained if "gist_" in name]  # rows and gates
+    others = [(name, p) for name, p in trained if "gist_" not in name]
     matrices = [p for name, p in others if p.ndim >= 2 and "embed" not in name]
     rest = [p for name, p in others if p.ndim < 2 or "embed" in name]
     groups = [

@@ -69,7 +69,7 @@ def _with_adapter(lm: LanguageModel, plan: GistPlan) -> Iterator[None]:
     with added(lm.model, plan, LoraOptions(4, 8, LINEAR), seed=1) as peft:
         generator = torch.Generator().manual_seed(3)
         for name, parameter in peft.named_parameters():
-            if "lora_B" in name:
+            if "lora_B" in name or "gist_gates" in name:
                 drawn = torch.randn(parameter.shape, generator=generator)
                 parameter.data.copy_(0.1 * drawn)
             parameter.data = parameter.data.double()
@@ -355,6 +355,7 @@ def test_layouts_keep_every_token_once(plan: GistPlan, context_tokens: int, gist
 
 
 POOL = GistPlan(rows=0, placement="pool")
+RESIDUAL = GistPlan(rows=3, placement="residual")
 
 
 def _kept_logits(lm: LanguageModel, plan: GistPlan, *examples: Example) -> torch.Tensor:
@@ -363,10 +364,16 @@ def _kept_logits(lm: LanguageModel, plan: GistPlan, *examples: Example) -> torch
     return found.logits[found.labels != IGNORED]  # (answer tokens, vocabulary)
 
 
+@pytest.fixture(params=[POOL, RESIDUAL], ids=["pool", "residual"])
+def means(request: pytest.FixtureRequest) -> GistPlan:
+    """A plan whose gists are means, or means and gist tokens."""
+    return request.param  # type: ignore[no-any-return]
+
+
 @pytest.fixture
-def pooling(tiny_model: LanguageModel) -> Iterator[LanguageModel]:
+def pooling(tiny_model: LanguageModel, means: GistPlan) -> Iterator[LanguageModel]:
     """A tiny model in float64 with an adapter that pools."""
-    with _with_adapter(tiny_model, POOL):
+    with _with_adapter(tiny_model, means):
         yield tiny_model
 
 
@@ -383,12 +390,12 @@ def test_two_batched_passes_are_one_packed_pass(
     assert all((found[n] - wanted[n]).norm() <= 1e-6 * wanted[n].norm() for n in wanted)
 
 
-def test_training_means_is_compressing_and_asking(pooling: LanguageModel) -> None:
+def test_training_means_is_compressing_and_asking(pooling: LanguageModel, means: GistPlan) -> None:
     """Padding, batching and packed questions change no logit of pooled entries."""
     with torch.inference_mode():
-        trained = _kept_logits(pooling, POOL, *BATCH)
+        trained = _kept_logits(pooling, means, *BATCH)
         asked = [
-            _asked_logits(pooling, example, question, answer)
+            _asked_logits(pooling, means, example, question, answer)
             for example in BATCH
             for question, answer in example.questions
         ]
@@ -397,9 +404,13 @@ def test_training_means_is_compressing_and_asking(pooling: LanguageModel) -> Non
 
 
 def _asked_logits(
-    lm: LanguageModel, example: Example, question: tuple[int, ...], answer: tuple[int, ...]
+    lm: LanguageModel,
+    plan: GistPlan,
+    example: Example,
+    question: tuple[int, ...],
+    answer: tuple[int, ...],
 ) -> torch.Tensor:
-    state = compress(lm, example.context, gists=example.gists, plan=POOL)
+    state = compress(lm, example.context, gists=example.gists, plan=plan)
     asked = [*lm.prompt.between, *question, *lm.prompt.after]
     ids = [*asked, *answer[:-1]]
     positions = [state.next_position + i for i in range(len(ids))]
@@ -408,6 +419,7 @@ def _asked_logits(
     ).logits[0, len(asked) - 1 :]
 
 
+@pytest.mark.parametrize("means", [POOL], indirect=True)
 def test_as_many_means_as_tokens_are_the_full_context(pooling: LanguageModel) -> None:
     """One token to a mean: nothing is lost, and positions are those of the text."""
     whole = replace(BATCH[0], gists=len(CONTEXT_IDS))
@@ -417,11 +429,42 @@ def test_as_many_means_as_tokens_are_the_full_context(pooling: LanguageModel) ->
     assert (pooled - full).abs().max() <= 1e-9
 
 
-def test_an_adapter_that_pools_has_no_embeddings(pooling: LanguageModel) -> None:
-    """LoRA is all that it has, and gradients reach every tensor of it through the means."""
-    found = _gradients(pooling, _kept_logits(pooling, POOL, *BATCH))
-    assert all("lora_" in name for name in found)
-    assert all(gradient.abs().max() > 1e-3 for gradient in found.values())
+def test_gradients_reach_an_adapter_that_pools(pooling: LanguageModel, means: GistPlan) -> None:
+    """All of it, through what is kept; means alone have nothing but LoRA."""
+    found = _gradients(pooling, _kept_logits(pooling, means, *BATCH))
+    others = {name.split(".")[2] for name in found if "lora_" not in name}
+    assert others == (set() if means == POOL else {"gist_rows", "gist_gates"})
+    assert all(gradient.abs().max() > 1e-4 for gradient in found.values())
+
+
+@pytest.mark.parametrize("means", [RESIDUAL], indirect=True)
+def test_closed_gates_leave_means_which_gradients_can_open(pooling: LanguageModel) -> None:
+    """A residual starts as the means of the same weights, and does not stay there."""
+    (gates,) = (p for n, p in pooling.model.named_parameters() if "gist_gates.modules_to" in n)
+    opened = compress(pooling, CONTEXT_IDS, gists=GISTS, plan=RESIDUAL)
+    gates.data.zero_()
+    closed = compress(pooling, CONTEXT_IDS, gists=GISTS, plan=RESIDUAL)
+    means = compress(pooling, CONTEXT_IDS, gists=GISTS, plan=POOL)
+    for one, two, other in zip(
+        closed.cache.layers, means.cache.layers, opened.cache.layers, strict=True
+    ):
+        for mine, its, open_ in zip(*map(entries_of, (one, two, other)), strict=True):
+            torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-9)
+            assert (open_ - its).abs().max() > 1e-3
+    found = _gradients(pooling, _kept_logits(pooling, RESIDUAL, *BATCH))
+    assert all(g.abs().max() > 1e-4 for n, g in found.items() if "gist_gates" in n)
+
+
+def test_gists_that_refine_means_take_turns() -> None:
+    """They stand behind the context at the positions of the means, as many as are asked for."""
+    layout = lay_out((1, 2), CONTEXT_IDS, gists=7, first_gist_id=100, plan=RESIDUAL)
+    plain = lay_out((1, 2), CONTEXT_IDS, gists=7, first_gist_id=100, plan=POOL)
+    assert layout.ids == [*plain.ids, 100, 101, 102, 100, 101, 102, 100]
+    assert layout.positions == plain.positions + plain.gist_positions
+    assert (layout.gist_positions, layout.next_position) == (
+        plain.gist_positions,
+        plain.next_position,
+    )
 
 
 def test_kept_entries_answer_as_if_nothing_else_had_been_read(tiny_llama: LanguageModel) -> None:
@@ -469,6 +512,8 @@ def test_contexts_compressed_together_are_as_each_by_itself(
     _rows_are_alone(adapted, replace(plan, keep_prefix=keep_prefix))
 
 
-def test_contexts_pooled_together_are_as_each_by_itself(pooling: LanguageModel) -> None:
+def test_contexts_pooled_together_are_as_each_by_itself(
+    pooling: LanguageModel, means: GistPlan
+) -> None:
     """Means of a row are of its own tokens, never of padding."""
-    _rows_are_alone(pooling, GistPlan(rows=0, placement="pool"))
+    _rows_are_alone(pooling, means)

@@ -19,7 +19,7 @@ def save_tiny_adapter(lm: LanguageModel, folder: Path, plan: GistPlan = PLAN) ->
     generator = torch.Generator().manual_seed(5)
     with added(lm.model, plan, LoraOptions(rank=2, alpha=4), seed=1) as adapted:
         for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:  # drawn as zeros: an adapter that does nothing
+            if "lora_B" in name or "gist_gates" in name:  # zeros: an adapter that does nothing
                 parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
         adapted.save_pretrained(str(folder), safe_serialization=True)
     card = AdapterCard(

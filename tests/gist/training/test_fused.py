@@ -19,7 +19,8 @@ from gist.training.fused import fused
 from gist.training.step import TrainingStep
 
 CPU = torch.device("cpu")
-PLANS = {"tokens": GistPlan(rows=8, segment_tokens=16), "pool": GistPlan(0, "pool")}
+PLANS = {"tokens": GistPlan(rows=8, segment_tokens=16), "pool": GistPlan(0, "pool"),
+         "residual": GistPlan(3, "residual")}  # fmt: skip
 Gradients = dict[str, torch.Tensor]
 
 

@@ -216,11 +216,36 @@ def test_an_adapter_that_pools_is_trained_and_loaded(
     assert state.entries == len(tiny_llama.prompt.before) + len(context)
 
 
-def test_a_pooling_training_that_was_stopped_goes_on(
+def test_gists_that_refine_means_start_from_an_adapter_of_means(
     tiny_llama: LanguageModel, uninterrupted: Callable[..., Path], tmp_path: Path
 ) -> None:
+    """Rows and gates are learned beside LoRA; the other way round is refused."""
+    means = uninterrupted(placement="pool", rows=None, adapter_dtype="float16") / "adapter"
+    options: dict[str, Any] = {"placement": "residual", "rows": 3, "init_adapter": str(means)}
+    folder = train_tiny(tiny_llama, tmp_path / "out", **options)
+    learned = {name.split(".")[-2]: each for name, each in weights(folder).items()}
+    assert learned["gist_rows"].shape[0] == 3
+    assert learned["gist_gates"].any()
+    context = tiny_llama.tokenizer.encode("The key is 17.")
+    with attached(tiny_llama, folder) as card:
+        state = compress(tiny_llama, context, gists=len(context), plan=card.plan)
+    assert state.entries == len(tiny_llama.prompt.before) + len(context)
+    with pytest.raises(UserError, match="another placement: residual"):
+        train_tiny(
+            tiny_llama, tmp_path / "back", placement="pool", rows=None, init_adapter=str(folder)
+        )
+
+
+@pytest.mark.parametrize(("placement", "rows"), [("pool", None), ("residual", 3)])
+def test_a_pooling_training_that_was_stopped_goes_on(
+    tiny_llama: LanguageModel,
+    uninterrupted: Callable[..., Path],
+    tmp_path: Path,
+    placement: str,
+    rows: int | None,
+) -> None:
     """Bit for bit, as if it had not been."""
-    options: dict[str, Any] = {"placement": "pool", "rows": None, "adapter_dtype": "float16"}
+    options: dict[str, Any] = {"placement": placement, "rows": rows, "adapter_dtype": "float16"}
     whole, output = uninterrupted(**options), tmp_path / "out"
     shutil.copytree(whole, output)
     shutil.rmtree(output / "adapter")
@@ -232,9 +257,9 @@ def test_a_pooling_training_that_was_stopped_goes_on(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rows": 8}, "has no rows and no keep_prefix"),
-        ({"rows": None, "keep_prefix": False}, "has no rows and no keep_prefix"),
-        ({"rows": None, "gradient_checkpointing": True}, "Leave gradient_checkpointing out"),
+        ({"rows": 8}, "and so no rows. Leave them out"),
+        ({"rows": None, "keep_prefix": False}, "takes neither positions nor keep_prefix"),
+        ({"rows": None, "gradient_checkpointing": True}, "Leave it out"),
     ],
 )
 def test_what_pooling_has_no_use_for_is_refused(options: dict[str, Any], message: str) -> None:
