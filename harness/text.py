@@ -158,6 +158,11 @@ def _script(char: str) -> str:
     return _SCRIPTS.get(name, name.capitalize())
 
 
+def in_any_spacing(words: str) -> str:
+    """Return the pattern of words in a row, whatever stands between them of white space."""
+    return r"\s+".join(map(re.escape, words.split()))
+
+
 def straighten(text: str) -> str:
     """Return `text` with straight quotes and hyphens, each character at its place."""
     return text.translate(_STRAIGHT)

@@ -54,7 +54,7 @@ def find_evidence(text: str, piece: str) -> str | None:
     straight = texts.straighten(text)
     wanted = " ".join(texts.straighten(piece).split())
     for form in (wanted, wanted.strip("\"'. ")):
-        pattern = r"\s+".join(map(re.escape, form.split()))
+        pattern = texts.in_any_spacing(form)
         if pattern and (found := re.search(pattern, straight)):
             return text[found.start() : found.end()]
     return None

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.text import is_prose, split_sentences
+from harness.text import in_any_spacing, is_prose, split_sentences
 
 _MONTHS = (
     "January February March April May June July August September October November December".split()
@@ -179,8 +179,7 @@ def _without_odd_quotes(line: str) -> str:
 
 def as_written(words: str) -> re.Pattern[str]:
     """Return the pattern of the words in this spelling, as whole words."""
-    spaced = r"\s+".join(map(re.escape, words.split()))
-    return re.compile(rf"(?<!\w){spaced}(?!\w)")
+    return re.compile(rf"(?<!\w){in_any_spacing(words)}(?!\w)")
 
 
 def gap_question(mention: Mention, sentence: str) -> str:

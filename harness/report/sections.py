@@ -1,7 +1,7 @@
 """The sections of a report: the rows of one suite under one setup (model, device, dtype).
 
 The backends that define a figure are named here: full context, closed book, gist. No other
-module of the report decides anything by a backend's name.
+module of the report decides anything by a backend's name; plots/look.py has their colours.
 """
 
 import re
@@ -21,6 +21,16 @@ CEILING = "full"  # gap recovered reaches 1 here
 FLOOR = "closed_book"  # and 0 here
 COMPARED = "gist"  # differences are between this backend and every other one
 UNTRAINED = ("gist,untrained=true", "gist,embeddings=random")
+BESIDE_GISTS = {  # what is needed beside gists, and what it shows
+    "full": "score with the whole context",
+    "closed_book": "score without the context",
+    "oracle": "score with the supporting sentences alone",
+    "shuffled": "score with the gists of another document",
+    "truncate": "score with as many uncompressed tokens",
+    "mean_pool": "score with as many averaged KV entries",
+    "gist,untrained=true": "score with untrained gists",
+    "gist,embeddings=random": "score with random gist embeddings",
+}
 INVALID = " (INVALID)"  # behind the name of a backend whose checks failed
 # Rows that the headline leaves out of a model that was trained on the other templates.
 HELD_OUT_SLICE = ("template", "unseen")

@@ -17,20 +17,10 @@ from harness.report import format as printing
 from harness.report.agreement import agreement_notes
 from harness.report.best import Figure
 from harness.report.format import Table
-from harness.report.sections import COMPARED, HELD_OUT_SLICE, Section, matches
+from harness.report.sections import BESIDE_GISTS, COMPARED, HELD_OUT_SLICE, Section, matches
 from harness.run.kept import Kept
 from harness.run.metrics import Metric
 
-CONTROLS = {  # what is needed beside gists, and what it shows
-    "full": "score with the whole context",
-    "closed_book": "score without the context",
-    "oracle": "score with the supporting sentences alone",
-    "shuffled": "score with the gists of another document",
-    "truncate": "score with as many uncompressed tokens",
-    "mean_pool": "score with as many averaged KV entries",
-    "gist,untrained=true": "score with untrained gists",
-    "gist,embeddings=random": "score with random gist embeddings",
-}
 LEGEND = (
     "n: questions. In brackets: 95 % intervals, exact (Clopper and Pearson) at the number of "
     "independent questions that would vary as much between contexts; none for fewer than "
@@ -245,7 +235,7 @@ def _notes(section: Section, scores: Iterable[stats.Estimate]) -> Iterator[str]:
     if section.backends_named(COMPARED):
         missing = [
             f"{control} ({meaning})"
-            for control, meaning in CONTROLS.items()
+            for control, meaning in BESIDE_GISTS.items()
             if not any(matches(backend, control) for backend in section.backends)
         ]
         if missing:

@@ -1,10 +1,11 @@
 """What a layout defines: how its files are read and how answers are scored."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.api import Question
+from harness.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,22 @@ class Entry:
     paragraphs: tuple[Paragraph, ...]
     questions: tuple[Question, ...]
     max_new_tokens: int | None = None  # that its task gives; None: what the layout gives
+
+
+def distinct(entries: Iterable[tuple[str, Entry]]) -> list[Entry]:
+    """Return the entries of a file, each with where it stands.
+
+    Raises:
+        UserError: two have one id.
+    """
+    found: dict[str, Entry] = {}
+    for where, entry in entries:
+        if entry.id in found:
+            raise UserError(
+                f"{where}: id {entry.id[:40]!r} was given already. Are two files joined?"
+            )
+        found[entry.id] = entry
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.formats.fields import answers, field, name_of, objects, text, texts
-from benchmarks.data.formats.format import Entry, Format
+from benchmarks.data.formats.format import Entry, Format, distinct
 from benchmarks.data.formats.lines import read_json, read_objects, starts_with
 from benchmarks.data.formats.nq import titled
 from benchmarks.scoring.answers import exact_match, f1
@@ -23,15 +23,13 @@ _CLOSED = frozenset({"yes", "no", "noanswer"})
 
 def read(path: Path) -> list[Entry]:
     """Return one entry per question; its id is that of the file, or the number of the row."""
-    entries: dict[str, Entry] = {}
-    for number, (where, row) in enumerate(_rows(path)):
-        entry = _ircot(where, row) if "question_text" in row else _published(where, row, number)
-        if entry.id in entries:
-            raise UserError(f"{where}: id {entry.id!r} was given already. Are two files joined?")
-        entries[entry.id] = entry
+    entries = distinct(
+        (where, _ircot(where, row) if "question_text" in row else _published(where, row, number))
+        for number, (where, row) in enumerate(_rows(path))
+    )
     if not entries:
         raise UserError(f"{path} is empty. Give a file of HotpotQA.")
-    return list(entries.values())
+    return entries
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

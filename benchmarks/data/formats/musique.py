@@ -6,9 +6,10 @@ In the full set each question stands twice, once without the paragraphs that pro
 """
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.data.formats.fields import answers, objects, text
-from benchmarks.data.formats.format import Entry, Format
+from benchmarks.data.formats.format import Entry, Format, distinct
 from benchmarks.data.formats.lines import read_objects
 from benchmarks.data.formats.nq import titled
 from benchmarks.scoring.answers import squad_scores
@@ -18,29 +19,28 @@ from harness.errors import UserError
 
 def read(path: Path) -> list[Entry]:
     """Return one entry per line; the second of a pair has `.unanswerable` behind its id."""
-    entries: dict[str, Entry] = {}
-    for where, row in read_objects(path):
-        answerable = row.get("answerable") is not False
-        name = text(where, row, "id") + ("" if answerable else ".unanswerable")
-        if name in entries:
-            raise UserError(f"{where}: id {name!r} was given already. Are two files joined?")
-        pages = objects(where, row, "paragraphs")
-        given = [row.get("answer"), *(row.get("answer_aliases") or ())] if answerable else []
-        targets = answers(where, {"answer": list(dict.fromkeys(given))}, "answer")
-        if answerable and not targets:
-            raise UserError(f"{where}: 'answer' is missing. The test set cannot be scored.")
-        question = Question(
-            "q",
-            text(where, row, "question"),
-            targets,
-            {"hops": name.partition("hop")[0]},
-            tuple(text(at, one, "paragraph_text") for at, one in pages if one.get("is_supporting")),
-        )
-        paragraphs = tuple(
-            titled(text(at, one, "title"), text(at, one, "paragraph_text")) for at, one in pages
-        )
-        entries[name] = Entry(name, paragraphs, (question,))
-    return list(entries.values())
+    return distinct((where, _entry(where, row)) for where, row in read_objects(path))
+
+
+def _entry(where: str, row: dict[str, Any]) -> Entry:
+    answerable = row.get("answerable") is not False
+    name = text(where, row, "id") + ("" if answerable else ".unanswerable")
+    pages = objects(where, row, "paragraphs")
+    given = [row.get("answer"), *(row.get("answer_aliases") or ())] if answerable else []
+    targets = answers(where, {"answer": list(dict.fromkeys(given))}, "answer")
+    if answerable and not targets:
+        raise UserError(f"{where}: 'answer' is missing. The test set cannot be scored.")
+    question = Question(
+        "q",
+        text(where, row, "question"),
+        targets,
+        {"hops": name.partition("hop")[0]},
+        tuple(text(at, one, "paragraph_text") for at, one in pages if one.get("is_supporting")),
+    )
+    paragraphs = tuple(
+        titled(text(at, one, "title"), text(at, one, "paragraph_text")) for at, one in pages
+    )
+    return Entry(name, paragraphs, (question,))
 
 
 FORMAT = Format(

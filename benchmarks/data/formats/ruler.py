@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.formats.fields import text, texts
-from benchmarks.data.formats.format import Entry, Format, Paragraph
+from benchmarks.data.formats.format import Entry, Format, Paragraph, distinct
 from benchmarks.data.formats.lines import read_objects
 from harness.api import Metric, Question
 from harness.errors import UserError
@@ -44,13 +44,10 @@ _ANSWER = re.compile(r"\s*\bAnswer:\s*\Z")
 
 def read(path: Path) -> list[Entry]:
     """Return one entry per line; its id is the row's `index`, or its number."""
-    entries: dict[str, Entry] = {}
-    for where, row in read_objects(path):
-        name = str(row.get("index", len(entries)))
-        if name in entries:
-            raise UserError(f"{where}: index {name[:20]} was given already. Are two files joined?")
-        entries[name] = _entry(name, where, row)
-    return list(entries.values())
+    return distinct(
+        (where, _entry(str(row.get("index", number)), where, row))
+        for number, (where, row) in enumerate(read_objects(path))
+    )
 
 
 def _entry(name: str, where: str, row: dict[str, Any]) -> Entry:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.text import in_any_spacing
+
 Span = tuple[int, int]  # letters of a text, from and to
 MARGIN = 240  # letters kept around what is marked
 CUT = "\n[…]\n"
@@ -32,13 +34,12 @@ class Excerpt:
 
 def find(text: str, piece: str) -> Span | None:
     """Return where a text holds a piece, whatever its line breaks; None if it does not."""
-    words = piece.split()
-    if not words:
+    if not piece.strip():
         return None
     at = text.find(piece)
     if at >= 0:
         return at, at + len(piece)
-    found = re.search(r"\s+".join(map(re.escape, words)), text)
+    found = re.search(in_any_spacing(piece), text)
     return found.span() if found else None
 
 

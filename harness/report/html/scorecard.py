@@ -27,7 +27,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class WayLine:
     """A way with its figures."""
 
     backend: str
@@ -37,7 +37,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Advice:
     """Which way to choose, and what that gives and takes."""
 
     goal: str
@@ -54,9 +54,9 @@ class Scorecard:
     setup: str
     counts: str
     obstacles: tuple[str, ...]
-    choices: tuple[Choice, ...]
+    choices: tuple[Advice, ...]
     header: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[WayLine, ...]
     remarks: tuple[str, ...]
     legend: str
     chart: Markup | None
@@ -103,7 +103,7 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _lines(verdict: Verdict, *, knows_invented: bool) -> Iterator[Line]:
+def _lines(verdict: Verdict, *, knows_invented: bool) -> Iterator[WayLine]:
     best = best_ways(verdict)
     for way in verdict.ways:
         looks, quality = look_of(way.backend), way.quality
@@ -124,7 +124,7 @@ def _lines(verdict: Verdict, *, knows_invented: bool) -> Iterator[Line]:
             for name, text in figures.items()
             if name != "invented" or knows_invented
         ]
-        yield Line(way.backend, looks.glyph, looks.colour, (*cells, _word(way)))
+        yield WayLine(way.backend, looks.glyph, looks.colour, (*cells, _word(way)))
 
 
 def _word(way: Way) -> Cell:
@@ -132,12 +132,12 @@ def _word(way: Way) -> Cell:
     return Cell(str(way.against), mark.name.lower() if mark else "")
 
 
-def _choices(verdict: Verdict) -> Iterator[Choice]:
+def _choices(verdict: Verdict) -> Iterator[Advice]:
     baseline = verdict.way(verdict.baseline)
     for choice in verdict.choices:
         goal, _, asked = choice.goal.partition(", ")
         name = GOALS.get(goal, f"{TIME}, {asked}" if asked else TIME)
-        yield Choice(name, choice.way.backend, price(choice, baseline))
+        yield Advice(name, choice.way.backend, price(choice, baseline))
 
 
 def scorecards(

@@ -456,7 +456,7 @@ def test_bad_line_of_babi_is_named(tmp_path: Path, line: str, message: str) -> N
         ("nq", {"ctxs": []}, "line 2: 'ctxs' is empty"),
         ("nq", {"ctxs": [{"title": "x"}]}, "line 2, ctxs 1: 'text' is missing. Given: title"),
         ("nq", {"answers": "x"}, "line 2: 'answers' is text; give a list"),
-        ("ruler", {"index": 7}, "line 2: index 7 was given already"),
+        ("ruler", {"index": 7}, "line 2: id '7' was given already"),
         ("ruler", {"input": "Hello", "index": 8}, "line 2: 'input' is no prompt of RULER's tasks"),
         ("ruler", {"outputs": [], "index": 8}, "line 2: 'outputs' holds no reference"),
         ("ruler", {"outputs": [1], "index": 8}, "line 2: 'outputs' holds a number; give texts"),
