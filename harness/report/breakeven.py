@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from harness.report import costs, stats
+from harness.report import cost_tables, costs, stats
 from harness.report import format as printing
 from harness.report.format import Table
 from harness.report.sections import CEILING, COMPARED, Section, rank_of
@@ -91,7 +91,7 @@ def break_evens(section: Section) -> list[BreakEven]:
 
 
 def _break_evens(section: Section) -> Iterator[BreakEven]:
-    _, groups = costs.cost_groups(section.of_own_contexts)
+    _, groups = cost_tables.cost_groups(section.of_own_contexts)
     times = {key: times_of(rows) for key, rows in groups.items()}
     sizes = dict.fromkeys(key[1:] for key in groups)
     compared, ceilings = section.backends_named(COMPARED), section.backends_named(CEILING)[:1]

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.report import format as printing
-from harness.report.costs import HELD, Costs, cost_groups, group_costs
+from harness.report.cost_tables import cost_groups, group_costs
+from harness.report.costs import HELD, Costs
 from harness.report.format import Table
 from harness.report.gpu import GPU, GPU_USABLE_BYTES
 from harness.report.sections import Section

@@ -13,9 +13,9 @@ import pandas as pd
 
 from harness.report import format as printing
 from harness.report import significance, stats
+from harness.report.estimates import estimates, with_n
 from harness.report.format import Table
 from harness.report.sections import CEILING, COMPARED, FLOOR, Section
-from harness.report.tables import estimates, with_n
 from harness.run.kept import Kept
 from harness.run.metrics import Metric
 

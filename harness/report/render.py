@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from harness.errors import UserError
-from harness.report import capacity, contrasts, costs, sweeps, tables
+from harness.report import capacity, contrasts, cost_tables, sweeps, tables
 from harness.report.checks_table import check_tables, checks_line
 from harness.report.format import Page, Table
 from harness.report.sections import Section, sections_of
@@ -138,7 +138,7 @@ def section_tables(section: Section, *, brief: bool) -> Iterator[Table]:
             yield from contrasts.contrast_tables(section)
     measured = section.of_own_contexts
     if measured.rows.groups:
-        yield from costs.cost_tables(measured)
+        yield from cost_tables.cost_tables(measured)
         yield from capacity.capacity_tables(measured)
 
 

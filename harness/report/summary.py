@@ -8,7 +8,7 @@ text says so. Checks and controls that are missing or failed are listed as cavea
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from harness.report import breakeven, costs
+from harness.report import breakeven, cost_tables
 from harness.report import format as printing
 from harness.report.breakeven import BreakEven
 from harness.report.checks_table import PASS
@@ -214,7 +214,7 @@ def _above_floor(pair: Pair) -> str:
 def _memory(section: Section, backend: str) -> Iterator[str]:
     """Yield how many bytes are held, and how many full context holds: exact, medians."""
     held = {
-        name: costs.of_backend(section, name).held_bytes
+        name: cost_tables.of_backend(section, name).held_bytes
         for name in (backend, *section.backends_named(CEILING)[:1])
     }
     mine, *others = held.values()

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean, mode, stdev
 
 from harness.report import format as printing
+from harness.report.estimates import estimates, with_n
 from harness.report.format import Table
 from harness.report.sections import Section, backends_of, scored
-from harness.report.tables import estimates, with_n
 from harness.run.headline import OF_SENTENCES
 
 SEEDS = (

@@ -6,16 +6,16 @@ with each other, costs.py shows time and memory.
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from statistics import mode
 
 import numpy as np
-import pandas as pd
 
 from harness.report import best, stats
 from harness.report import format as printing
 from harness.report.agreement import agreement_notes
 from harness.report.best import Figure
+from harness.report.estimates import estimates, estimates_by, ordered, with_n
 from harness.report.format import Table
 from harness.report.sections import BESIDE_GISTS, COMPARED, HELD_OUT_SLICE, Section, matches
 from harness.run.kept import Kept
@@ -153,45 +153,6 @@ def slice_tables(section: Section) -> Iterator[Table]:
         yield Table(f"{main} by {name}", tuple(header), lines)
 
 
-def estimates(rows: Kept, metric: str) -> dict[str, stats.Estimate]:
-    """Return the mean of a metric for each backend that has one."""
-    return {
-        backend: _mean(known, metric)
-        for backend in rows.backends
-        if len(known := rows.of(backend).having(metric)[["context", metric]])
-    }
-
-
-def estimates_by(
-    rows: Kept, metric: str, slices: Sequence[str]
-) -> dict[tuple[str, ...], dict[str, stats.Estimate]]:
-    """Return the mean of a metric for each value of some slices, and each backend that has one."""
-    found: dict[tuple[str, ...], dict[str, stats.Estimate]] = {}
-    for backend in rows.backends:
-        of_backend = rows.of(backend)
-        for name in slices:
-            of_backend = of_backend.where(name, lambda values: values != "")
-        frame = of_backend[["context", metric, *slices]]
-        for values, own in frame.groupby(list(slices), sort=False):
-            of_values = found.setdefault(tuple(map(str, values)), {})
-            known = own[own[metric].notna()]
-            if len(known):
-                of_values[backend] = _mean(known, metric)
-    return {values: of_values for values, of_values in found.items() if of_values}
-
-
-def _mean(known: pd.DataFrame, metric: str) -> stats.Estimate:
-    return stats.mean_estimate(
-        known[metric].to_numpy(np.float64), known["context"].to_numpy(np.int64)
-    )
-
-
-def with_n(estimate: stats.Estimate | None, n: int, *, signed: bool = False) -> str:
-    """Return an interval, with its own n where it differs from the `n` beside it."""
-    shown = printing.interval(estimate, signed=signed)
-    return shown if estimate is None or estimate.n == n else f"{shown} n={estimate.n:,}"
-
-
 def errors_by_backend(rows: Kept) -> dict[str, str]:
     """Return `2 context_too_long, 1 out_of_memory` for each backend that has errors."""
     failed = rows.where("error", lambda errors: errors != "")
@@ -280,11 +241,3 @@ def _compression(rows: Kept) -> str:
         return printing.UNKNOWN
     entries = known["context_entries"].sum()
     return f"{printing.rate(known['context_tokens'].sum() / entries)}x" if entries else "none"
-
-
-def ordered(values: Collection[str]) -> list[str]:
-    """Return slice values by size if they are numbers, else as they came."""
-    try:
-        return sorted(values, key=float)
-    except ValueError:
-        return list(values)

@@ -9,13 +9,14 @@ page show.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.report import costs
+from harness.report import cost_tables
 from harness.report.checks_table import FAILED, check_tables
 from harness.report.contrasts import contrast_of
+from harness.report.estimates import estimates
 from harness.report.sections import CEILING, FLOOR, Section, is_usable, scored
 from harness.report.standing import Comparison, Standing, comparisons, not_compared, too_few
 from harness.report.stats import MIN_CONTEXTS, Estimate
-from harness.report.tables import errors_by_backend, estimates
+from harness.report.tables import errors_by_backend
 from harness.run.rows import Rows
 
 UNREADABLE = 0.1  # below this mean of the headline metric, the model does not read the documents
@@ -85,7 +86,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     found = comparisons(rows, section, usable, baseline)
     ways = []
     for name in usable:
-        cost = costs.of_backend(section, name)
+        cost = cost_tables.of_backend(section, name)
         ways.append(
             Way(
                 name,

@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from harness.report import contrasts, costs
+from harness.report import contrasts, cost_tables
 from harness.report import format as printing
+from harness.report.estimates import estimates
 from harness.report.format import Table
 from harness.report.plots.shapes import Bar, Chart, Point, Points, Ranges, Stacks
 from harness.report.sections import Section, is_usable
 from harness.report.stats import Estimate
-from harness.report.tables import estimates
 
 BUDGETS = ("ratio", "tokens", "budget_tokens")  # options that set the cached tokens
 QUESTIONS = 10  # about one context, for the time per question
@@ -55,7 +55,7 @@ def over_costs(section: Section, ways: Sequence[str] = ()) -> Iterator[Chart]:
     """
     if not section.metrics:
         return
-    groups = costs.group_costs(section.of_own_contexts)
+    groups = cost_tables.group_costs(section.of_own_contexts)
     found = {key[0]: of for key, of in groups.items() if not ways or key[0] in ways}
     main = section.metrics[0]
     held = {backend: figures.held_bytes for backend, figures in found.items()}

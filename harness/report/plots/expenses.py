@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 
-from harness.report import breakeven, costs
+from harness.report import breakeven, cost_tables
 from harness.report import format as printing
 from harness.report.costs import Costs
 from harness.report.format import Table
@@ -40,7 +40,7 @@ def memory(section: Section) -> Iterator[Chart]:
     groups, at = _at_largest(section)
     parts = {key: _memory_parts(figures) for key, figures in groups.items()}
     if any(not math.isnan(of_backend[-1]) for of_backend in parts.values()):
-        kinds = ", ".join(costs.memory_kinds(section.rows))
+        kinds = ", ".join(cost_tables.memory_kinds(section.rows))
         description = (
             f"How far the peak ({kinds or 'kind not known'}) is above what was in use before the "
             "context was read: what is held for the contexts, and what is temporary (activations, "
@@ -62,7 +62,7 @@ def break_even(section: Section) -> Iterator[Chart]:
         if backend in compared and c.prepare_s + c.question_s > 0
     )
     if len(lines) > 1:
-        names, _ = costs.cost_groups(section.of_own_contexts)
+        names, _ = cost_tables.cost_groups(section.of_own_contexts)
         table = breakeven.break_even_table(found, names)
         yield Chart(
             "break-even",
@@ -82,8 +82,8 @@ def _memory_parts(figures: Costs) -> tuple[float, float, float]:
 
 def _at_largest(section: Section) -> tuple[Groups, str]:
     """Return each backend's costs, at the largest size of a sweep that most backends read."""
-    names, groups = costs.cost_groups(section.of_own_contexts)
-    found = costs.group_costs(section.of_own_contexts)
+    names, groups = cost_tables.cost_groups(section.of_own_contexts)
+    found = cost_tables.group_costs(section.of_own_contexts)
     read: dict[tuple[str, ...], dict[tuple[str, ...], Costs]] = {}
     for key, rows in groups.items():
         if rows.has("prepare_s"):

@@ -7,11 +7,11 @@ import numpy as np
 
 from harness.report import format as printing
 from harness.report.contrasts import paired
+from harness.report.estimates import estimates_by, ordered, with_n
 from harness.report.format import Table
 from harness.report.plots.shapes import Cell, Chart, HeatMap
 from harness.report.sections import CEILING, Section, rank_of
 from harness.report.stats import Estimate, difference_estimate
-from harness.report.tables import estimates_by, ordered, with_n
 
 SIZE, DEPTH = "tokens", "depth"  # the slices of a map
 LAST = 2  # the rank of floors and controls

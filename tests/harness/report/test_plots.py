@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from harness.cli.report import command
 from harness.errors import UserError
+from harness.report.estimates import estimates
 from harness.report.format import Table, interval, size
 from harness.report.html.svg import picture
 from harness.report.plots.answers import abstentions, over_budget, over_costs, pareto_front
@@ -35,7 +36,6 @@ from harness.report.plots.points import MARK
 from harness.report.plots.shapes import Bar, Chart, HeatMap, Point, Points, Stacks
 from harness.report.plots.topics import TOPICS
 from harness.report.sections import Section
-from harness.report.tables import estimates
 from harness.run.rows import read_rows
 from tests.support.made_run import BACKENDS, COSTS_ONLY, made_run
 from tests.support.rows import scored, sections, write_run
