@@ -13,10 +13,11 @@ from harness.cli.options import load, typed_command
 from harness.errors import UserError
 from harness.run import plugins
 from harness.run.choose import Choice, choose_backends
+from harness.run.cluster import connected
 from harness.run.engine import Engine, OneProcess
 from harness.run.plan import Settings
 from harness.run.runner import run
-from harness.run.workers import Workers, connected
+from harness.run.workers import Workers
 from harness.served.address import is_address
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from harness.run.choose import choose_backends, choose_suites
+from harness.run.cluster import connected
 from harness.run.engine import Engine, OneProcess
 from harness.run.plan import Settings
 from harness.run.runner import run
-from harness.run.workers import Workers, connected
+from harness.run.workers import Workers
 from tests.support.fakes import FakeModel
 
 

@@ -14,14 +14,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.cli.doctor import find_packages, requirements
 from harness.errors import UserError
-from harness.run import workers
+from harness.run import cluster as clusters
+from harness.run.cluster import Share, share_of
 from harness.run.worker import Facts
-from harness.run.workers import Remote, Share, share_of, take_free
+from harness.run.workers import Remote, take_free
 from tests.support.commands import GistBench
 from tests.support.paths import ROOT
 
@@ -240,10 +243,17 @@ def test_without_ray_one_line_says_what_to_type(
     gist_bench: GistBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is loaded before."""
-    monkeypatch.setattr(workers, "find_spec", lambda _: None)
+    monkeypatch.setattr(clusters, "find_spec", lambda _: None)
     code, _, err = gist_bench("run", "--ray")
     assert (code, err.count("\n")) == (2, 1)
     assert 'pip install "gist-bench[ray]"' in err
+
+
+def test_doctor_knows_ray_as_optional() -> None:
+    """Where it is missing, doctor says what to type."""
+    (ray,) = [package for package in find_packages(requirements()) if package.name == "ray"]
+    assert ray.extra == "ray"
+    assert replace(ray, version=None).advice.endswith('(optional): pip install "gist-bench[ray]"')
 
 
 def test_what_ray_cannot_be_used_for_is_refused(gist_bench: GistBench) -> None:
