@@ -61,9 +61,10 @@ docs: $(VENV)/.demo
 	$(BIN)/gist-bench report --update docs/results.md
 	$(BIN)/gist-bench report --update results/README.md
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev $(VENV)/.kvpress
 	$(BIN)/pytest tests/regression --benchmark-enable
 	$(BIN)/python -m tests.regression.overhead
+	$(BIN)/python -m tests.regression.pipeline
 	$(BIN)/python -m tests.regression.threads
 
 # README's table: 609 questions about 120 paragraphs of the ten test articles. SQUAD is the development set of SQuAD 1.1;
@@ -129,6 +130,10 @@ $(VENV)/.notebook: $(INPUTS) $(VENV)/.dev
 
 $(VENV)/.ray: $(INPUTS) $(VENV)/.dev
 	$(PIP) install -q -c constraints.txt -e '.[ray]'
+	@touch $@
+
+$(VENV)/.serving: $(INPUTS) $(VENV)/.dev
+	$(PIP) install -q -c constraints.txt -e '.[serving]'
 	@touch $@
 
 $(VENV)/.kvpress: $(INPUTS) | $(BIN)/python

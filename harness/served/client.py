@@ -127,13 +127,16 @@ class Server:
     def models(self) -> list[str]:
         """Return the models that the server says it has; none where it does not say.
 
+        A server that fails here may answer all the same: `transformers serve` does without a cache
+        of the hub.
+
         Raises:
             UserError: the server cannot be reached, or refuses the key.
         """
 
         def once() -> list[str]:
             received = self._connection.get("/models")
-            if received.status in (401, 403) or received.status == 429 or received.status >= 500:
+            if received.status in (401, 403, 429):
                 self._checked(received)
             try:
                 return [str(each["id"]) for each in json.loads(received.content)["data"]]

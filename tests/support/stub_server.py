@@ -71,6 +71,7 @@ class Stub:
     hold_after: int | None = None  # requests; later ones wait until the server is closed
     holding: threading.Event = field(default_factory=threading.Event)
     models: tuple[str, ...] = ("stub",)
+    list_status: int = 200  # of the list of models
     positions: int | None = None  # longer prompts are refused
     cuts: bool = False  # longer prompts lose their beginning instead, and nothing is said
     usage: bool = True  # whether it counts tokens
@@ -104,7 +105,7 @@ def serve(faults: Iterable[Fault] = ()) -> Iterator[Stub]:
         def do_GET(self) -> None:
             stub.keys.add(self.headers.get("Authorization"))
             models = {"data": [{"id": name} for name in stub.models]}
-            self._send(200, {}, json.dumps(models))
+            self._send(stub.list_status, {}, json.dumps(models))
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -1,5 +1,7 @@
 """`gist-bench try`: documents of several kinds become a verdict, a page and a next command."""
 
+import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,3 +77,33 @@ def test_documents_and_data_exclude_each_other(attempt: Callable[..., Done]) -> 
         done = attempt(*words)
         assert (done.code, done.err.count("\n")) == (2, 1)
         assert "Give DOCS... or --data FILE" in done.err
+
+
+@pytest.mark.slow
+def test_a_try_that_trains_compares_its_own_adapter(
+    attempt: Callable[..., Done], folder: Path
+) -> None:
+    """On documents that it did not train on; given again, it trains and asks nothing anew."""
+    done = attempt("docs", "--train", "2")
+    assert done.code == 0, done.err
+    adapter = folder / "gist-bench-try" / "training" / "adapter"
+    assert (adapter / "gist.json").is_file()
+    trained, asked = (
+        {json.loads(line)["id"] for line in file.read_text().splitlines()}
+        for file in (
+            folder / "gist-bench-try" / name for name in ("questions.jsonl", "asked.jsonl")
+        )
+    )
+    assert trained
+    assert asked
+    assert not trained & asked
+    backends = set()
+    for records in (folder / "gist-bench-try" / "runs").glob("*/records.csv"):
+        with records.open(newline="") as file:
+            backends |= {row["backend"] for row in csv.DictReader(file)}
+    assert {name.partition(",")[0] for name in backends} >= {"closed_book", "rag", "full", "gist"}
+    assert any(f"checkpoint={adapter.relative_to(folder)}" in name for name in backends)
+    assert done.out.splitlines()[-1].startswith("Next: gist-bench ")
+    before = {path: path.read_bytes() for path in adapter.rglob("*") if path.is_file()}
+    assert attempt("docs", "--train", "2").out == done.out
+    assert {path: path.read_bytes() for path in adapter.rglob("*") if path.is_file()} == before

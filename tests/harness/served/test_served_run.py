@@ -219,3 +219,14 @@ def test_a_model_that_the_server_lacks_is_refused(
     run = gist_bench(*command(stub, data, tmp_path / "out"))
     assert (run.code, stub.asked) == (2, [])
     assert "no model 'stub'. Did you mean 'stab'? Models: stab, other" in run.err
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_a_server_that_cannot_list_its_models_is_asked_all_the_same(
+    gist_bench: GistBench, stub: Stub, data: Path, tmp_path: Path, status: int
+) -> None:
+    """Some have no list, and some fail in making it: whether they answer shows in the answers."""
+    stub.list_status = status
+    run = gist_bench(*command(stub, data, tmp_path / "out"))
+    assert run.code == 0, run.err
+    assert stub.asked
