@@ -39,7 +39,7 @@ def cost_groups(section: Section) -> tuple[list[str], dict[tuple[str, ...], Kept
     groups: dict[tuple[str, ...], Kept] = {}
     for backend in section.backends:
         of_backend = section.rows.of(backend)
-        sizes = of_backend[keys].drop_duplicates() if keys else pd.DataFrame(index=[0])
+        sizes = of_backend.distinct(keys) if keys else pd.DataFrame(index=[0])
         for size in sizes.dropna().itertuples(index=False):
             groups[backend, *map(_name, size)] = _of_size(of_backend, keys, size)
     backends = section.backends
@@ -101,13 +101,13 @@ def _keys(section: Section) -> list[str]:
     """Return the columns by which rows are split beside the backend: the sizes of a sweep."""
     if section.metrics:
         return []
-    several = section.rows[[HELD]][HELD].nunique() > 1
+    several = section.rows.distinct([HELD])[HELD].nunique() > 1
     return [*section.slices, *([HELD] if several else [])]
 
 
 def memory_kinds(rows: Kept) -> list[str]:
     """Return how the memory of some rows was counted, each way once."""
-    return [kind for kind in rows[["memory_kind"]]["memory_kind"].unique() if kind]
+    return [kind for kind in rows.distinct(["memory_kind"])["memory_kind"] if kind]
 
 
 def _failures(groups: Mapping[tuple[str, ...], Kept]) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _name(value: object) -> str:
 
 def _cells(costs: Costs, rows: Kept) -> Mapping[str, Figure]:
     """Return the cells of one table row by column, without the backend: less is better."""
-    errors = ", ".join(error for error in rows[["error"]]["error"].unique() if error)
+    errors = ", ".join(error for error in rows.distinct(["error"])["error"] if error)
     unread = bool(errors) and math.isnan(costs.prepare_s)
     prepare = errors if unread else printing.seconds(costs.prepare_s)
     overall = printing.rate(costs.overall_rate) if costs.first_s > 0 else printing.UNKNOWN

@@ -73,7 +73,7 @@ class Kept:
         parts = [part for part in self._parts(names) if len(part)]
         if parts:
             return pd.concat(parts, ignore_index=True)
-        return pd.DataFrame({name: pd.Series(dtype=self._type(name)) for name in names})
+        return self._of_none(names)
 
     def __len__(self) -> int:
         return sum(map(len, self._parts([])))
@@ -99,6 +99,17 @@ class Kept:
         parts = (part[column] for part in self._parts([column]))
         is_text = column in self.texts
         return any(bool((part != "").any() if is_text else part.notna().any()) for part in parts)
+
+    def distinct(self, names: list[str]) -> pd.DataFrame:
+        """Return what stands together in some columns, each once, in the order of the rows.
+
+        For columns that hold few different things: a row of each is in memory, and no more.
+        """
+        found = self._of_none(names)
+        for part in self._parts(names):
+            fresh = part.drop_duplicates()
+            found = pd.concat([found, fresh]).drop_duplicates() if len(found) else fresh
+        return found.reset_index(drop=True)
 
     def of(self, *backends: str) -> "Kept":
         """Return the rows of some backends."""
@@ -134,9 +145,11 @@ class Kept:
                 frame = frame[test(frame[column])]
             yield frame[list(names)]
 
-    def _type(self, name: str) -> str:
-        numbers = {"run": "int64", "context": "int64", "question": "int64"}
-        return "str" if name in self.texts else numbers.get(name, "float64")
+    def _of_none(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return the columns without rows."""
+        kinds = {"run": "int64", "context": "int64", "question": "int64"}
+        kinds |= dict.fromkeys(self.texts, "str")
+        return pd.DataFrame({n: pd.Series(dtype=kinds.get(n, "float64")) for n in names})
 
 
 def write_groups(

@@ -51,6 +51,10 @@ def test_columns_are_those_of_the_data_frame(run: Path) -> None:
                 pd.testing.assert_frame_equal(shown, own)
             assert list(shown.columns) == columns
             assert kept.backends == [name for name in ("full", "rag") if name in backends]
+        pairs = part.of(*backends).distinct(["backend", "kind"])
+        own = frame[(frame["suite"] == "qa") & frame["backend"].isin(backends)]
+        wanted = own[["backend", "kind"]].drop_duplicates().reset_index(drop=True)
+        assert pairs.to_dict("list") == wanted.to_dict("list")
     assert not part.has("first_token_s")  # a column that this run does not have
     assert part.has("prepare_s")
 
