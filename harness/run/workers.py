@@ -235,7 +235,8 @@ class Workers:
         try:
             heard: Heard[Any] = self._get(answer)
         except self._ray.exceptions.RayActorError as died:
-            raise UserError(f"a worker died {DEATHS} times as it loaded the model. {WHY}") from died
+            what = "loaded the model or made the checks"
+            raise UserError(f"a worker died {DEATHS} times as it {what}. {WHY}") from died
         for record in heard.log:
             logging.getLogger(record.name).handle(record)
         return heard.result

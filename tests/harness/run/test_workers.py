@@ -13,8 +13,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,15 @@ import pytest
 from harness.cli.doctor import find_packages, requirements
 from harness.errors import UserError
 from harness.run import cluster as clusters
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.cluster import Share, share_of
+from harness.run.engine import OneProcess, finish
+from harness.run.plan import Cell, Settings
+from harness.run.records import Row
 from harness.run.worker import Facts
-from harness.run.workers import Remote, take_free
+from harness.run.workers import Remote, Task, take_free
 from tests.support.commands import GistBench
+from tests.support.fakes import FakeModel
 from tests.support.paths import ROOT
 
 FAKES = "tests.support.fakes"
@@ -104,8 +110,8 @@ def test_rows_are_those_of_one_process(
     cluster: str, start: Start, gist_bench: GistBench, tmp_path: Path
 ) -> None:
     """In the same folder, in the same order, with the same checks, but for what was measured."""
-    words = ["run", "--suite", "qa,documents=2,questions=3", "--suite", "vram,tokens=512",
-             "--backend", "full", "--backend", "gist,ratio=8", "--brief", "--out"]  # fmt: skip
+    words = ["run", "--suite", "qa,documents=3,questions=2", "--backend", "gist,ratio=8",
+             "--suite", "vram,tokens=512,contexts=1", "--brief", "--out"]  # fmt: skip
     ray = start("harness.cli", *words, tmp_path / "ray", "--ray", cluster)
     assert gist_bench(*words, tmp_path / "one").code == 0
     err = ray.communicate(timeout=300)[1]
@@ -203,6 +209,26 @@ def test_nothing_runs_beside_a_suite_that_shows_costs(
         assert not [s for s in spans if not s[0] and s[1] < ended and began < s[2]]
 
 
+@pytest.mark.parametrize("lost_after", range(8))
+def test_a_sweep_goes_on_where_a_worker_was_lost(lost_after: int) -> None:
+    """The next worker tries nothing that is larger than what did not fit before."""
+    one = OneProcess(FakeModel())
+    suites = choose_suites([f"{FAKES}:Costs,sizes=1+2+3+4"])
+    (plan,) = one.plans(suites, choose_backends([f"{FAKES}:Fake,full=2"]), [Settings()])
+    (cell,) = plan.cells()
+
+    def rows(cell: Cell, stopped: Collection[int]) -> Iterator[tuple[Sequence[Row], float]]:
+        for done in finish(one.bench(8), [cell], lambda _: None, stopped):
+            yield done.rows, done.seconds
+
+    task = Task(cell, None)
+    done = [task.take(*each) for each in islice(rows(cell, ()), lost_after)]
+    left = replace(cell, samples=cell.samples[task.done :])
+    done += [task.take(*each) for each in rows(left, task.stopped)]
+    assert [one.controlled.sample.id for one in done] == [one.sample.id for one in cell.samples]
+    assert [one.controlled.sample.id for one in done if not one.rows] == ["4x1", "4x2"]
+
+
 def test_a_device_that_is_to_be_alone_is_given_to_one_worker() -> None:
     """Workers on other devices work at the same time; elsewhere all of them do."""
     workers = [Remote(None, device) for device in ("node 0", "node 1", "node 1")]
@@ -262,6 +288,11 @@ def test_what_ray_cannot_be_used_for_is_refused(gist_bench: GistBench) -> None:
     assert (code, "--ray does not apply to a served model" in err) == (2, True)
     code, _, err = gist_bench("run", "--ray", "ray://head:10001")
     assert (code, "--ray auto or HOST:PORT" in err) == (2, True)
+
+
+@pytest.mark.slow
+def test_an_address_where_nothing_listens_is_refused(gist_bench: GistBench) -> None:
+    """At once, in one line; Ray itself would try for minutes."""
     pytest.importorskip("ray")
     with socket.socket() as bound:  # and does not listen
         bound.bind(("127.0.0.1", 0))
