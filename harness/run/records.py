@@ -106,13 +106,21 @@ def read_cells(file: Path) -> tuple[list[str], list[dict[str, str]]]:
         header, *lines = csv.reader(io.StringIO(whole, newline=""))
     if any(len(line) != len(header) for line in lines):
         raise UserError(f"{file} has rows with another number of cells. {MISTAKEN}")
-    return header, [
-        {
-            name: text if name in LISTS else unescaped(text)
-            for name, text in zip(header, line, strict=True)
-        }
-        for line in lines
-    ]
+    return header, [_cells(header, line) for line in lines]
+
+
+def each_row(file: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a finished run as `read_cells` gives them, one at a time."""
+    with file.open(encoding="utf-8", newline="") as text, cells_up_to(file.stat().st_size):
+        lines = csv.reader(text)
+        header = next(lines)
+        for line in lines:
+            yield _cells(header, line)
+
+
+def _cells(header: Sequence[str], line: Sequence[str]) -> dict[str, str]:
+    pairs = zip(header, line, strict=True)
+    return {name: text if name in LISTS else unescaped(text) for name, text in pairs}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.api import Question, Sample, Suite
 from harness.run.plan import Plan
-from harness.run.records import cell, read_cells
+from harness.run.records import cell, each_row
 from harness.run.thoughts import split_thought
 
 NAME = "scores of all rows"
@@ -63,7 +63,7 @@ def _counted(plan: Plan, records: Path) -> tuple[Counter[str], Counter[str]]:
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
     scored = {job.name for job in plan.jobs if job.suite.metrics}
-    for row in read_cells(records)[1]:
+    for row in each_row(records):
         if row["suite"] in scored:
             total[row["backend"]] += 1
             known = asked.get((row["suite"], row["sample_id"], row["question_id"]))
