@@ -1,4 +1,4 @@
-# make demo       install, run the benchmark with its defaults, show the tables
+# make demo       install, run eight samples of every suite, show the results
 # make test       install, lint, check types and imports, run the quick tests
 # make test-all   the same, and the tests that take long
 # make rivals     compare gist with everything a user would pick instead, into results/rivals
@@ -32,12 +32,13 @@ PYTEST := OMP_NUM_THREADS=1 GOMP_SPINCOUNT=10000 $(BIN)/pytest -n logical --dist
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-# First a real language model on eight paragraphs of Wikipedia, then every suite on the reference model.
+# First a real language model on eight paragraphs of Wikipedia, then eight samples of every suite on
+# the reference model: little, so that it takes minutes.
 demo: $(VENV)/.demo
 	$(BIN)/gist-bench run --model smollm2 --suite qa,data=squad:$(EXCERPT) --limit 8 \
 		--backend full --backend rag --backend gist,ratio=4 --backend truncate,ratio=4 \
 		--backend closed_book --brief
-	$(BIN)/gist-bench run --brief
+	$(BIN)/gist-bench run --limit 8 --brief
 
 test: lint
 	$(PYTEST) -m "not slow"
