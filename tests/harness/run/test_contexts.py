@@ -56,7 +56,9 @@ def test_the_same_run_has_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damaged", [b"", b"\x1f\x8b", b"no gzip", gzip.compress(b"{"), gzip.compress(b"[]\n")]
+    "damaged",
+    [b"", b"\x1f\x8b", b"no gzip", gzip.compress(b"{"), gzip.compress(b"[]\n")],
+    ids=["empty", "cut", "no gzip", "no JSON", "no object"],
 )
 def test_damaged_contexts_are_named(tmp_path: Path, damaged: bytes) -> None:
     """One line says which file it is and what to do; an empty one has no contexts."""
