@@ -400,7 +400,7 @@ def test_imported_runs_share_a_table(gist_bench: GistBench, tmp_path: Path) -> N
     code, out, _ = gist_bench("report", tmp_path / "runs")
     assert code == 0
     answers = [line.split() for line in out.splitlines() if line.startswith(("full", "snapkv"))]
-    assert [line[:2] for line in answers[:2]] == [["full", "0.50"], ["snapkv", "0.33"]]
+    assert [line[:2] for line in answers[:2]] == [["full", "*0.50"], ["snapkv", "0.33"]]
     first, second = (rows_of(tmp_path / "runs" / name) for name in ("full", "snapkv"))
     assert [row["sample_id"] for row in first] == [row["sample_id"] for row in second]
     runs = [
