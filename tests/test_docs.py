@@ -32,6 +32,7 @@ NOT_RUN = {  # words of the commands that are only read
     # Somebody else's book.
     "passkey,text=alice.txt,styles=landmark,tokens=1024+2048+4000+16384,repeats=3",
     "--update",  # test_the_tables_are_not_stale
+    "--ray",  # an extra; the tests of workers start it
     # These need documents, servers or two runs; their own tests run them.
     *("try", "verify", "inspect", "compare", "compress", "ask", "make-qa", "import", "rescore"),
 }
