@@ -108,13 +108,14 @@ def _size(folder: Path) -> str:
         return f"{UNKNOWN} ({WEIGHTS} is missing)"
     except SafetensorError as error:
         return f"{UNKNOWN} ({WEIGHTS} cannot be read: {error})"
-    counts = {"LoRA": 0, "other": 0}
+    counts = {"LoRA": 0, "gates": 0, "other": 0}
     gists = []
     for name, shape in shapes.items():
         if "gist_rows" in name:
             gists.append(" x ".join(map(str, shape)))
         else:
-            counts["LoRA" if "lora_" in name else "other"] += math.prod(shape)
+            gates = "gates" if "gist_gates" in name else "other"
+            counts["LoRA" if "lora_" in name else gates] += math.prod(shape)
     parts = [f"{kind} {n:,} parameters" for kind, n in counts.items() if n]
     parts += [f"gist embeddings {shape}" for shape in gists]
     return ", ".join([*parts, f"{size(path.stat().st_size)} on disk"])
