@@ -36,8 +36,8 @@ help:
 # the reference model: little, so that it takes minutes.
 demo: $(VENV)/.demo
 	$(BIN)/gist-bench run --model smollm2 --suite qa,data=squad:$(EXCERPT) --limit 8 \
-		--backend full --backend rag --backend gist,ratio=4 --backend truncate,ratio=4 \
-		--backend closed_book --brief
+		--backend full --backend full,adapter=on --backend gist,ratio=4 --backend rag \
+		--backend truncate,ratio=4 --backend closed_book --brief
 	$(BIN)/gist-bench run --limit 8 --brief
 
 test: lint
