@@ -5,9 +5,7 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,31 +18,10 @@ from harness.run.environment import code_hash
 from harness.run.plan import Plan, Settings
 from harness.run.runner import run
 from tests.support.fakes import FakeModel
-from tests.support.paths import ROOT
+from tests.support.processes import Start
 
 MEASURED = ("prepare_s", "generate_s", "baseline_bytes", "prepare_peak_bytes",
             "generate_peak_bytes")  # fmt: skip
-
-
-Start = Callable[[Path, Path], subprocess.Popen[str]]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start runs in processes of their own, and end them with the test."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def begin(out: Path, gate: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.support.drive_run", str(out), str(gate)]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=pipe, stderr=pipe)
-        processes.append(process)
-        return process
-
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
 
 
 def wait_for_rows(out: Path, rows: int, process: subprocess.Popen[str]) -> Path:
@@ -71,7 +48,7 @@ def facts(path: Path) -> list[dict[str, str]]:
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(tmp_path: Path, start: Start) -> None:
     """After SIGKILL within a sample, the same command makes the same records."""
     gate = tmp_path / "gate"
-    first = start(tmp_path / "out", gate)
+    first = start("tests.support.drive_run", tmp_path / "out", gate)
     path = wait_for_rows(tmp_path / "out", 6, first)
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
@@ -81,9 +58,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(tmp_path: Path, start: S
     before = path.read_bytes().splitlines()[:7]
 
     gate.mkdir()
-    second = start(tmp_path / "out", gate)
+    second = start("tests.support.drive_run", tmp_path / "out", gate)
     assert second.communicate(timeout=60)[0].strip() == str(path.parent)
-    whole = start(tmp_path / "whole", gate)
+    whole = start("tests.support.drive_run", tmp_path / "whole", gate)
     uninterrupted = Path(whole.communicate(timeout=60)[0].strip()) / "records.csv"
     assert facts(path) == facts(uninterrupted)
     assert len(facts(path)) == 2 * (5 * 3 + 6 * 2)
@@ -94,9 +71,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed(tmp_path: Path, start: S
 def test_a_second_process_is_refused(tmp_path: Path, start: Start) -> None:
     """While one process writes to a folder, another cannot."""
     gate = tmp_path / "gate"
-    first = start(tmp_path / "out", gate)
+    first = start("tests.support.drive_run", tmp_path / "out", gate)
     path = wait_for_rows(tmp_path / "out", 6, first)
-    second = start(tmp_path / "out", gate)
+    second = start("tests.support.drive_run", tmp_path / "out", gate)
     assert f"process {first.pid} is writing to {path.parent}" in second.communicate(timeout=60)[1]
     gate.mkdir()
     first.communicate(timeout=60)

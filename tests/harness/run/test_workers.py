@@ -32,12 +32,11 @@ from harness.run.worker import Facts
 from harness.run.workers import Remote, Task, take_free
 from tests.support.commands import GistBench
 from tests.support.fakes import FakeModel
-from tests.support.paths import ROOT
+from tests.support.processes import Start
 
 FAKES = "tests.support.fakes"
 MEASURED = ("prepare_s", "generate_s", "baseline_bytes", "prepare_peak_bytes",
             "generate_peak_bytes")  # fmt: skip
-Start = Callable[..., subprocess.Popen[str]]
 
 
 def read(folder: Path) -> list[dict[str, str]]:
@@ -61,24 +60,6 @@ def until(found: Callable[[], list[Path]], process: subprocess.Popen[str]) -> li
         time.sleep(0.02)
     process.kill()
     raise AssertionError(f"nothing came: {process.communicate()[1]}")
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start commands in processes of their own, and end them with the test."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def begin(*words: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", *map(str, words)]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=pipe, stderr=pipe)
-        processes.append(process)
-        return process
-
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="module")
