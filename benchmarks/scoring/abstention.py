@@ -9,14 +9,16 @@ answered after all. A refusal that is missed counts as an answer and stands in t
 import re
 import unicodedata
 
-from benchmarks.scoring.refusals import ENGLISH, TEXT
+from benchmarks.scoring.refusal_words import TEXT
+from benchmarks.scoring.refusals import ENGLISH
 from benchmarks.scoring.refusals_by_language import OTHERS
 from harness.api import ABSTENTION
 from harness.text import straighten
 
 _ABOUT = (
-    rf"(?:{TEXT}|what (?:is|was|has been) (?:given|provided|said|written)|(?:the )?information "
-    rf"(?:given|provided))"
+    rf"(?:{TEXT}|what (?:is|was|has been) (?:given|provided|said|written)|(?:the )?(?:(?:given|"
+    rf"provided) )?"
+    rf"information(?: given| provided| above)?)"
 )
 _CONTRACTIONS = tuple(
     (re.compile(short), long)
@@ -28,32 +30,46 @@ _CONTRACTIONS = tuple(
         (r"\b(i|we)'ve\b", r"\1 have"),
         (r"\b(we|they|you)'re\b", r"\1 are"),
         (r"\bi'd\b", "i would"),
+        # What only seems so is said all the same.
+        (r"\b(do|does) not (?:seem|appear) to (?=[a-z]+)", r"\1 not "),
+        (r"\bseems? (?:not to|to not) ", "does not "),
     )
 )
 _LEAD = re.compile(
-    r"^(?:(?:the )?answer(?: is)?\s*: ?|a: |(?:i'm|i am|we are|we're) (?:\w+ )?(?:sorry|"
+    r"^(?:(?:the )?answer(?: is)?\s*: ?|(?:\w+ ){0,3}\w+: (?=not |no |un|n/a)|a: |(?:i'm|i am|"
+    r"we are|we're) (?:\w+ )?(?:sorry|"
     r"afraid)\b,? ?(?:but |that |to say (?:that )?)?|"
-    r"sorry,? (?:but )?|(?:i|my) apologi\w+(?: for \w+ \w+)?,? (?:but )?|unfortunately,? |"
+    r"sorry,? (?:but )?|apologies,? (?:but )?|(?:i|my) apologi\w+(?: for \w+ \w+)?,? (?:but )?|"
+    r"unfortunately,? |"
     r"regrettably,? |sadly,? |well,? |"
     r"h+m+,? |honestly,? |to be honest,? |frankly,? |actually,? |as (?:an? )?(?:ai|large|"
     r"artificial)\b[^,]*, |"
-    r"as far as i (?:can|could) (?:tell|see),? |"
+    r"as far as [^,]{2,40}, |from what [^,]{2,40}, |"
+    r"(?:it (?:seems|appears|looks) (?:that |like |as if |as though )?|i (?:think|believe|"
+    r"fear) (?:that )?)"
+    r"(?=(?:the|this|that|it|there|no|nothing|these|your)\b)|"
     rf"(?:based (?:only |solely )?(?:on|upon)|according to|in|from|given|judging (?:by|from)|"
     rf"looking at|(?:after|having) (?:carefully )?read(?:ing)?|per|going by|with) (?:only )?"
     rf"{_ABOUT}(?: alone| only)?,? )+"
 )
 _FILLER = re.compile(
     rf"^(?:let me|let's|good question|i (?:have |'ve )?(?:read|looked|searched|checked|re-?read|"
-    rf"went)|looking|"
+    rf"went|can (?:only )?see|(?:only )?see)|looking|(?:the|this|your) question (?:asks|is about)|"
     rf"{TEXT} (?:\w+ )?(?:mentions?|says?|states?|talks?|describes?|discusses?|speaks?|is about|"
-    rf"refers?|covers?|deals?|focuses)|"
-    rf"(?:sorry|unfortunately|no|hm+)$|thank)\b"
+    rf"refers?|covers?|deals?|focuses|gives (?:only|just)|only gives)\b|"
+    rf"(?:sorry|unfortunately|no|nothing|hm+|(?:it is )?(?:possible|possibly|perhaps|maybe))$|"
+    rf"(?:the rest of )?{TEXT} (?:is|ends|was) (?:cut off|abruptly)|thank)\b"
 )
 # A clause before a semicolon is enough, and "etc." ends no refusal.
 _SENTENCE_END = re.compile(
     r"[.!?](?:[\"')\]]*\s+|[\"')\]]*$)|[!?](?=[^\x00-\x7f])|[\u3002\u0964\u061f\u06d4]|[\n;]\s*"
 )
 # Vowel signs of Indic and Thai letters are no \w.
+_CLAUSE_END = re.compile(
+    r"^(?:as|since|because|while|although|though|given that|no,) |"
+    r",? (?:but|and|so|because|since|as|though|although) (?=(?:i|we|it|there|the|this|that|nothing|"
+    r"found|nowhere|no|its|his|her|their)\b)|, "
+)
 _MARKS_BEFORE = re.compile(r"^[^\w\u0300-\u036f\u0900-\u0eff]+")
 _MARKS_AFTER = re.compile(r"[^\w\u0300-\u036f\u0900-\u0eff]+$")
 _SENTINEL = re.sub(r"\W+", " ", ABSTENTION.lower()).strip()
@@ -62,7 +78,9 @@ _OTHERS = re.compile("|".join(f"(?:{forms})" for forms in OTHERS.values()))
 _TURNS = re.compile(
     r"\b(?:but|although|though|however|yet)\b(?!.*(?:\b(?:not|no|nothing|cannot|never|unclear|"
     r"unknown)\b|n't))|"
-    r"\b(?:here (?:is|are)|here's)\b"
+    r"\b(?:here (?:is|are)|here's)\b|, so (?:the|he|she|they|it)\b(?!.*\b(?:not|no|cannot|"
+    r"un\w+)\b)|"
+    r",? (?:he|she|they|(?:the )?\w+) (?:said|says|wrote|writes|replied|told|asked|thought)\b"
 )
 _GOES_ON = re.compile(
     r"(?:but|although|though|however|nevertheless|nonetheless|that said|still|yet|here (?:is|"
@@ -98,9 +116,19 @@ def abstained(answer: str) -> bool:
 
 
 def _refuses(sentence: str) -> bool:
+    """Say whether a sentence refuses, as a whole or in a clause with fillers beside it.
+
+    `I looked through it, but it does not name her` says no more than its second half.
+    """
     if found := _ENGLISH.search(sentence):
         return not _TURNS.search(sentence, found.end())
-    return bool(_OTHERS.search(sentence))
+    if _OTHERS.search(sentence):
+        return True
+    clauses = [_LEAD.sub("", clause) for clause in _CLAUSE_END.split(sentence) if clause.strip()]
+    refusing = [bool(_ENGLISH.search(clause)) for clause in clauses]
+    return any(refusing) and all(
+        refuses or _FILLER.match(clause) for clause, refuses in zip(clauses, refusing, strict=True)
+    )
 
 
 def _plain(answer: str) -> str:

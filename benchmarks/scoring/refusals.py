@@ -5,264 +5,248 @@ like it is the object: `the text does not mention where ...`, but not `the repor
 costs above 900 euros`. Contractions are written out before (`does not`, `can not`).
 """
 
-_NAMED = "text|passage|context|document|article|paragraph|excerpt|extract|snippet|material|input"
-_ANY = (
-    f"{_NAMED}|story|narrative|report|source|information|knowledge|data|content|"
-    "letter|page|author|writer|narrator|speaker"
+from benchmarks.scoring.refusal_words import (
+    ANY_TEXT,
+    CANNOT,
+    ENOUGH,
+    HERE,
+    HOW,
+    IN_TEXT,
+    INFORMATION,
+    IT,
+    MENTIONED,
+    NAMED,
+    NOT,
+    OBJECT,
+    SAYS,
+    SOME,
+    SPEAKER,
+    STATED,
+    TEXT,
+    TOLD,
+    WE,
+    WH,
+    A,
 )
-_GIVEN = "(?:given|provided|above|supplied|present|available|following|short|whole|entire|source) "
-_A = f"(?:(?:the|this|that|your|any|these|those) (?:{_GIVEN})*|{_GIVEN}+)"
-_TAIL = (
-    r"(?: (?:(?:you|that was|that is|i was) )?(?:gave(?: me)?|provided|given|above|alone|itself))?"
-)
-TEXT = rf"(?:{_A}?(?:{_NAMED})s?\b{_TAIL})"
-_TEXT = rf"(?:{_A}(?:{_ANY})s?\b{_TAIL})"
-_OF_TEXT = rf"(?:{_A}(?:{_ANY})s?\b{_TAIL}|what (?:is|was) \w+)"
-_IN_TEXT = rf"(?:\w+ )?(?:in|by|within|from|on|with|using|based on|anywhere in) {_OF_TEXT}"
-_HERE = rf"(?:$|,| -| {_IN_TEXT}| here\b| anywhere\b| so\b| and\b)"
-_HOW = (
-    r"(?:(?:explicitly|directly|clearly|specifically|actually|ever|really|even|further|anywhere|"
-    r"yet) )*"
-)
-_MENTIONED = r"(?:mentioned|stated|specified|disclosed|indicated|revealed|addressed|answered)"
-_STATED = (
-    rf"(?:{_MENTIONED}|given|provided|said|found|included|known|described|discussed|available|"
-    r"contained|present|covered|listed|named|identified|recorded|explained|established|defined|"
-    r"clear|"
-    r"supplied|noted|reported|detailed|written|shown|determinable|answerable|inferable)"
-)
-_SAYS = (
-    r"(?:say|state|mention|specify|provide|give|contain|include|indicate|tell|reveal|discuss|"
-    r"address|"
-    r"answer|explain|describe|disclose|identify|name|list|have|offer|make|cover|supply|clarify|"
-    r"touch|"
-    r"refer|go into|report|note|define|elaborate|supply|hold|show|talk)"
-)
-_WH = r"(?:who(?:se|m)?|what|when|where|why|how|which|whether|if)\b"
-_INFORMATION = (
-    r"(?:information|info|mention|details?|answers?|indication|evidence|data|context|clues?|hints?|"
-    r"reference|facts|explanation|specifics|record|statement|description|basis|way|wording)"
-)
-_ENOUGH = r"(?:no|not enough|insufficient|not sufficient|too little|nothing|not any|little)"
-_SOME = (
-    r"(?:(?:specific|relevant|further|such|direct|explicit|clear|other|actual|more|additional|"
-    r"useful) )*"
-)
-# What a text is said to lack: a question, information, or a plain thing without a number.
-_LACKED = (
-    rf"(?:(?:us |me |you |the reader )?{_WH}|(?:us|me|you)\b|(?:to|about|on|into) |(?:the|any|an|"
-    rf"a|this|that|it|its|his|her|their|such|enough|"
-    rf"sufficient|anything|specific|explicit|details?|information|\w+(?:'s|s'))\b(?!.*\d)|$|,)"
-)
-_STRONG = (
-    r"(?:say|state|mention|specify|indicate|provide|reveal|discuss|address|tell|disclose|clarify|"
-    r"explain|talk about)"
-)
-_LACKED_STRICT = (
-    rf"(?:(?:us |me |you )?{_WH}|(?:to|about|on) |(?:anything|enough|sufficient|this|that|it)\b|"
-    rf"(?:any |the |an |enough )?{_SOME}{_INFORMATION}\b(?!.*\d)|$)"
-)
-_TOLD = (
-    r"(?:determined?|answer(?:ed)?|known?|found|find|infer(?:red)?|said|say|told?|tell|"
-    r"established?|conclude[d]?|deduced?|derived?|ascertain(?:ed)?|identif(?:y|ied)|locate[d]?|"
-    r"confirm(?:ed)?|verif(?:y|ied)|be (?:sure|certain)|work(?:ed)? out|judged?)\b"
-)
-_CANNOT = (
-    r"(?:can ?not|can't|cant|could not|couldn't|(?:am|'m|was|were|are) (?:unable|not able) to|"
-    r"wasn't able to|would not be able to|have been unable to|have not been able to|failed to)"
-)
-_NOT = r"(?: not|n't)"
-_WE = r"(?:i|we|one|you|the reader)"
-_IT = (
-    r"(?:it|this|that|there|the (?:\w+ )?(?:answer|question|information|detail)s?(?: (?:needed|"
-    r"required|necessary))?(?: to (?:(?:this|the|your) )?\w+(?: (?:this|the|your) \w+)?)?|the "
-    r"correct answer)"
-)
-# After `I cannot tell`: nothing, a question, a text or information, but no thing of the world.
-_OBJECT = (
-    rf"(?:$|,| {_WH}| {_IN_TEXT}| (?:from|based|given|without|with|because|since|as|due|so|for "
-    rf"sure|for certain)\b|"
-    rf" (?:this|that|it|these)(?: one| question| information)?(?:$|,| from| based| because| as|"
-    rf"{_IN_TEXT})| (?:your (?:question|request)|the (?:question|answer)|the (?:exact )?\w+(?: "
-    rf"\w+)? (?:of|for|in|from|without|based)|"
-    rf"(?:an?|any|the|such|enough|sufficient) {_SOME}{_INFORMATION}|information|anything|any\b|"
-    rf"an? \w+(?: \w+){{0,4}} (?:without|because|as there|as no)|the (?:given|provided|attached)|"
-    r"an? (?:definitive|certain|correct|precise|exact|specific) answer)\b)"
-)
+from benchmarks.scoring.refusals_of_texts import OF_TEXTS
 
-ENGLISH = {
+OF_ANSWERS = {
     "one word": (
-        r"^(?:(?:n/?a)(?= -| \(|$)|(?:i )?(?:pass|abstain)(?=$)|beats me|hard to (?:say|tell)|"
+        r"^(?:(?:n/?a)(?= -| \(|$)|(?:i )?(?:(?:must|have to|will) )?(?:pass|abstain)(?=$)|"
+        rf"i would (?:rather|prefer) not (?:to )?(?:guess|say|speculate)|i can not tell you$|"
+        rf"i could not tell you$|beats me|hard to (?:say|tell)|"
         r"difficult to (?:say|tell|determine)|(?:n/?a)|unknown|unanswerable|undetermined|"
         r"indeterminate|unspecified|undisclosed|unclear|"
         r"not (?:answerable|available|applicable|known|clear|sure|certain|determinable|enough)|"
         r"idk|dunno|"
-        r"(?:i )?(?:have )?no (?:answer|info(?:rmation)?|idea|clue|data)(?: (?:available|given|"
-        r"provided|found|here))?|"
+        r"(?:i )?(?:have )?no (?:answer|info(?:rmation)?|idea|clue|data|details?)(?: (?:available|"
+        r"given|provided|found|here))?|(?:none|nothing|no one|nobody) (?:is |was )?(?:given|stated|"
+        r"mentioned|specified|provided|listed|named)|"
         r"(?:i )?(?:don't|do not) know|(?:can't|cannot) (?:say|tell|answer)|"
         rf"(?:(?:not enough|insufficient|missing|lacking) (?:info(?:rmation)?|data|details?|"
-        rf"context|evidence)))(?: {_IN_TEXT}| -.*| \(.*| for (?:sure|certain))?$"
+        rf"context|evidence)))(?: {IN_TEXT}| -.*| \(.*| for (?:sure|certain))?$"
     ),
     "not stated": (
-        rf"^(?:{_IT} )?(?:(?:is|was|are|has been|have been) )?(?:not|never|nowhere) "
-        rf"{_HOW}{_STATED}{_HERE}|"
+        rf"^(?:{IT} )?(?:(?:is|was|are|has been|have been) )?(?:not|never|nowhere) "
+        rf"{HOW}{STATED}{HERE}|"
         rf"^(?:the )?(?:\w+ )?(?:information|info|answer|data|details?|name|date|age|number|"
-        rf"location|reason|price|year|source) not {_HOW}{_STATED}{_HERE}"
+        rf"location|reason|price|year|source) not {HOW}{STATED}{HERE}"
+    ),
+    "in few words": (
+        rf"^(?!.*\d)(?:no )(?:\w+ ){{1,3}}(?:{MENTIONED}|given|provided|listed|named|found|"
+        rf"included)"
+        rf"(?:$| here$| {IN_TEXT})|"
+        rf"^(?!.*\d)(?:(?!not|is|are|was|were|has|have|been)\w+ ){{1,3}}not (?:{MENTIONED}|given|"
+        rf"provided|listed|named|discussed|included|available)(?:$| here$| anywhere$| {IN_TEXT})|"
+        rf"^(?:there (?:is|was) )?(?:not enough|insufficient|too little) (?:information|context|"
+        rf"details?|data|evidence)$|^(?:no )?(?:details|specifics|particulars|reasons) (?:is|"
+        rf"are) (?:not )?"
+        rf"(?:given|provided|included|stated|mentioned)$|"
+        rf"^(?:(?:the|that|this|such) )?(?:information|info|answer|context|details?|data|"
+        rf"evidence) (?:{IN_TEXT} )?(?:is |are )?(?:insufficient|missing|"
+        rf"lacking|unavailable|not (?:sufficient|available|enough))$|"
+        rf"^(?!.*\d)(?:the )?(?!the |an? )(?:\w+ ){{1,2}}(?:unknown|unspecified|unstated|"
+        rf"undisclosed|"
+        rf"unmentioned|unnamed)$"
+    ),
+    "that detail is not there": (
+        rf"^(?:{IT}|(?:that|this|such|the|these|those) (?:\w+ )?(?:fact|detail|information|info|"
+        rf"answer|name|topic|subject|point|aspect|matter|issue|thing|item|part|piece of "
+        rf"information|question)s?)(?: \w+)? "
+        rf"(?:(?:do|does|did) not (?:appear|come up|occur|feature|exist|figure)|"
+        rf"(?:is|are|was|were) (?:not|never) {HOW}{STATED}|(?:has|have) (?:not|never) been "
+        rf"{HOW}{STATED}){HERE}"
+    ),
+    "bare X is not discussed": (
+        rf"^(?!.*\d)(?!(?:he|she|they|i|we|you|who)\b)(?:\w+ ){{1,4}}(?:is|are) (?:not|never|"
+        rf"nowhere) {HOW}(?:{MENTIONED}|discussed|provided)(?:$| at all| here\b| anywhere\b|"
+        rf" {IN_TEXT})"
     ),
     "the answer is not there": (
-        rf"^(?:{_IT} (?:is |was )?)?not (?:to be found |something )?(?:in|within|part of) {_TEXT}|"
+        rf"^(?:{IT} (?:is |was )?)?not (?:to be found |something )?(?:in|within|"
+        rf"part of) {ANY_TEXT}|"
         rf"^(?!.*\d).*\b(?:is|are|was|were) not (?:to be found )?(?:in|within|part of) "
-        rf"(?:{_A}(?:{_NAMED}))$|"
-        rf"^{_IT}.* (?:is|was) (?:not (?:here|there|present)|absent|missing|(?:outside|beyond) "
-        rf"the scope)"
+        rf"(?:{A}(?:{NAMED}))$|"
+        rf"^{IT}.* (?:is|was) (?:not (?:here|there|present)|(?:absent|missing)(?:$| here|"
+        rf" from {ANY_TEXT}| in {ANY_TEXT})|(?:outside|beyond) "
+        rf"(?:the scope|what {ANY_TEXT}|{TEXT}))(?! from (?!{ANY_TEXT}))"
     ),
     "X is not stated in the text": (
-        rf"\b(?:is|are|was|were|has been|have been)(?: not|n't|(?: not|n't) been| never| nowhere) "
-        rf"{_HOW}{_STATED} {_IN_TEXT}"
+        rf"\b(?:(?:is|are|was|were)(?: not| never| nowhere)|(?:has|have) (?:not|never|"
+        rf"nowhere) been) "
+        rf"{HOW}{STATED} {IN_TEXT}"
+    ),
+    "it was left out": (
+        rf"^(?:{IT}|(?:that|this|the) \w+) (?:is|was|has been|have been) (?:left out|omitted)\b|"
+        rf"^(?:the |this |that ).*\b(?:is|are) nowhere (?:to be (?:found|seen)(?:$| {IN_TEXT})|"
+        rf"{IN_TEXT})"
+    ),
+    "nothing was given": (
+        r"^you (?:do not|did not|have not|forgot to) (?:\w+ )?(?:give|given|provided?|shared?|"
+        r"attach(?:ed)?|include|included) (?:me |us )?(?:with )?(?:an?|any|the|enough)\b"
+    ),
+    "X goes unmentioned": (
+        rf"^(?!.*\d).*(?<!to )\b(?:is|are|was|were|goes|go|remains?)(?: left)? (?:unsaid|unstated|"
+        rf"unmentioned|unspecified|unnamed|undisclosed)(?:$|,| {IN_TEXT}| by {SPEAKER})|"
+        rf"^(?!.*\d)(?:the |his |her |its |their |{WH}).* (?:is|are|was|were) never {HOW}"
+        rf"(?!answered)(?:{MENTIONED}|given|named|explained|identified|described|made clear)"
+        rf"(?:$|,| {IN_TEXT})"
+    ),
+    "X is a mystery": rf"\b(?:is|remains) (?:\w+ )?(?:a mystery|guesswork|anyone's guess)"
+    rf"(?:$| {IN_TEXT}| here\b| to (?:me|us|the reader)\b)",
+    "it is not said whether": (
+        rf"^it (?:is|was) (?:not|never) {HOW}(?:{MENTIONED}|said|told|made clear|explained|clear) "
+        rf"{WH}"
+    ),
+    "information is missing": (
+        rf"^(?:{SOME})(?:information|details?|data|facts) (?:about|on|regarding|concerning|as to) "
+        r"(?!.*\d).* (?:is|are) (?:absent|missing|lacking|unavailable|omitted|not (?:available|"
+        r"given|provided|included|present|there|found|in))\b"
     ),
     "X is not stated": (
-        rf"^(?:the |this |that |these |any |his |her |its |their |\w+(?:'s|s') |{_WH}).*(?:"
-        rf"\b(?:is|are)(?: not|n't) {_HOW}(?:{_MENTIONED}|given|provided|named|listed|explained|"
+        rf"^(?!{SPEAKER} \w+ that\b)(?:the |this |that |these |any |his |her |its |their |"
+        rf"\w+(?:'s|s') |{WH}).*(?:"
+        rf"\b(?:is|are)(?: not|n't) {HOW}(?:{MENTIONED}|given|provided|named|listed|explained|"
         rf"identified|known|available|described)|"
-        rf"\b(?:was|were|has been)(?: not|n't) {_HOW}{_MENTIONED}|(?:is|are) nowhere "
-        rf"{_STATED})(?:$|,| here\b| anywhere\b)"
+        rf"\b(?:was not|were not|has not been|have not been) {HOW}(?!disclosed|revealed|"
+        rf"answered){MENTIONED}|"
+        rf"(?:is|are) nowhere "
+        rf"{STATED})(?:$|,| here\b| anywhere\b)"
     ),
     "X is left open": (
         r"^(?:the |this |that |his |her |its |their |\w+(?:'s|s') ).*\b(?:is|are) (?:left "
         r")?(?:unspecified|unstated|"
-        rf"undisclosed|unmentioned|omitted|missing|absent|left (?:open|out))(?:$| {_IN_TEXT})"
+        rf"undisclosed|unmentioned|omitted|missing|absent|left (?:open|out))(?:$| {IN_TEXT})"
     ),
     "no X is stated": (
-        rf"^no one (?:\w+ ){{1,5}}is {_STATED} {_IN_TEXT}|^none of {_A}(?:{_NAMED})s (?:\w+ "
-        rf")?{_SAYS}s?\b|"
-        rf"^no (?!one)(?:\w+ ){{1,6}}(?:(?:is|are|can be|could be) (?:{_STATED})(?:$|,| "
-        rf"{_IN_TEXT}| here\b)|"
-        rf"(?:was|were|has been) (?:{_MENTIONED}|{_STATED} {_IN_TEXT})|(?:appears?|exists?) "
-        rf"{_IN_TEXT})"
-    ),
-    "the text does not state X": (
-        rf"^(?:in |from )?(?:{TEXT}|nowhere)(?:,? it)?(?: \w+(?! and))? (?:(?:do|does|did|would|"
-        rf"could){_NOT}|never|fails? to|"
-        rf"neglects to|omits to) {_HOW}{_SAYS}s?\b(?: {_HOW})?(?:up|of)? ?{_LACKED}"
-    ),
-    "the text does not mention X": (
-        rf"^{TEXT}(?: \w+)? (?:does not|do not|never|did not) {_HOW}{_STRONG}s? (?!.*\d)"
-    ),
-    "it does not say": (
-        rf"^(?:it )?(?:does|did) not {_HOW}(?:{_STRONG}|appear)(?:$|,| {_WH}| {_IN_TEXT}| (?:that|"
-        rf"this|it|anything)\b)"
-    ),
-    "the report does not mention the X": (
-        rf"^{_TEXT}(?: \w+)? (?:does not|do not|never|did not) {_HOW}{_STRONG}s? (?:the|any|a|an|"
-        rf"its|his|her|their)\b(?!.*\d)"
-    ),
-    "the report does not state the answer": (
-        rf"^(?:{_TEXT}|it|they)(?: \w+)? (?:(?:do|does|did){_NOT}|never|fails? to) "
-        rf"{_HOW}{_SAYS}s?\b "
-        rf"?(?:{_HOW})?{_LACKED_STRICT}"
-    ),
-    "nowhere": (
-        rf"^(?:nothing (?:\w+ )?(?:is|was) (?:said|mentioned|stated|known|given|indicated|"
-        rf"written)|nothing about\b|nowhere (?:in {_TEXT}|does {_TEXT})|nothing {_IN_TEXT}|"
-        rf"{_TEXT} (?:nowhere|never) {_SAYS})"
-    ),
-    "the text says nothing": (
-        rf"^(?:{_TEXT}|it) (?:says?|gives?|has|have|provides?|contains?|makes?|offers?|states?|"
-        rf"includes?|"
-        rf"reveals?|holds?|shows?|tells? us) (?:(?:absolutely|simply|just) )?(?:nothing\b|"
-        rf"{_ENOUGH} {_SOME}{_INFORMATION}\b(?! of \d))"
-    ),
-    "the text is silent": (
-        rf"^{_TEXT} (?:(?:is|remains|stays) (?:silent|mute|vague|unclear|insufficient|too "
-        rf"(?:short|vague))|"
-        rf"lacks? (?:\w+ )*{_INFORMATION}|leaves? (?:this|that|it|the question) (?:open|"
-        rf"unanswered|out)|omits? (?:this|that|it|{_WH}))"
-    ),
-    "the text speaks of something else": (
-        rf"^(?:while |although |though |even though )?(?:{_TEXT}) (?:only |just |merely "
-        rf")?(?:mentions?|says?|states?|talks?|describes?|discusses?|names?|refers?|covers?|is "
-        rf"about)"
-        rf"\b.*(?:,|\bbut\b|\band\b|\bwithout\b) (?:(?:it )?(?:(?:does|do){_NOT}|never|fails to) "
-        rf"{_HOW}{_SAYS}\b|"
-        rf"(?:not|nothing about) {_WH}|(?:gives?|says?|contains?|provides?) (?:no|nothing)|saying "
-        rf"{_WH})"
+        rf"^(?:no one|nobody) (?:\w+ ){{0,5}}(?:is|was) (?:\w+ ){{0,4}}?{STATED} "
+        rf"(?:(?:\w+ ){{0,4}})?{IN_TEXT}|^none of (?:{ANY_TEXT}|this|these|it)(?: \w+)? {SAYS}s?\b|"
+        rf"^{SPEAKER} (?:ends|stops|breaks off|is cut off) (?:\w+ )?before\b|"
+        rf"^no (?!one)(?:\w+ ){{1,6}}(?:(?:is|are|can be|could be) (?:{STATED})(?:$|,| "
+        rf"{IN_TEXT}| here\b| for\b)|"
+        rf"(?:was|were|has been) (?:{MENTIONED}|{STATED} {IN_TEXT})|(?:appears?|exists?) "
+        rf"{IN_TEXT})"
     ),
     "there is no information": (
         rf"^(?:there (?:is|are|was|were|seems to be|appears to be) |there's |i (?:have|see|find|"
-        rf"found) |i've )?{_ENOUGH} {_SOME}"
-        rf"(?:(?:information|info|mention|reference|answer|details?|specifics)\b(?=$|,| (?:is|are|"
-        rf"was|were|about|on|of|regarding|concerning|in|within|from|given|provided|available|"
+        rf"found) |i've )?{ENOUGH} {SOME}"
+        rf"(?:(?:information|info|mention|reference|(?<!was no )answer|details?|"
+        rf"specifics)\b(?=$|,| (?:is|are|"
+        rf"was|were|about|on|of|regarding|concerning|in|within|given|provided|available|{IN_TEXT}|"
         rf"found|here|to|that|for|as|can|could|has|which|what|who|when|where|why|how)\b)(?! "
-        rf"(?:was|were) (?!{_MENTIONED}|found|given in|provided))|"
-        rf"{_INFORMATION} (?:.* )?{_IN_TEXT}|(?:context|data|evidence|basis|way) (?:here|to (?:be "
-        rf")?{_TOLD}|is given|is provided|given|provided|for))"
+        rf"(?:was|were) (?!{MENTIONED}|found|given in|provided))|"
+        rf"(?:indication|clue|hint|explanation|description|word|sign) (?:of|about|as to|"
+        rf"regarding|on) "
+        rf"{WH}|(?<!was no )answer to\b|{INFORMATION} (?:.* )?{IN_TEXT}|(?:context|data|"
+        rf"evidence|basis|way) (?:here|to (?:be "
+        rf")?{TOLD}|is given|is provided|given|provided|for))"
     ),
     "there isn't information": (
-        rf"^(?:there (?:is|are|was|were){_NOT}|i (?:do|did|could|can){_NOT} (?:have|see|find)|i "
+        rf"^(?:there (?:is|are|was|were){NOT}|i (?:do|did|could|can){NOT} (?:have|see|find)|i "
         rf"cannot (?:see|find)) "
-        rf"(?:any |enough |sufficient |a |an |the |access to )*{_SOME}{_INFORMATION}\b"
+        rf"(?:any |enough |sufficient |a |an |the |access to )*{SOME}{INFORMATION}\b"
     ),
     "there is nothing": (
+        rf"^(?:there (?:is|was) )?nothing (?:here |{IN_TEXT} )?(?:to (?:indicate|suggest|show|"
+        rf"say|tell|"
+        rf"go on|go by)|(?:indicates|suggests|says|tells|shows)|that (?:would )?(?:indicates?|"
+        rf"suggests?|says?|tells?|shows?|answers?))\b|"
+        rf"^no such \w+ (?:is|exists|appears|occurs)\b(?:.*{IN_TEXT}|.* in {SPEAKER})|"
+        rf"^(?:there (?:is|are)|{SPEAKER} (?:contains|has|includes)) no \w+ (?:on|about|regarding|"
+        rf"concerning) (?:that|this|it)\b|"
         rf"^there (?:is|was) (?:nothing|no \w+(?: \w+){{0,4}}|no one named \w+) (?:mentioned |"
-        rf"said |stated |given )?{_IN_TEXT}"
+        rf"said |stated |given )?{IN_TEXT}"
     ),
     "we are not told": (
-        rf"^{_WE} (?:(?:is|are|was|were|am|have|has)(?: never| not)(?: been)?) (?:told|given|"
+        rf"^{WE} (?:(?:is|are|was|were|am|have|has)(?: never| not)(?: been)?) (?:told|given|"
         rf"provided|informed|shown)\b|"
-        rf"^{_WE} (?:would|can|could|will) (?:only|just|merely|have to|be) (?:speculat|guess)\w*|"
-        rf"^{_WE} (?:do|did|can|could|does)(?: not|not) (?:see|find)\b.*{_IN_TEXT}"
+        rf"^{WE} (?:would|can|could|will) (?:(?:only|just|merely|have to|be) )+(?:"
+        rf"speculat|guess)\w*|"
+        rf"^{WE} (?:do|did|can|could|does)(?: not|not) (?:see|find)\b.*{IN_TEXT}"
     ),
     "I do not know": (
-        rf"^{_WE} (?:(?:really |honestly |simply |just )?(?:do|did)(?: not|n't) (?:really |"
-        rf"actually |quite )?(?:know|understand)(?: the answer\b.*| enough\b.*|{_OBJECT})|"
+        rf"^{WE} (?:(?:really |honestly |simply |just )?(?:do|did)(?: not|n't) (?:really |"
+        rf"actually |quite )?(?:know|understand)(?: the answer\b.*| enough\b.*|{OBJECT})|"
         r"(?:am|'m)(?: \w+)? (?:not (?:\w+ )?(?:sure|certain|aware)|unsure|uncertain|unaware|"
-        r"clueless)\b(?! of the)|"
+        r"clueless)\b(?! of (?!this|that|it|the answer)| i (?!can|could|know|have))|"
+        r"would not know$|"
         r"(?:have|'ve) (?:absolutely )?no (?:idea|information|way|clue|knowledge|answer|data|"
         r"access)|lack (?:the )?(?:\w+ )?(?:information|context|details?|data)|"
-        rf"(?:do|did)(?: not|n't) have (?:the |any |enough |access |sufficient |that |this )|"
-        rf"(?:would |will )?need (?:more|additional|further) (?:\w+ )?{_INFORMATION})"
+        rf"(?:do|did)(?: not|n't) have (?:(?:the |any |enough |sufficient |that |this )+"
+        rf"{SOME}(?:{INFORMATION}|document|text|knowledge)\b|access (?:to|$))|"
+        rf"(?:would |will )?need (?:more|additional|further) (?:\w+ )?{INFORMATION})"
     ),
     "I cannot tell": (
-        rf"^{_WE}(?: \w+ly)? {_CANNOT} (?:\w+ly )?(?:{_TOLD}|see|give|provide|offer|make out|"
-        rf"discern|respond|state|complete|help|assist|predict|create|describe|draw){_OBJECT}"
+        rf"^{WE}(?: \w+ly)? {CANNOT} (?:\w+ly )?(?:{TOLD}|see|give|provide|offer|make out|"
+        rf"discern|respond|state|complete|help|assist|predict|create|describe|draw){OBJECT}"
     ),
     "I cannot determine X": (
-        rf"^{_WE}(?: \w+ly)? {_CANNOT} (?:\w+ly )?(?:determine|infer|ascertain|deduce|confirm) "
+        rf"^{WE}(?: \w+ly)? {CANNOT} (?:\w+ly )?(?:determine|infer|ascertain|deduce|confirm) "
         rf"(?:the|his|her|its|their)\b"
     ),
     "I find nothing": (
-        rf"^i (?:(?:see|find|found) (?:no|nothing)\b.*{_IN_TEXT}|{_CANNOT} (?:find|see|"
-        rf"locate)\b.* (?:in|within) {_TEXT})"
+        rf"^i (?:can |could |have )?(?:only )?(?:see|find|found|saw) (?:no|nothing)\b.*{IN_TEXT}|"
+        rf"^(?:i )?(?:can |could |have )?(?:see|find|found|saw) (?:nothing|no {SOME}{INFORMATION})"
+        rf"(?:$| (?:about|on|of|regarding|concerning|to that)\b)|"
+        rf"^i {CANNOT} (?:find|see|locate)\b(?: (?:that|it|this)\b)?.* (?:in|within) {ANY_TEXT}"
     ),
+    "nobody knows": (
+        rf"^(?:no one|nobody) (?:knows|can (?:say|tell|know))(?:$|,| {IN_TEXT}| from\b| {WH})|"
+        rf"^not (?:something|a thing) (?:that )?{WE} (?:can|could|know)\b"
+    ),
+    "without more": (rf"^without (?:\w+ ){{0,3}}{INFORMATION},? {WE} (?:{CANNOT}|do not know)\b"),
     "it cannot be told": (
-        rf"^{_IT}(?: \w+)? (?:{_CANNOT} be (?:\w+ly )?{_TOLD}|(?:is|was|remains|'s) (?:\w+ly "
+        rf"^{IT}(?: \w+)? (?:{CANNOT} be (?:\w+ly )?{TOLD}|(?:is|was|remains|'s) (?:\w+ly "
         rf")?(?:impossible|not possible|"
-        rf"unclear|not clear|unknown|not known|uncertain|unanswerable|not answerable|unspecified|"
-        rf"unstated|hard to say|not something)"
-        rf"(?:$|,| to (?:me\b.*|us\b.*|(?:be )?{_TOLD})| for me| {_IN_TEXT}| (?:who|what|when|"
-        rf"where|why|how|which)\b|"
+        rf"unclear|not clear|unknown|not known(?! (?:as|for|to))|uncertain|unanswerable|"
+        rf"not answerable|"
+        rf"unspecified|unstated|(?:hard|difficult) to (?:say|tell|determine|know)|not something)"
+        rf"(?:$|,| to (?:me\b.*|us\b.*|(?:be )?{TOLD})| for me| {IN_TEXT}| (?:who|what|when|"
+        rf"where|why|how|which|whether)\b|"
         rf" (?:from|based|given|as|because|since)\b))|^it's (?:unclear|unknown|not clear|"
         rf"impossible|not possible)\b(?! (?:if|whether))"
     ),
     "X cannot be told": (
-        rf"^(?!.*\b(?:both|exactly|ever|directly from \w+ed)\b).*\b{_CANNOT} be (?:\w+ly "
+        rf"^(?!.*\b(?:both|exactly|ever|directly from \w+ed)\b).*\b{CANNOT} be (?:\w+ly "
         rf")?(?:determined|answered|inferred|ascertained|"
-        rf"deduced|concluded|answered|verified|confirmed)(?:$|,| {_IN_TEXT}| (?:from|without|"
+        rf"deduced|concluded|answered|verified|confirmed)(?:$|,| {IN_TEXT}| (?:from|without|"
         rf"using|based|as|because|since|due)\b)"
     ),
     "X is unknown": (
-        rf"^(?:the |his |her |its |their |\w+(?:'s|s') ).*\b(?:is|are|remains?) (?:unknown|"
-        rf"unclear|uncertain|not known|not clear)(?:$|,? {_IN_TEXT})"
+        rf"^(?:the |his |her |its |their |\w+(?:'s|s') |{WH} ).*\b(?:is|are|remains?) (?:unknown|"
+        rf"unclear|uncertain|not known|not clear)(?:$|,? {IN_TEXT})"
     ),
     "cannot tell": (
-        rf"^(?:{_CANNOT}|unable to|(?:it's |it is )?(?:impossible|not possible) to) (?:\w+ly "
-        rf")?(?:be )?(?:{_TOLD}|give|provide){_OBJECT}"
+        rf"^(?:{CANNOT}|unable to|(?:it's |it is )?(?:impossible|not possible) to) (?:\w+ly "
+        rf")?(?:be )?(?:{TOLD}|give|provide){OBJECT}"
     ),
+    # What no form above foresees: a text, a negation, and a word for telling, in a sentence
+    # without figures that does not report what the text says.
     "more is needed": (
-        rf"^(?:(?:more|additional|further) (?:\w+ )?{_INFORMATION} (?:is|are|would be) (?:needed|"
+        rf"^(?:(?:more|additional|further) (?:\w+ )?{INFORMATION} (?:is|are|would be) (?:needed|"
         rf"required|necessary)|"
         rf"(?:please|could you|can you|i need you to) (?:please )?(?:provide|give|share|supply|"
-        rf"send)\b.*(?:{_INFORMATION}|{_NAMED}))"
+        rf"send)\b.*(?:{INFORMATION}|{NAMED}))"
     ),
     "the question has no answer": (
         r"^(?:the|this|that|your) question(?: \w+)? (?:(?:is|was) (?:\w+ly )?(?:unanswerable|not "
@@ -272,4 +256,7 @@ ENGLISH = {
         r"covered))"
     ),
 }
+"""Forms that speak of the answer, of the question or of who is asked."""
+
+ENGLISH = {**OF_ANSWERS, **OF_TEXTS}
 """Forms of refusal in English, each with what it stands for."""

@@ -115,12 +115,43 @@ def rates(given: Iterable[tuple[str, bool]]) -> tuple[float, float]:
 
 
 def test_refusals_are_told_from_answers_that_sound_like_them() -> None:
-    """Of 100 refusals and 100 claims of many forms, at most 5 in 100 are mistaken."""
+    """Of hundreds of refusals and claims of many forms, at most 5 in 100 are mistaken."""
     rows = read(OURS / "phrases.jsonl")
-    assert sum(bool(row["abstains"]) for row in rows) == len(rows) / 2 == 100
+    refusals = sum(bool(row["abstains"]) for row in rows)
+    assert min(refusals, len(rows) - refusals) > 500
     precision, recall = rates((row["answer"], bool(row["abstains"])) for row in rows)
     assert precision >= 0.95
     assert recall >= 0.95
+
+
+SUBJECTS = ("It", "That", "The answer", "The price of the house", "Her age", "Who paid")
+TEXTS = ("text", "passage", "document", "article", "provided context", "report", "contract", "memo")
+SILENT = ("does not say", "doesn't mention it", "never says who paid", "gives no information on it")
+
+
+@pytest.mark.parametrize("ending", [".", " in the text.", " in this passage.", " by the author."])
+@pytest.mark.parametrize("verb", ["is not", "isn't", "was never", "has not been"])
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_what_is_said_to_be_unsaid_is_a_refusal(subject: str, verb: str, ending: str) -> None:
+    """Whatever it is, and in whatever tense."""
+    for said in ("mentioned", "stated", "specified", "indicated"):
+        assert abstained(f"{subject} {verb} {said}{ending}")
+        assert abstained(f"I'm sorry, but {subject[0].lower()}{subject[1:]} {verb} {said}{ending}")
+
+
+@pytest.mark.parametrize("says", SILENT)
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_that_is_said_to_be_silent_is_a_refusal(text: str, says: str) -> None:
+    """Whatever kind of text it is, with a courtesy or a hedge in front of it or none."""
+    for front in ("The ", "This ", "Unfortunately, the ", "I looked, but the ", "It seems the "):
+        assert abstained(f"{front}{text} {says}.")
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_a_text_reports_is_a_claim(text: str) -> None:
+    """Also where the report has a negation in it."""
+    for said in ("says that he never returned", "was lost", "costs nothing", "is not long"):
+        assert not abstained(f"The {text} {said}.")
 
 
 LANGUAGES = read(OURS / "languages.jsonl")
@@ -130,7 +161,9 @@ LANGUAGES = read(OURS / "languages.jsonl")
 def test_refusals_of_other_languages_are_recognised(language: str) -> None:
     """The commonest phrases of each language abstain, and its answers do not."""
     rows = [row for row in LANGUAGES if row["language"] == language]
-    assert [row["answer"] for row in rows if abstained(row["answer"]) != row["abstains"]] == []
+    assert [
+        row["answer"] for row in rows if abstained(row["answer"]) != bool(row["abstains"])
+    ] == []
 
 
 def test_refusals_of_a_chat_model_are_recognised() -> None:
