@@ -75,7 +75,8 @@ def checks_line(tables: Sequence[Table]) -> str:
         for outcome, of_checks in sorted(outcomes.items(), key=lambda item: item[0] == NOT_RUN)
         for check, backends in of_checks.items()
     ]
-    return "; ".join([f"Validity checks: {passed} of {made} pass", *others]) + "."
+    passing = [f"{passed} of {made} pass"] if made else []
+    return f"Validity checks: {'; '.join([*passing, *others])}."
 
 
 def _mechanical(rows: Rows, section: Section) -> Iterator[tuple[str, ...]]:

@@ -32,7 +32,7 @@ class Standing(StrEnum):
     EQUAL = "equal so far"  # in every context, but these are few
     TOO_FEW = "too few to say"
     INVALID = "invalid"  # a validity check failed
-    ALONE = "no baseline"
+    ALONE = "not comparable"  # there is no baseline, or it answers nothing
 
 
 WITH_AMOUNT = frozenset({Standing.GAINS, Standing.LOSES, Standing.MAY_GAIN, Standing.MAY_LOSE})
@@ -60,6 +60,11 @@ def not_compared(name: str, baseline: str) -> Comparison:
     if name.endswith(INVALID):
         return Comparison(baseline, Standing.INVALID)
     return Comparison(baseline, Standing.BASELINE if name == baseline else Standing.ALONE)
+
+
+def without_praise(one: Comparison) -> Comparison:
+    """Return a comparison with a baseline that does not read: only a difference says anything."""
+    return one if one.standing in WITH_AMOUNT else Comparison(one.other, Standing.ALONE)
 
 
 def _uses_adapter(rows: Rows, backend: str) -> bool:

@@ -62,7 +62,8 @@ def summarize(
         checks: its tables of validity checks.
         judged: the verdicts that are shown beside the summary, which must not contradict them.
     """
-    shown = [way.against.difference for verdict in judged for way in verdict.ways]
+    ways = [way for verdict in judged for way in verdict.ways]
+    stood = [one for way in ways for one in (way.against, way.against_adapted) if one]
     answers: list[Answer] = []
     compared: list[Pair] = []
     notes: dict[str, list[str]] = {}
@@ -76,7 +77,10 @@ def summarize(
         answers = [Answer(NO_SCORES)]
     elif compared and not any(
         difference is not None and difference.excludes_zero
-        for difference in (*shown, *(pair.contrast.difference for pair in compared))
+        for difference in (
+            *(one.difference for one in stood),
+            *(pair.contrast.difference for pair in compared),
+        )
     ):
         answers = [Answer(NOTHING), *answers]
     of_suites = [f"{', '.join(suites)}: {note}" for note, suites in notes.items()]

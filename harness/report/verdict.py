@@ -14,7 +14,14 @@ from harness.report.checks_table import FAILED, check_tables
 from harness.report.contrasts import contrast_of
 from harness.report.estimates import estimates
 from harness.report.sections import CEILING, FLOOR, Section, is_usable, scored
-from harness.report.standing import Comparison, Standing, comparisons, not_compared, too_few
+from harness.report.standing import (
+    Comparison,
+    Standing,
+    comparisons,
+    not_compared,
+    too_few,
+    without_praise,
+)
 from harness.report.stats import MIN_CONTEXTS, Estimate
 from harness.report.tables import errors_by_backend
 from harness.run.rows import Rows
@@ -83,7 +90,10 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     usable = [name for name in section.backends if is_usable(name) and name in scores]
     baseline = next((name for name in section.backends_named(CEILING) if name in usable), "")
     invented = _invented(section, beside)
+    unreadable = list(_unreadable(section, scores))
     found = comparisons(rows, section, usable, baseline)
+    if unreadable:  # to be as good as what reads nothing is no praise, and more contexts no help
+        found = {name: list(map(without_praise, of_way)) for name, of_way in found.items()}
     ways = []
     for name in usable:
         cost = cost_tables.of_backend(section, name)
@@ -99,8 +109,13 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
             )
         )
     largest = max((scores[name] for name in usable), key=lambda score: score.n, default=None)
-    unreadable = list(_unreadable(section, scores))
     unproven = _unproven(rows, section)
+    floor, answered = max(
+        ((name, scores[name].mean) for name in section.backends_named(FLOOR) if name in scores),
+        key=lambda named: named[1],
+        default=("", 0.0),
+    )
+    low = [way.backend for way in ways if way.quality.mean <= answered]
     judged = Verdict(
         suite=section.name,
         setup=section.setup,
@@ -109,20 +124,19 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
         contexts=largest.contexts if largest else 0,
         baseline=baseline,
         obstacles=(
-            *unreadable,
-            *too_few([w.against for w in ways if w.backend != baseline], baseline),
+            *(unreadable or _limits(ways, baseline)),
             *unproven.values(),
+            *([] if unreadable else _no_better(low, floor, answered)),
         ),
         ways=tuple(ways),
         choices=(),
     )
-    if unreadable:
+    if unreadable or len(ways) < 2:
         return judged
-    floor = max((scores[n].mean for n in section.backends_named(FLOOR) if n in scores), default=0.0)
     candidates = [
         way
         for way in ways
-        if way.quality.mean > floor
+        if way.backend not in low
         and way.against.standing is not Standing.INVALID
         and way.backend not in unproven
     ]
@@ -171,6 +185,22 @@ def _unreadable(section: Section, scores: Mapping[str, Estimate]) -> Iterator[st
             f"{best} ({found.first:.2f}) is not shown to answer better than {floor} "
             f"({found.second:.2f}), which reads nothing: these questions do not show who read the "
             "documents."
+        )
+
+
+def _limits(ways: Sequence[Way], baseline: str) -> Iterator[str]:
+    """Yield why the ways cannot be told from full context, if none of them can."""
+    if len(ways) == 1:
+        yield f"{ways[0].backend} is the only way that answered: there is nothing to choose from."
+    yield from too_few([way.against for way in ways if way.backend != baseline], baseline)
+
+
+def _no_better(low: Sequence[str], floor: str, answered: float) -> Iterator[str]:
+    """Yield which ways answer no more than what reads nothing, and so are no choice."""
+    if low and floor:
+        yield (
+            f"{', '.join(low)}: no choice, as {floor}, which reads nothing, answers at least as "
+            f"well ({answered:.2f})."
         )
 
 

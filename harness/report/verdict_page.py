@@ -27,10 +27,18 @@ KINDS = {
 LINES = 12  # of a verdict in short
 FIGURES = 2  # of memory and times
 LEGEND = (
-    "Verdict: way against full context. 'too few': too few contexts to say; '?': one of so many "
-    "comparisons may look like that by chance; 'as good': the interval excludes a loss of 0.05. "
-    "Invented: share answered of the questions that the document does not answer. Memory: held for "
-    "one context. 1 q, 10 q: time per question if 1 or 10 are asked about a context."
+    "{open} one of so many comparisons may look like that by chance; 'as good': the interval "
+    "excludes a loss of 0.05. Invented: share answered of the questions that the document does not "
+    "answer. Memory: held for one context. {times}: time per question if 1 or 10 are asked about a "
+    "context."
+)
+IN_TABLES = LEGEND.format(
+    open="Verdict: way against full context. 'too few': too few contexts to say; '?':",
+    times="1 q, 10 q",
+)
+ON_PAGES = LEGEND.format(
+    open="'too few to say': too few contexts; 'may lose', 'may gain':",
+    times="1 question, 10 questions",
 )
 
 
@@ -67,7 +75,7 @@ def verdict_table(verdict: Verdict) -> Table:
     )
     notes = (*remarks(verdict), *choose(verdict))
     marks = dict(_marks(verdict, knows_invented=knows_invented))
-    return Table("Verdict", header, rows, notes, (best.LEGEND, LEGEND), marks=marks)
+    return Table("Verdict", header, rows, notes, (best.LEGEND, IN_TABLES), marks=marks)
 
 
 def _marks(verdict: Verdict, *, knows_invented: bool) -> Iterator[tuple[tuple[int, int], Mark]]:
@@ -91,6 +99,8 @@ def mark_of(standing: Standing) -> Mark | None:
 
 def in_short(verdict: Verdict, *, width: int, lines: int = LINES, colour: bool = False) -> str:
     """Return a verdict in at most so many lines: what matters least is left out."""
+    if not verdict.ways:  # floors and controls alone
+        return "\n".join(_filled(sentence, width) for sentence in verdict.obstacles)
     table = verdict_table(verdict)
     counts = f"{verdict.questions:,} questions about {verdict.contexts:,} contexts, {verdict.setup}"
     drawn = printing.as_text(replace(table, title="", notes=()), width, colour=colour)
@@ -174,8 +184,9 @@ def _adapted(verdict: Verdict) -> Iterator[str]:
 
 
 def _unsettled(verdict: Verdict) -> Iterator[str]:
-    """Yield how many contexts would settle what is open, unless an obstacle says so."""
-    if any("would settle it" in obstacle for obstacle in verdict.obstacles):
+    """Yield how many contexts would settle what is open, unless an obstacle stands before it."""
+    settles = any("would settle it" in obstacle for obstacle in verdict.obstacles)
+    if settles or not verdict.choices:
         return
     parts = [
         f"{way.backend} about {way.against.needed:,}"

@@ -11,7 +11,7 @@ from harness.report.plots.answers import trade_off
 from harness.report.plots.look import look_of
 from harness.report.sections import Section
 from harness.report.verdict import ASKED, Verdict, Way
-from harness.report.verdict_page import FIGURES, LEGEND, best_ways, mark_of, price, remarks
+from harness.report.verdict_page import FIGURES, ON_PAGES, best_ways, mark_of, price, remarks
 
 GOALS = {"quality": "Quality matters most", "memory": "Memory matters most"}
 TIME = "Time matters most"
@@ -73,7 +73,8 @@ def scorecard(verdict: Verdict, section: Section, number: int) -> Scorecard:
     """
     suite, _, options = verdict.suite.partition(" (")[0].partition(",")
     knows_invented = any(way.invented for way in verdict.ways)
-    chart = trade_off(section, [way.backend for way in verdict.ways])
+    names = [way.backend for way in verdict.ways]
+    chart = trade_off(section, names) if names else None
     return Scorecard(
         suite=suite,
         data=options.replace(",", ", "),
@@ -81,6 +82,8 @@ def scorecard(verdict: Verdict, section: Section, number: int) -> Scorecard:
         counts=(
             f"{_counted(verdict.questions, 'question')} about "
             f"{_counted(verdict.contexts, 'context')}"
+            if names
+            else ""
         ),
         obstacles=verdict.obstacles,
         choices=tuple(_choices(verdict)),
@@ -93,7 +96,7 @@ def scorecard(verdict: Verdict, section: Section, number: int) -> Scorecard:
         ),
         lines=tuple(_lines(verdict, knows_invented=knows_invented)),
         remarks=tuple(remarks(verdict)),
-        legend=LEGEND,
+        legend=ON_PAGES,
         chart=Markup(picture(chart, number)) if chart else None,  # escaped there
         chart_title=chart.title if chart else "",
     )

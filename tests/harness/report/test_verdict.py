@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.cli.options import has_colours
+from harness.report.html.page import make_page
 from harness.report.render import render
 from harness.report.sections import sections_of
 from harness.report.standing import Standing
@@ -318,3 +319,64 @@ def test_colours_are_for_terminals_that_show_them(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     assert not has_colours()
+
+
+def test_beside_what_reads_nothing_no_way_is_as_good_or_short_of_contexts(tmp_path: Path) -> None:
+    """Where full context is no baseline, only a difference is shown; more contexts are no help."""
+    nothing = shares(0, 60)
+    scores = {"full": nothing, "gist": nothing, "rag": shares(0.5, 60), "closed_book": nothing}
+    verdict = compare(tmp_path / "a", scores)
+    assert standing(verdict, "gist") is Standing.ALONE
+    assert standing(verdict, "rag") is Standing.GAINS
+    few = compare(tmp_path / "b", {name: of_way[:4] for name, of_way in scores.items()})
+    assert {standing(few, name) for name in ("gist", "rag")} == {Standing.ALONE}
+    assert len(few.obstacles) == 1
+    assert "would settle it" not in in_short(few, width=80)
+
+
+def test_one_way_alone_is_no_choice(tmp_path: Path) -> None:
+    """There is nothing to choose from, and the verdict says so."""
+    verdict = compare(tmp_path, {"full": shares(0.6), "closed_book": shares(0.1)})
+    assert verdict.obstacles == (
+        "full is the only way that answered: there is nothing to choose from.",
+    )
+    assert not verdict.choices
+
+
+def test_a_way_that_answers_no_more_than_the_floor_is_no_choice(tmp_path: Path) -> None:
+    """However cheap it is; why it was passed over is said."""
+    scores = {"full": shares(0.5), "gist": shares(0.2), "rag": shares(0.5)}
+    cheap = {"gist": {"held_bytes": 1, "prepare_s": 0.0, "generate_s": 1e-6}}
+    verdict = compare(tmp_path, {**scores, "closed_book": shares(0.2)}, cheap)
+    assert "gist" not in chosen(verdict).values()
+    assert verdict.obstacles[-1] == (
+        "gist: no choice, as closed_book, which reads nothing, answers at least as well (0.20)."
+    )
+
+
+def test_floors_alone_have_no_table_in_short_nor_on_the_page(tmp_path: Path) -> None:
+    """Neither counts questions that no way was asked."""
+    verdict = compare(tmp_path, {"closed_book": shares(0.1), "truncate,ratio=4": shares(0.2)})
+    assert in_short(verdict, width=80) == verdict.obstacles[0]
+    page = make_page(read_rows([tmp_path / "run"], answers=True))
+    first, _ = page.split("<nav")
+    assert verdict.obstacles[0] in first
+    assert "<table" not in first
+    assert "0 questions about" not in page
+
+
+def test_each_legend_explains_the_words_beside_it(tmp_path: Path) -> None:
+    """A terminal writes `loses 0.10?`, where the page has room for `may lose 0.10`."""
+    compare(tmp_path, {"full": shares(0.5, 10), "rag": shares(0.45, 10), "gist": shares(0.2, 10)})
+    legend = render([tmp_path / "run"], width=1000).split("Reading the tables")[1]
+    assert "'too few': too few contexts to say; '?': one of so many" in legend
+    page = make_page(read_rows([tmp_path / "run"], answers=True)).split("<nav")[0]
+    assert "&#39;?&#39;" not in page
+    assert "&#39;may lose&#39;, &#39;may gain&#39;: one of so many" in page
+
+
+def test_checks_that_nobody_ran_are_not_counted(tmp_path: Path) -> None:
+    """`0 of 0 pass` would say nothing."""
+    compare(tmp_path, {"full": shares(0.5), "gist": shares(0.5)}, run=RUN)
+    text = " ".join(render([tmp_path / "run"], brief=True).split())
+    assert "Validity checks: not run: masks and caches for gist; not run: shuffled" in text
