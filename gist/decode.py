@@ -157,7 +157,7 @@ def ask(
     positions = lm.ids([[max(start, start + i - pad) for i in range(widest)] for pad in pads])
     seen = [[1] * state.entries + [0] * pad + [1] * (widest - pad) for pad in pads]
     mask = lm.ids(seen) if any(pads) else None  # (batch, entries + widest)
-    with _decoding_cache(state, len(rows)) as cache:
+    with _decoding_cache(state, len(rows), widest + max_new_tokens) as cache:
         steps = _decode(lm, cache, ids, positions, mask, max_new_tokens, min_new_tokens)
         return _until_end(steps, len(rows), lm.end_ids, min_new_tokens)
 
@@ -206,26 +206,53 @@ def _until_end(
     return answers
 
 
-@contextmanager
-def _decoding_cache(state: KVState, batch: int) -> Iterator[DynamicCache]:
-    """Yield the state's cache for decoding, and restore what it held.
+class _RoomyLayer(DynamicLayer):
+    """A copy of a layer, with room for what decoding adds: to grow is not to copy all of it."""
 
-    One row grows the cache in place, so that a long context is never held twice; several rows
-    get a copy each.
+    def __init__(self, layer: Any, *, batch: int, room: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        keys, values = entries_of(layer)
+        self.lazy_initialization(keys, values)
+        shape = (batch, keys.shape[1], keys.shape[2] + room)
+        self._keys = keys.new_empty(*shape, keys.shape[3])  # (batch, kv_heads, capacity, head_dim)
+        self._values = values.new_empty(*shape, values.shape[3])
+        self._filled = 0
+        self.update(keys, values)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write entries behind the others; of a batch of one, into every row. Return all."""
+        start, self._filled = self._filled, self._filled + key_states.shape[2]
+        self._keys[:, :, start : self._filled] = key_states
+        self._values[:, :, start : self._filled] = value_states
+        self.keys, self.values = (
+            self._keys[:, :, : self._filled],
+            self._values[:, :, : self._filled],
+        )
+        return self.keys, self.values
+
+
+@contextmanager
+def _decoding_cache(state: KVState, batch: int, room: int) -> Iterator[DynamicCache]:
+    """Yield the state's cache with room for so many more entries, and restore what it held.
+
+    Several rows get a copy each. The cache of one row is moved layer by layer, and back, so that a
+    long context is never held twice.
     """
+    layers: list[Any] = state.cache.layers
     if batch > 1:
         copy = DynamicCache()
-        for number, layer in enumerate(state.cache.layers):
-            keys, values = entries_of(layer)
-            shape = (batch, *keys.shape[1:])
-            copy.update(keys.expand(shape), values.expand(shape), number)
+        copy.layers.extend(_RoomyLayer(layer, batch=batch, room=room) for layer in layers)
         yield copy
         return
     entries = state.entries
     try:
+        for number, layer in enumerate(layers):
+            layers[number] = _RoomyLayer(layer, batch=1, room=room)
         yield state.cache
     finally:
-        layers: list[Any] = state.cache.layers
-        for grown in layers:  # without the copy, the grown storage would stay alive
-            keys, values = entries_of(grown)
-            grown.keys, grown.values = keys[:, :, :entries].clone(), values[:, :, :entries].clone()
+        for number, layer in enumerate(layers):
+            keys, values = entries_of(layer)
+            layers[number] = DynamicLayer()
+            layers[number].update(keys[:, :, :entries], values[:, :, :entries])

@@ -309,14 +309,6 @@ class TrainingConfiguration:
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
     seed: int = field(default=0, metadata=option("Random seed. Default: 0."))
 
-    def __post_init__(self) -> None:
-        """Refuse parts that do not go together."""
-        if self.layout.plan.pools and self.optimiser.gradient_checkpointing:
-            raise ValueError(
-                f"placement={self.layout.placement} reads and asks in two passes, and "
-                "gradient_checkpointing keeps no KV entries between them. Leave it out."
-            )
-
     def record(self) -> dict[str, Any]:
         """Return the options that `gist.json` keeps beside stages, sources and seed."""
         parts = (self.layout, self.adapter, self.losses, self.optimiser, self.saving)

@@ -26,6 +26,7 @@ from gist.models import fit
 from gist.models.memory import GIB, limited, peak_bytes, reset_peak, usable_bytes
 from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
+from gist.training.checkpointing import checkpointed
 from gist.training.configuration import TrainingConfiguration
 from gist.training.fused import fused
 from gist.training.stages import DEFAULT_RATIOS
@@ -223,21 +224,17 @@ def _step(
     example = Example(context, pairs, _gists(configuration, context_tokens))
     was_training = lm.model.training
     adapted.train()
-    if configuration.optimiser.gradient_checkpointing:
-        lm.model.activation_checkpointing_enable()
     try:
         learning = [p for p in adapted.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(learning, fused=True)
         step = TrainingStep(forward_for(lm, plan), configuration.losses)
         checkpointing = configuration.optimiser.gradient_checkpointing
-        with fused(adapted, device, checkpointing=checkpointing):
+        with checkpointed(adapted) if checkpointing else fused(adapted, device):
             with torch.autocast(device.type, torch.bfloat16, enabled=configuration.optimiser.bf16):
                 loss = step(adapted, [example]).loss
             loss.backward()
         optimizer.step()
     finally:
-        if configuration.optimiser.gradient_checkpointing:
-            lm.model.activation_checkpointing_disable()
         lm.model.train(was_training)
 
 

@@ -23,13 +23,13 @@ LARGEST = 2**23  # attention weights that a layer keeps for its backward pass; s
 
 
 @contextmanager
-def fused(model: nn.Module, device: torch.device, *, checkpointing: bool = False) -> Iterator[None]:
+def fused(model: nn.Module, device: torch.device) -> Iterator[None]:
     """While it is entered, LoRA layers and attention train by the functions below.
 
-    On other devices than a CPU, and in layers that are not plain ones, nothing changes; nor does it
-    under gradient checkpointing, whose second forward pass runs where no mode is entered.
+    On other devices than a CPU, and in layers that are not plain ones, nothing changes. It does not
+    go with gradient checkpointing, whose second forward pass runs where no mode is entered.
     """
-    if device.type != "cpu" or checkpointing:
+    if device.type != "cpu":
         yield
         return
     layers = [module for module in model.modules() if _is_plain(module)]

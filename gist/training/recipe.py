@@ -34,6 +34,7 @@ from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
 from gist.pictures import gist_attention, training_mask
 from gist.training.callbacks import EvaluationCallback, log
+from gist.training.checkpointing import checkpointed
 from gist.training.checks import check_mask, check_start, check_trainable, claim_folder
 from gist.training.configuration import Stage, TrainingConfiguration
 from gist.training.curriculum import Batches, Curriculum
@@ -192,7 +193,7 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
         seal=lambda folder: _seal(training, folder, {}),
     )
     checkpointing = configuration.optimiser.gradient_checkpointing
-    with fused(adapted, training.lm.model.device, checkpointing=checkpointing):
+    with checkpointed(adapted) if checkpointing else fused(adapted, training.lm.model.device):
         train(adapted, batches, training.step, run)
     return evaluation
 

@@ -93,7 +93,6 @@ def train(model: torch.nn.Module, batches: Batches, step: TrainingStep, run: Run
         logging_steps=LOG_STEPS,
         logging_first_step=True,
         report_to=list(run.saving.report_to) or "none",
-        activation_checkpointing=optimiser.gradient_checkpointing,
         remove_unused_columns=False,
         ignore_data_skip=True,  # `Batches` itself starts at the step reached
         dataloader_pin_memory=False,

@@ -1,7 +1,7 @@
 """Compressing, slicing and asking equals one masked pass; and what is dropped is gone."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from gist.masks import packed_mask
 from gist.models.architecture import check_supported
 from gist.models.fit import kv_bytes_per_entry
 from gist.models.model import LanguageModel
+from gist.training.checkpointing import checkpointed
 from harness.errors import UserError
 from tests.support.tiny_models import SHAPE, load_tiny, save_tiny_model
 
@@ -165,7 +166,6 @@ def test_a_masked_pass_equals_compress_slice_ask(adapted: LanguageModel, plan: G
 
 
 @pytest.mark.parametrize("keep_prefix", [True, False])
-@pytest.mark.filterwarnings("ignore:.*gradient checkpointing")
 def test_training_in_one_pass_has_the_gradients_of_two(
     adapted: LanguageModel, plan: GistPlan, keep_prefix: bool
 ) -> None:
@@ -176,10 +176,9 @@ def test_training_in_one_pass_has_the_gradients_of_two(
     assert {"gist_rows", "lora_A", "lora_B"} <= {part for n in wanted for part in n.split(".")}
     assert all(gradient.abs().max() > 1e-3 for gradient in wanted.values())
     adapted.model.train()
-    for checkpointing in (False, True):
-        if checkpointing:
-            adapted.model.activation_checkpointing_enable()
-        packed = _packed_logits(adapted, plan, *BATCH)
+    for way in (nullcontext(), checkpointed(adapted.model)):
+        with way:
+            packed = _packed_logits(adapted, plan, *BATCH)
         assert (packed - logits).abs().max() <= 1e-9
         found = _gradients(adapted, packed)
         for name, gradient in wanted.items():
@@ -375,6 +374,21 @@ def pooling(tiny_model: LanguageModel, means: GistPlan) -> Iterator[LanguageMode
     """A tiny model in float64 with an adapter that pools."""
     with _with_adapter(tiny_model, means):
         yield tiny_model
+
+
+def test_checkpointed_passes_have_the_gradients_of_passes_that_keep_all(
+    pooling: LanguageModel, means: GistPlan
+) -> None:
+    """What the second pass asks of the first one's entries reaches the first, layer by layer."""
+    logits = _kept_logits(pooling, means, *BATCH)
+    wanted = _gradients(pooling, logits)
+    assert all(gradient.abs().max() > 1e-4 for gradient in wanted.values())
+    pooling.model.train()
+    with checkpointed(pooling.model):
+        found = _kept_logits(pooling, means, *BATCH)
+    assert torch.equal(found, logits)
+    for name, gradient in _gradients(pooling, found).items():
+        assert (gradient - wanted[name]).norm() <= 1e-9 * wanted[name].norm()
 
 
 @pytest.mark.parametrize("keep_prefix", [True, False])

@@ -19,6 +19,7 @@ from gist.layout import GistPlan
 from gist.lora import LoraOptions
 from gist.masks import packed_mask
 from gist.models.model import LanguageModel
+from gist.training.checkpointing import checkpointed
 from harness.errors import UserError
 
 QUESTIONS = (((60, 61, 62), (70, 71, 1)), ((63, 64, 65, 66, 67), (72, 1)))
@@ -99,11 +100,11 @@ def test_the_check_of_the_mask_leaves_training_as_it_was(tiny_llama: LanguageMod
     with added(tiny_llama.model, plan, LoraOptions(rank=4), seed=1) as peft:
         peft.train()
         tiny_llama.model.lm_head.eval()
-        tiny_llama.model.activation_checkpointing_enable()
         trained = [parameter for parameter in peft.parameters() if parameter.requires_grad]
         trained[0].grad = torch.full_like(trained[0], 3.0)
         modes = [module.training for module in peft.modules()]
-        assert checks.mask_blocks(peft, forward_for(tiny_llama, plan), [EXAMPLE]).passed
+        with checkpointed(peft):
+            assert checks.mask_blocks(peft, forward_for(tiny_llama, plan), [EXAMPLE]).passed
         assert [module.training for module in peft.modules()] == modes
         assert [p for p in peft.parameters() if p.requires_grad] == trained
         assert torch.equal(trained[0].grad, torch.full_like(trained[0], 3.0))

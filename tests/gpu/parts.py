@@ -129,10 +129,11 @@ def training(setting: Setting, log: Log) -> None:
         *(word for length in lengths for word in ("--context-tokens", str(length))),
     ]  # fmt: skip
     for name, options in list(_precisions(setting, log))[-1:]:
-        for placement, more in (("interleaved", ["--gradient-checkpointing"]), ("pool", [])):
+        for placement in ("interleaved", "residual"):
             output = log.command(
-                "-m", "harness.cli", *words, *options, "--placement", placement, *more
-            )  # two passes keep entries between them, which checkpointing cannot
+                "-m", "harness.cli", *words, *options, "--placement", placement,
+                "--gradient-checkpointing",
+            )  # fmt: skip
             rows = [line.split() for line in output.splitlines() if line.startswith("train ")]
             log.found[f"{name}, {placement}: context, computed and peak in GiB"] = [
                 [row[1], row[6], row[7]] for row in rows

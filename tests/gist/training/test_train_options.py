@@ -259,7 +259,6 @@ def test_a_pooling_training_that_was_stopped_goes_on(
     [
         ({"rows": 8}, "and so no rows. Leave them out"),
         ({"rows": None, "keep_prefix": False}, "takes neither positions nor keep_prefix"),
-        ({"rows": None, "gradient_checkpointing": True}, "Leave it out"),
     ],
 )
 def test_what_pooling_has_no_use_for_is_refused(options: dict[str, Any], message: str) -> None:
