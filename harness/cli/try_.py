@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from harness.cli.completing import complete_spec
 from harness.cli.options import (
@@ -120,7 +121,7 @@ def command(*, paths: tuple[Path, ...], **given: Any) -> None:
     samples = read_samples(model, data, trial)
     asked, seconds = choose_samples(model, samples, ways, trial)
     folder = run_ways(model, trial.out / "asked.jsonl", asked, ways, trial)
-    _show(folder, samples, asked, seconds, paths, trial)
+    _show(folder, samples, asked, seconds, trial)
 
 
 def _show(
@@ -128,7 +129,6 @@ def _show(
     samples: "Sequence[Sample]",
     asked: "Sequence[Sample]",
     seconds: float,
-    paths: Sequence[Path],
     trial: Trial,
 ) -> None:
     """Write the page, and print the verdict and the next command."""
@@ -149,21 +149,37 @@ def _show(
     left_out = total - done
     if left_out:
         click.echo(f"{left_out} of {total} questions were left out, to keep to --minutes.")
-    following = _next(verdict, seconds if left_out else 0.0, paths, trial)
+    following = _next(verdict, seconds if left_out else 0.0, trial)
     click.echo(f"Next: {following}")
 
 
-def _next(verdict: "Verdict", seconds: float, paths: Sequence[Path], trial: Trial) -> str:
-    """Return the command that would tell the most more."""
-    words = ["gist-bench", "try", *map(str, paths)]
-    words += ["--data", trial.data] if trial.data else []
-    model = ["--model", trial.model_name]
-    if not verdict.choices:
-        return f"{shlex.join(words)} --model MODEL   (a model that reads these documents)"
+def _next(verdict: "Verdict", seconds: float, trial: Trial) -> str:
+    """Return the command that would tell the most more: this one, but for what changes."""
+    if not verdict.is_read or not (verdict.choices or seconds):
+        return f"{_again('model_name')} --model MODEL   (a model that reads these documents)"
     if seconds:
         minutes = max(1, round(seconds / 60 * 1.1))
-        return f"{shlex.join([*words, *model, '--minutes', str(minutes)])}   (asks all questions)"
+        return f"{_again('minutes')} --minutes {minutes}   (asks all questions)"
     if not trial.train and not trial.data:
-        return f"{shlex.join([*words, *model, '--train', '200', '--out', f'{trial.out}-trained'])}"
+        return f"{_again('out')} --train 200 --out {shlex.quote(f'{trial.out}-trained')}"
+    model = ["--model", trial.model_name]
     run = ["gist-bench", "run", "--suite", spec_of(trial.out / "asked.jsonl"), *model, "--controls"]
     return shlex.join(run)
+
+
+def _again(changed: str) -> str:
+    """Return this command as it was given, without one option and without --restart."""
+    context = click.get_current_context()
+    words = ["gist-bench", "try"]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        is_given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if not is_given or name in (changed, "restart"):
+            continue
+        given = context.params[name]
+        for value in given if isinstance(given, tuple) else (given,):
+            words += [parameter.opts[0]] if isinstance(parameter, click.Option) else []
+            words += (
+                [] if value is True else [f"{value:g}" if isinstance(value, float) else str(value)]
+            )
+    return shlex.join(words)

@@ -63,24 +63,21 @@ def summarize(
         judged: the verdicts that are shown beside the summary, which must not contradict them.
     """
     ways = [way for verdict in judged for way in verdict.ways]
-    stood = [one for way in ways for one in (way.against, way.against_adapted) if one]
+    shown = [one.difference for w in ways for one in (w.against, w.against_adapted) if one]
     answers: list[Answer] = []
     compared: list[Pair] = []
     notes: dict[str, list[str]] = {}
     for section in scored(sections):
         of_section = pairs(section)
         compared += of_section
-        answers += _answers(section, of_section)
+        answers += _answers(section, of_section, _name(section, scored(sections)))
         for note in headline_table(section).notes:
             notes.setdefault(note, []).append(section.name)
     if not scored(sections):
         answers = [Answer(NO_SCORES)]
     elif compared and not any(
         difference is not None and difference.excludes_zero
-        for difference in (
-            *(one.difference for one in stood),
-            *(pair.contrast.difference for pair in compared),
-        )
+        for difference in (*shown, *(pair.contrast.difference for pair in compared))
     ):
         answers = [Answer(NOTHING), *answers]
     of_suites = [f"{', '.join(suites)}: {note}" for note, suites in notes.items()]
@@ -92,7 +89,14 @@ def is_told_apart(pair: Pair) -> bool:
     return pair.contrast.difference.excludes_zero and pair.holm < 1 - LEVEL
 
 
-def _answers(section: Section, compared: Sequence[Pair]) -> Iterator[Answer]:
+def _name(section: Section, others: Sequence[Section]) -> str:
+    """Return a section's name, without its options if no other has the name."""
+    name = section.name.partition(",")[0]
+    alike = [one for one in others if one.name.partition(",")[0] == name]
+    return name if len(alike) == 1 else section.name
+
+
+def _answers(section: Section, compared: Sequence[Pair], called: str) -> Iterator[Answer]:
     """Yield a paragraph for each backend that gives the model less than the whole context."""
     of_subject: dict[str, list[Pair]] = {}
     for pair in compared:
@@ -103,7 +107,7 @@ def _answers(section: Section, compared: Sequence[Pair]) -> Iterator[Answer]:
     points = breakeven.break_evens(section)
     for backend, of_backend in of_subject.items():
         if backend.endswith(INVALID):
-            yield Answer(f"{section.name}: no statement about {backend}, as a check failed.")
+            yield Answer(f"{called}: no statement about {backend}, as a check failed.")
             continue
         rivals = [one for one in of_backend if _is_rival(one.other, backend)]
         rivals.sort(key=lambda one: rank_of(one.other))
@@ -119,9 +123,7 @@ def _answers(section: Section, compared: Sequence[Pair]) -> Iterator[Answer]:
             *_time([one for one in points if one.backend == backend and one.other in names]),
         ]
         verdict = _verdict(first, section.metrics[0], len(compared))
-        lead = (
-            f"{section.name}{_sizes(section, backend)}. Compared with {first.other}, it {verdict}."
-        )
+        lead = f"{called}{_sizes(section, backend)}. Compared with {first.other}, it {verdict}."
         yield Answer(lead, " ".join(f"{sentence}." for sentence in sentences))
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from harness.report import cost_tables
 from harness.report.checks_table import FAILED, check_tables
+from harness.report.choices import ASKED, QUALITY, Choice, Way, choices
 from harness.report.contrasts import contrast_of
 from harness.report.estimates import estimates
-from harness.report.sections import CEILING, FLOOR, Section, is_usable, scored
+from harness.report.sections import CEILING, FLOOR, Section, is_usable, name_of, scored
 from harness.report.standing import (
     Comparison,
     Standing,
@@ -27,30 +28,8 @@ from harness.report.tables import errors_by_backend
 from harness.run.rows import Rows
 
 UNREADABLE = 0.1  # below this mean of the headline metric, the model does not read the documents
-ASKED = (1, 10)  # questions about one context, for the time per question
-NEAR = 1.05  # times the least cost: no difference to choose by
+ENOUGH = 4  # questions: fewer that go wrong say nothing of a model
 INVENTED = "hallucinated"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """What a usable backend is worth."""
-
-    backend: str
-    quality: Estimate  # the headline metric
-    invented: Estimate | None  # share of unanswerable questions that it answers; None: not known
-    held_bytes: float  # kept for one context, median; NaN: not known
-    question_s: Mapping[int, float]  # seconds per question, if so many are asked; NaN: not known
-    against: Comparison  # full context
-    against_adapted: Comparison | None  # full context with the adapter on, for who uses the adapter
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The way to choose when something matters most."""
-
-    goal: str  # `memory`, `quality`, `time`, or `time, 10 questions`
-    way: Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +45,12 @@ class Verdict:
     obstacles: tuple[str, ...]  # why the comparison says little or nothing, the gravest first
     ways: tuple[Way, ...]
     choices: tuple[Choice, ...]  # none: the figures are no ground to choose
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the model answers from the whole context, or too little was asked to say."""
+        whole = [way.quality.mean for way in self.ways if name_of(way.backend) == CEILING]
+        return self.questions < ENOUGH or max(whole, default=0.0) >= UNREADABLE
 
     def way(self, backend: str) -> Way | None:
         """Return the way of a backend."""
@@ -89,33 +74,23 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     scores = estimates(section.counted, metric)
     usable = [name for name in section.backends if is_usable(name) and name in scores]
     baseline = next((name for name in section.backends_named(CEILING) if name in usable), "")
-    invented = _invented(section, beside)
     unreadable = list(_unreadable(section, scores))
     found = comparisons(rows, section, usable, baseline)
     if unreadable:  # to be as good as what reads nothing is no praise, and more contexts no help
         found = {name: list(map(without_praise, of_way)) for name, of_way in found.items()}
-    ways = []
-    for name in usable:
-        cost = cost_tables.of_backend(section, name)
-        ways.append(
-            Way(
-                name,
-                scores[name],
-                invented.get(name),
-                cost.held_bytes,
-                {asked: cost.per_question_s(asked) for asked in ASKED},
-                next((c for c in found[name] if c.other == baseline), not_compared(name, baseline)),
-                next((c for c in found[name] if c.other != baseline), None),
-            )
-        )
+    invented = _invented(section, beside)
+    ways = [
+        _way(section, scores[name], found[name], (name, baseline), invented.get(name))
+        for name in usable
+    ]
     largest = max((scores[name] for name in usable), key=lambda score: score.n, default=None)
     unproven = _unproven(rows, section)
-    floor, answered = max(
-        ((name, scores[name].mean) for name in section.backends_named(FLOOR) if name in scores),
-        key=lambda named: named[1],
-        default=("", 0.0),
-    )
-    low = [way.backend for way in ways if way.quality.mean <= answered]
+    floors = {name: scores[name].mean for name in section.backends_named(FLOOR) if name in scores}
+    floor, answered = max(floors.items(), key=lambda named: named[1], default=("", 0.0))
+    few = (
+        largest is not None and largest.contexts < MIN_CONTEXTS
+    )  # no interval: quality is no ground
+    low = [way.backend for way in ways if way.quality.mean <= answered and not few]
     judged = Verdict(
         suite=section.name,
         setup=section.setup,
@@ -140,7 +115,29 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
         and way.against.standing is not Standing.INVALID
         and way.backend not in unproven
     ]
-    return replace(judged, choices=tuple(_choices(candidates, baseline)))
+    found_choices = choices(candidates, baseline)
+    return replace(judged, choices=tuple(c for c in found_choices if c.goal != QUALITY or not few))
+
+
+def _way(
+    section: Section,
+    quality: Estimate,
+    compared: Sequence[Comparison],
+    names: tuple[str, str],
+    invented: Estimate | None,
+) -> Way:
+    """Return what a backend is worth, from its comparisons; `names`: itself and full context."""
+    name, baseline = names
+    cost = cost_tables.of_backend(section, name)
+    return Way(
+        name,
+        quality,
+        invented,
+        cost.held_bytes,
+        {asked: cost.per_question_s(asked) for asked in ASKED},
+        next((c for c in compared if c.other == baseline), not_compared(name, baseline)),
+        next((c for c in compared if c.other != baseline), None),
+    )
 
 
 def _invented(section: Section, beside: Sequence[Section]) -> dict[str, Estimate]:
@@ -171,9 +168,10 @@ def _unreadable(section: Section, scores: Mapping[str, Estimate]) -> Iterator[st
     metric, score = section.metrics[0], scores[best]
     if score.mean < UNREADABLE:
         right = int((section.counted.of(best)[[metric]][metric] >= 0.5).sum())
-        yield (
-            f"{CEILING} context answered {right} of {score.n}: this model cannot read these "
-            "documents. Try another model."
+        yield f"{CEILING} context answered {right} of {score.n}: " + (
+            "this model cannot read these documents. Try another model."
+            if score.n >= ENOUGH
+            else "these are too few questions to say that this model reads the documents."
         )
         return
     floor = next((name for name in section.backends_named(FLOOR) if name in scores), "")
@@ -215,33 +213,3 @@ def _unproven(rows: Rows, section: Section) -> dict[str, str]:
         backend: f"{backend} failed a validity check: {', '.join(checks)}."
         for backend, checks in failed.items()
     }
-
-
-def _choices(ways: Sequence[Way], baseline: str) -> Iterator[Choice]:
-    """Yield which way to choose when quality, memory or time matters most.
-
-    Full context has the quality unless another way is shown to gain on it.
-    """
-    if not ways:
-        return
-    gaining = [way for way in ways if way.against.standing is Standing.GAINS]
-    own = [way for way in ways if way.backend == baseline]
-    yield Choice("quality", max(gaining or own or ways, key=lambda way: way.quality.mean))
-    yield from _cheapest("memory", [(way, way.held_bytes) for way in ways])
-    first, last = (
-        [choice.way for choice in _cheapest("", [(way, way.question_s[asked]) for way in ways])]
-        for asked in ASKED
-    )
-    for way in first:
-        yield Choice("time" if first == last else f"time, {ASKED[0]} question", way)
-    for way in last if first != last else ():
-        yield Choice(f"time, {ASKED[1]} questions", way)
-
-
-def _cheapest(goal: str, costs_of: Sequence[tuple[Way, float]]) -> Iterator[Choice]:
-    """Yield the way with the least cost, or one as cheap within `NEAR` that answers better."""
-    known = [(cost, way) for way, cost in costs_of if cost > 0]  # NaN: not known
-    if known:
-        least = min(cost for cost, _ in known)
-        near = [way for cost, way in known if cost <= NEAR * least]
-        yield Choice(goal, max(near, key=lambda way: way.quality.mean))

@@ -2,14 +2,15 @@
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from harness.report import best
 from harness.report import format as printing
+from harness.report.choices import ASKED, Choice, Way
 from harness.report.format import Mark, Page, Table
 from harness.report.standing import UNSETTLED, Comparison, Standing
-from harness.report.verdict import ASKED, Choice, Verdict, Way
+from harness.report.verdict import Verdict
 
 SHORT = {  # a table of 80 columns has no room for more
     Standing.TOO_FEW: "too few",
@@ -44,8 +45,7 @@ ON_PAGES = LEGEND.format(
 
 def add_verdict(page: Page, verdict: Verdict) -> None:
     """Add a verdict to a page: obstacles first, then the ways, then which to choose."""
-    counts = f": {verdict.questions:,} questions, {verdict.contexts:,} contexts"
-    page.add_heading(f"{verdict.suite}{counts if verdict.ways else ''}")
+    page.add_heading(verdict.suite + (f": {counted(verdict)}" if verdict.ways else ""))
     page.add_notes(verdict.obstacles)
     if verdict.ways:  # and not floors and controls alone
         page.add_table(verdict_table(verdict))
@@ -102,13 +102,15 @@ def in_short(verdict: Verdict, *, width: int, lines: int = LINES, colour: bool =
     if not verdict.ways:  # floors and controls alone
         return "\n".join(_filled(sentence, width) for sentence in verdict.obstacles)
     table = verdict_table(verdict)
-    counts = f"{verdict.questions:,} questions about {verdict.contexts:,} contexts, {verdict.setup}"
+    counts = f"{counted(verdict)}, {verdict.setup}"
     drawn = printing.as_text(replace(table, title="", notes=()), width, colour=colour)
     choice = [_filled(sentence, width) for sentence in choose(verdict)]
     first = [_filled(sentence, width) for sentence in verdict.obstacles[:1]]
     others = (*verdict.obstacles[1:], *remarks(verdict))
     text = [_filled(counts, width), *first, drawn, *choice]
     room = lines - "\n".join(text).count("\n") - 1
+    if room < 0:  # who reads it has named the model
+        text[0] = _filled(counted(verdict), width)
     between = []
     for sentence in (_filled(other, width) for other in others):
         room -= sentence.count("\n") + 1
@@ -117,11 +119,17 @@ def in_short(verdict: Verdict, *, width: int, lines: int = LINES, colour: bool =
     return "\n".join([*text[: len(text) - len(choice)], *between, *choice])
 
 
+def counted(verdict: Verdict) -> str:
+    """Return `1 question about 1 context`."""
+    counts = ((verdict.questions, "question"), (verdict.contexts, "context"))
+    return " about ".join(f"{n:,} {noun}{'' if n == 1 else 's'}" for n, noun in counts)
+
+
 def choose(verdict: Verdict) -> Iterator[str]:
     """Yield which way to choose when quality, memory or time matters most, as one sentence."""
     if verdict.choices:
         baseline = verdict.way(verdict.baseline)
-        priced = [(choice, price(choice, baseline)) for choice in verdict.choices]
+        priced = [(choice, price(choice, baseline, word=_short)) for choice in verdict.choices]
         parts = [
             f"for {choice.goal} {choice.way.backend}" + (f" ({given})" if given else "")
             for choice, given in priced
@@ -176,7 +184,11 @@ def _short(comparison: Comparison) -> str:
 
 def _adapted(verdict: Verdict) -> Iterator[str]:
     """Yield how the ways with the adapter stand to full context with the adapter on."""
-    pairs = [(way.backend, way.against_adapted) for way in verdict.ways if way.against_adapted]
+    pairs = [
+        (way.backend, one)
+        for way in verdict.ways
+        if (one := way.against_adapted) and one.standing is not Standing.ALONE
+    ]
     if pairs:
         other = pairs[0][1].other
         parts = [f"{name} {one}" for name, one in pairs]
@@ -197,7 +209,7 @@ def _unsettled(verdict: Verdict) -> Iterator[str]:
         yield f"Contexts that would settle it: {', '.join(parts)}."
 
 
-def price(choice: Choice, baseline: Way | None) -> str:
+def price(choice: Choice, baseline: Way | None, *, word: Callable[[Comparison], str] = str) -> str:
     """Return what is given and taken by a choice; nothing if it is full context."""
     way = choice.way
     if baseline is None or way.backend == baseline.backend:
@@ -209,4 +221,4 @@ def price(choice: Choice, baseline: Way | None) -> str:
     }
     ratio = ratios.get(choice.goal.partition(",")[0], math.nan)
     of_full = "" if math.isnan(ratio) else f"{ratio:.2f} of {baseline.backend}; "
-    return f"{of_full}{way.against}"
+    return f"{of_full}{word(way.against)}"

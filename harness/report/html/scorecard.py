@@ -6,12 +6,21 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness.report import format as printing
+from harness.report.choices import ASKED, Way
 from harness.report.html.svg import picture
 from harness.report.plots.answers import trade_off
 from harness.report.plots.look import look_of
 from harness.report.sections import Section
-from harness.report.verdict import ASKED, Verdict, Way
-from harness.report.verdict_page import FIGURES, ON_PAGES, best_ways, mark_of, price, remarks
+from harness.report.verdict import Verdict
+from harness.report.verdict_page import (
+    FIGURES,
+    ON_PAGES,
+    best_ways,
+    counted,
+    mark_of,
+    price,
+    remarks,
+)
 
 GOALS = {"quality": "Quality matters most", "memory": "Memory matters most"}
 TIME = "Time matters most"
@@ -79,12 +88,7 @@ def scorecard(verdict: Verdict, section: Section, number: int) -> Scorecard:
         suite=suite,
         data=options.replace(",", ", "),
         setup=verdict.setup,
-        counts=(
-            f"{_counted(verdict.questions, 'question')} about "
-            f"{_counted(verdict.contexts, 'context')}"
-            if names
-            else ""
-        ),
+        counts=counted(verdict) if names else "",
         obstacles=verdict.obstacles,
         choices=tuple(_choices(verdict)),
         header=(
@@ -100,10 +104,6 @@ def scorecard(verdict: Verdict, section: Section, number: int) -> Scorecard:
         chart=Markup(picture(chart, number)) if chart else None,  # escaped there
         chart_title=chart.title if chart else "",
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _lines(verdict: Verdict, *, knows_invented: bool) -> Iterator[WayLine]:

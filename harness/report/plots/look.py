@@ -26,6 +26,7 @@ GREY = "#8c8c8c"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#8a8a8a")
 MARKERS = "osD^vP*Xph<>d"
 GLYPHS = dict(zip(MARKERS, "●■◆▲▼✚★✖⬟⬢◀▶♦", strict=True))  # a mark as a letter
+HOLLOW = dict(zip("●■◆▲▼", "○□◇△▽", strict=True))
 LOOKS = {  # of the backends and controls that come with gist-bench: colour and mark
     "full": (COLOURS[0], "o"),
     "rag": (COLOURS[1], "s"),
@@ -78,7 +79,8 @@ class Look:
     @property
     def glyph(self) -> str:
         """The mark as a letter."""
-        return GLYPHS[self.marker]
+        filled = GLYPHS[self.marker]
+        return filled if self.is_filled else HOLLOW.get(filled, filled)
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +52,10 @@ def test_documents_become_a_verdict_in_twelve_lines(
     page, *_, following = rest.splitlines()
     assert page == "gist-bench-try/report.html: open it in a browser."
     assert "<html" in (folder / "gist-bench-try/report.html").read_text()
-    assert following.startswith("Next: gist-bench try docs --model ")
+    assert following == (
+        "Next: gist-bench try docs --backend rag,embedder=bm25 --model MODEL   "
+        "(a model that reads these documents)"
+    )
     assert "docs/noise.bin is binary" in done.err
     rows = {path: path.read_bytes() for path in folder.rglob("records.csv")}
     assert attempt("docs").out == done.out
@@ -66,9 +71,14 @@ def test_own_questions_are_asked_as_they_are(attempt: Callable[..., Done], folde
         for n, place in enumerate(PLACES)
     )
     (folder / "mine.jsonl").write_text("".join(lines))
-    done = attempt("--data", "mine.jsonl", "--minutes", "1e-9")
+    words = ("--data", "mine.jsonl", "--out", "a try")
+    done = attempt(*words, "--minutes", "1e-9", "--restart")
     assert done.code == 0, done.err
     assert "7 of 8 questions were left out, to keep to --minutes." in done.out
+    command, _, why = done.out.splitlines()[-1].rpartition(" --minutes ")
+    assert shlex.split(command)[:5] == ["Next:", "gist-bench", "try", "--data", "mine.jsonl"]
+    assert command.endswith(" --backend rag,embedder=bm25 --out 'a try'")  # nor --restart
+    assert re.fullmatch(r"\d+   \(asks all questions\)", why)
 
 
 def test_documents_and_data_exclude_each_other(attempt: Callable[..., Done]) -> None:

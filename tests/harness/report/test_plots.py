@@ -251,6 +251,7 @@ def test_a_backend_looks_the_same_in_every_report() -> None:
     assert look_of("gist,ratio=4") == look_of("gist,ratio=8") == look_of("gist")
     assert look_of("full,adapter=on").colour == look_of("full").colour
     assert not look_of("full,adapter=on").is_filled
+    assert look_of("full,adapter=on").glyph != look_of("full").glyph
     assert set(metadata.entry_points(group="gist_bench.backends").names) <= set(LOOKS)
     assert len(set(LOOKS.values())) == len(LOOKS)
     ours = {look_of(name) for name in LOOKS}

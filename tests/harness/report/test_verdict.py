@@ -328,6 +328,8 @@ def test_beside_what_reads_nothing_no_way_is_as_good_or_short_of_contexts(tmp_pa
     verdict = compare(tmp_path / "a", scores)
     assert standing(verdict, "gist") is Standing.ALONE
     assert standing(verdict, "rag") is Standing.GAINS
+    adapted = compare(tmp_path / "c", {**scores, "full,adapter=on": nothing})
+    assert "not comparable" not in in_short(adapted, width=80)
     few = compare(tmp_path / "b", {name: of_way[:4] for name, of_way in scores.items()})
     assert {standing(few, name) for name in ("gist", "rag")} == {Standing.ALONE}
     assert len(few.obstacles) == 1
@@ -380,3 +382,40 @@ def test_checks_that_nobody_ran_are_not_counted(tmp_path: Path) -> None:
     compare(tmp_path, {"full": shares(0.5), "gist": shares(0.5)}, run=RUN)
     text = " ".join(render([tmp_path / "run"], brief=True).split())
     assert "Validity checks: not run: masks and caches for gist; not run: shuffled" in text
+
+
+def test_a_handful_of_questions_says_nothing_of_a_model(tmp_path: Path) -> None:
+    """One wrong answer does not show that a model cannot read, nor that a way is good."""
+    verdict = compare(tmp_path / "a", {"full": [[0.0, 0.0]], "rag": [[1.0, 1.0]]})
+    assert verdict.obstacles == (
+        "full context answered 0 of 2: these are too few questions to say that this model reads "
+        "the documents.",
+    )
+    assert verdict.is_read
+    scores = {"full": [[1.0]] * 3, "gist": [[0.0]] * 3, "closed_book": [[0.0]] * 3}
+    few = compare(tmp_path / "b", scores, {"gist": {"held_bytes": 10}})
+    assert chosen(few) == {"memory": "gist", "time": "full"}
+    assert compare(tmp_path / "c", {"full": [[0.0]] * 8, "rag": [[0.0]] * 8}).is_read is False
+
+
+def test_a_model_of_a_long_name_leaves_the_verdict_twelve_lines(tmp_path: Path) -> None:
+    """Its name gives way: who reads the verdict has typed it. One is not written as many."""
+    names = ("full", "full,adapter=on", "rag", "gist,ratio=4")
+    costs = {  # another way is the best of each goal
+        "full,adapter=on": {"prepare_s": 0.2},
+        "rag": {"held_bytes": 500, "prepare_s": 0.5},
+        "gist,ratio=4": {"held_bytes": 200, "prepare_s": 1.0, "generate_s": 0.01},
+    }
+    rows = [
+        made
+        for name in names
+        for made in scored(
+            name, [[float(name == "gist,ratio=4")]], **{**COSTS, **costs.get(name, {})}
+        )
+    ]
+    setup = {"model": "small, " + "Q4_1 weights dequantised, " * 4, "device": "cpu"}
+    run = {**RUN, "configuration": {"seed": 3, "suites": {}, **setup}}
+    (verdict,) = of_run(write_run(tmp_path / "run", rows, run))
+    lines = in_short(verdict, width=80).splitlines()
+    assert len(lines) <= 12
+    assert lines[0].startswith("1 question about 1 context")

@@ -11,7 +11,7 @@ from harness.report.summary import NO_SCORES, NOTHING, Summary, is_told_apart, s
 from harness.run.records import Cell
 from harness.run.rows import read_rows
 from tests.support.made_run import COSTS_ONLY, RUN, made_run
-from tests.support.rows import sections
+from tests.support.rows import scored, sections, write_run
 
 
 def summary(folder: Path) -> Summary:
@@ -99,3 +99,20 @@ def test_a_report_of_costs_says_that_it_is_one(tmp_path: Path) -> None:
     """Without scores there is no answer to open with."""
     found = summary(made_run(tmp_path / "run", suites=("qa",), changes=COSTS_ONLY))
     assert [answer.lead for answer in found.answers] == [NO_SCORES]
+
+
+def test_a_suite_is_named_without_its_options_where_no_other_has_its_name(tmp_path: Path) -> None:
+    """A file's path and ten articles before each sentence would hide what it says."""
+    names = ("qa,data=long/path.jsonl", "passkey,depths=0.5", "qa,data=b.jsonl")
+    rows = {
+        name: [
+            made | {"suite": name}
+            for backend, right in (("full", 1.0), ("gist", 0.0))
+            for made in scored(backend, [[right, 0.5]] * 20)
+        ]
+        for name in names
+    }
+    one = summary(write_run(tmp_path / "a", [*rows[names[0]], *rows[names[1]]]))
+    assert [answer.lead.partition(":")[0] for answer in one.answers] == ["qa", "passkey"]
+    two = summary(write_run(tmp_path / "b", [*rows[names[0]], *rows[names[2]]]))
+    assert [answer.lead.partition(":")[0] for answer in two.answers] == [names[0], names[2]]
