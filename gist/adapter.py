@@ -13,9 +13,12 @@ from peft import (
     PeftModel,
     get_peft_model,
     get_peft_model_state_dict,
+    load_peft_weights,
     set_peft_model_state_dict,
 )
 from safetensors.torch import load_file, save_file
+from torch import distributed
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
 from gist.checkpoint import WEIGHTS, AdapterCard, adapter_folder, check_base, read_card
@@ -86,6 +89,35 @@ def attached(lm: LanguageModel, folder: Path) -> Iterator[AdapterCard]:
         set_peft_model_state_dict(adapted, tensors)
         adapted.eval()
         yield card
+
+
+def save(adapted: PeftModel, folder: Path) -> None:
+    """Save the adapter, in the first process; all have to call this, since each may hold a part."""
+    named = adapted.named_parameters()
+    trained = {name: whole(each.detach()) for name, each in named if each.requires_grad}
+    adapted.save_pretrained(str(folder), state_dict=trained, is_main_process=is_first())
+    if distributed.is_initialized():
+        distributed.barrier()  # the others may read it next
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes, of those that train together."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
+
+
+def load(adapted: PeftModel, folder: Path) -> None:
+    """Put saved tensors into an adapter of the same kind, whose parts processes may hold."""
+    own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    tensors: dict[str, torch.Tensor] = load_peft_weights(str(folder))
+    for name, part in own.items():
+        if isinstance(part, DTensor):
+            tensors[name] = distribute_tensor(tensors[name], part.device_mesh, part.placements)
+    set_peft_model_state_dict(adapted, tensors)
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor as it is, or put together where processes hold parts of it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def store_as(folder: Path, dtype: str) -> None:

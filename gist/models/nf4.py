@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import os
 from typing import Any
 
 import torch
@@ -24,13 +25,23 @@ def check_available(dtype: torch.dtype) -> None:
 
 
 def quantisation(dtype: torch.dtype) -> BitsAndBytesConfig:
-    """Return how weights are loaded in 4 bits: NF4, doubly quantised, computing in `dtype`."""
+    """Return how weights are loaded in 4 bits: NF4, doubly quantised, computing in `dtype`.
+
+    The same bits are stored as numbers of `dtype` where they are to be sharded: accelerate leaves
+    bytes whole in every process.
+    """
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_quant_storage=dtype if is_sharded() else None,
     )
+
+
+def is_sharded() -> bool:
+    """Whether accelerate was asked to shard the model over processes, by FSDP."""
+    return os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
 def keep_gradients(model: nn.Module) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from gist.adapter import save, whole
 from gist.training.curriculum import Curriculum
 from gist.training.heldout import BASELINES, WAYS, HeldOut, Scores, gap_recovered, verdict
 from harness.errors import reading
@@ -82,7 +83,7 @@ class LoggingCallback(TrainerCallback):
         ]
         if not rows:
             return
-        norm = float(torch.stack([grad.norm() for grad in rows]).norm())
+        norm = float(torch.stack([whole(grad.norm()) for grad in rows]).norm())
         self._warn(norm, state.global_step)
         if norm > 0:
             self._gist_norms.append(norm)
@@ -205,8 +206,8 @@ class EvaluationCallback(TrainerCallback):
         if state.is_world_process_zero:
             append(self._output / CURVE, CURVE_FIELDS, row)
             log.info("%s", _point(row))
-            if better:
-                kwargs["model"].save_pretrained(str(self._output / "best"))
+        if better:
+            save(kwargs["model"], self._output / "best")
         found = verdict(scores)
         if found and not ends:
             log.info("so far %s", found.partition(":")[0])

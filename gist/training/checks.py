@@ -10,7 +10,9 @@ from peft import PeftModel
 from gist.checkpoint import adapter_folder, check_base, read_card
 from gist.collator import Example
 from gist.forward import Forward
+from gist.layout import GistPlan
 from gist.models.model import LanguageModel
+from gist.models.nf4 import is_sharded
 from gist.stored_adapter import read_adapter
 from gist.training.callbacks import log
 from gist.training.configuration import Stage, TrainingConfiguration
@@ -36,6 +38,25 @@ def check_trainable(lm: LanguageModel, stages: Sequence[Stage]) -> None:
         raise UserError(
             f"the tokenizer of {lm.name} has {len(taken)} tokens of its own such as {taken[0]}: "
             "it belongs to a model that was trained with gists before. Give its base model."
+        )
+
+
+def check_sharding(lm: LanguageModel, plan: GistPlan) -> None:
+    """Refuse what FSDP does not do.
+
+    Raises:
+        UserError: no GPU, where accelerate would leave a whole copy in every process without a
+            word; or a training in two passes: the gradients of the first come after its weights
+            have been freed.
+    """
+    if not is_sharded():
+        return
+    if lm.device == "cpu":
+        raise UserError("FSDP shards over GPUs, and this is a CPU. Use torchrun without it.")
+    if plan.pools:
+        raise UserError(
+            f"placement {plan.placement} is trained in two passes, which FSDP cannot do. "
+            "Allowed with FSDP: end, interleaved."
         )
 
 

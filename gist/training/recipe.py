@@ -18,7 +18,7 @@ from peft import (
     set_peft_model_state_dict,
 )
 
-from gist.adapter import added, store_as
+from gist.adapter import added, is_first, load, save, store_as
 from gist.checkpoint import (
     CARD,
     AdapterCard,
@@ -35,7 +35,13 @@ from gist.models.nf4 import prepare_for_training
 from gist.pictures import gist_attention, training_mask
 from gist.training.callbacks import EvaluationCallback, log
 from gist.training.checkpointing import checkpointed
-from gist.training.checks import check_mask, check_start, check_trainable, claim_folder
+from gist.training.checks import (
+    check_mask,
+    check_sharding,
+    check_start,
+    check_trainable,
+    claim_folder,
+)
 from gist.training.configuration import Stage, TrainingConfiguration
 from gist.training.curriculum import Batches, Curriculum
 from gist.training.forecast import forecast
@@ -114,12 +120,14 @@ def train_adapter(
         ) as adapted:
             evaluation = _train(training, adapted, resume=resume)
             results = _evaluate(training, adapted, evaluation)
-            adapted.save_pretrained(str(folder))
-            store_as(folder, configuration.saving.adapter_dtype)
+            save(adapted, folder)
     finally:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+    if not is_first():
+        return folder
+    store_as(folder, configuration.saving.adapter_dtype)
     for name in ("log.csv", "heldout.csv"):
         if (output / name).is_file():
             shutil.copy(output / name, folder / name)
@@ -139,6 +147,7 @@ def _prepare(
     """Check everything that can be checked before an adapter is made, and claim the folder."""
     stages = make_stages(configuration, feeds, lm.tokenizer)
     check_trainable(lm, stages)
+    check_sharding(lm, configuration.layout.plan)
     check_contexts(feeds, lm, stages)
     if configuration.init_adapter:
         check_start(Path(configuration.init_adapter), lm, configuration)
@@ -205,7 +214,7 @@ def _evaluate(
     best, results = training.output / "best", {}
     last = (evaluation.last or evaluation.score(adapted)) if evaluation else {}
     if best.is_dir():
-        set_peft_model_state_dict(adapted, load_peft_weights(str(best)))
+        load(adapted, best)
     if evaluation:
         ratios = sorted({ratio for stage in training.stages for ratio in stage.ratios})
         tokens = sorted({count for stage in training.stages for count in stage.tokens})

@@ -111,11 +111,11 @@ def train(model: torch.nn.Module, batches: Batches, step: TrainingStep, run: Run
         args=arguments,
         train_dataset=batches,
         data_collator=_only,
-        optimizers=(adam, schedule),
         callbacks=own,
     )
     trainer.remove_callback(PrinterCallback)  # `LoggingCallback` shows the same
     trainer.batches, trainer.step = batches, step
+    trainer.optimizer, trainer.lr_scheduler = adam, schedule  # as arguments, FSDP refuses them
     # Else the Trainer takes the loss for a sum over the accumulated batches.
     trainer.model_accepts_loss_kwargs = False
     checkpoint = last_checkpoint(run.output) if run.resume else None

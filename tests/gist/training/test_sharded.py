@@ -1,0 +1,107 @@
+"""Training with the weights sharded over processes, as accelerate's FSDP does it on GPUs."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from gist.layout import GistPlan
+from gist.training.checks import check_sharding
+from harness.errors import UserError
+from tests.gist.training.tiny_training import weights
+from tests.support.paths import ROOT
+from tests.support.sharded_training import KINDS, PROCESSES, train, train_recipe
+
+if TYPE_CHECKING:
+    from gist.models.model import LanguageModel
+
+
+@pytest.fixture(scope="module")
+def sharded(tiny_llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes made that shared the weights."""
+    output = tmp_path_factory.mktemp("sharded")
+    words = [
+        f"--nproc-per-node={PROCESSES}",
+        "--standalone",
+        "-m",
+        "tests.support.sharded_training",
+    ]
+    ended = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *words, tiny_llama_folder, output],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_sharded_steps_have_the_losses_of_one_process(
+    sharded: Path,
+    tiny_llama_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    """Each process keeps half of the weights, 4-bit ones too; what is learnt is the same."""
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")  # stores 4 bits as they are sharded
+    one = train(str(tiny_llama_folder), kind, tmp_path)
+    assert one["held"] == one["whole"]
+    assert len(set(one["losses"])) == len(one["losses"])
+    for rank in range(PROCESSES):
+        found = json.loads((sharded / f"{rank}.json").read_text())[kind]
+        assert found["whole"] == one["whole"]
+        assert found["held"] <= 0.51 * one["whole"]
+        assert found["losses"] == pytest.approx(one["losses"], rel=1e-4)
+    _assert_close(weights(sharded / kind), weights(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_sharded_training_makes_the_adapter_of_one_process(
+    sharded: Path, tiny_llama: "LanguageModel", tmp_path: Path
+) -> None:
+    """From the first step to the stored adapter, with log, curve and the best adapter put back."""
+    folder = train_recipe(tiny_llama, tmp_path / "out", sharded=False)
+    for name in ("log.csv", "heldout.csv"):
+        one, two = _numbers(tmp_path / "out" / name), _numbers(sharded / "recipe" / name)
+        assert len(one) == len(two) >= 2
+        for mine, other in zip(one, two, strict=True):
+            assert other == pytest.approx(mine, rel=1e-3, abs=1e-4)
+    _assert_close(weights(sharded / "recipe/adapter"), weights(folder))
+
+
+def _numbers(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    left = {"seconds", "stage", "right"}
+    return [{k: float(v) for k, v in row.items() if v and k not in left} for row in rows]
+
+
+def _assert_close(one: Any, other: Any) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor.float(), other[name].float(), rtol=1e-3, atol=1e-4)
+
+
+def test_sharding_is_refused_where_it_would_not_be_done(
+    tiny_llama: "LanguageModel", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU accelerate would leave a whole copy in every process; two passes cannot do it."""
+    check_sharding(tiny_llama, GistPlan(rows=8))
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(UserError, match="this is a CPU"):
+        check_sharding(tiny_llama, GistPlan(rows=8))
+    monkeypatch.setattr(type(tiny_llama), "device", "cuda")
+    check_sharding(tiny_llama, GistPlan(rows=8))
+    with pytest.raises(UserError, match="two passes"):
+        check_sharding(tiny_llama, GistPlan(rows=0, placement="pool"))
