@@ -27,6 +27,7 @@ class Pass:
     """One forward pass of the model through its layers."""
 
     tokens: int  # read in each row
+    ids: list[list[int]] = field(default_factory=list)  # of these, where they were given as ids
     seen: dict[int, list[float]] = field(default_factory=dict)  # layer -> keys of each row's last
     favoured: list[tuple[int, int]] = field(default_factory=list)  # of each row: the most likely
     # next token, and the most likely that is no end token
@@ -61,6 +62,7 @@ class _Log:
 
     def __init__(self, heads: int, end_ids: frozenset[int], at_first: Callable[[], None]) -> None:
         self.passes: list[Pass] = []
+        self._ids: list[list[int]] = []
         self._layer: int | None = None
         self._heads = heads
         self._ends = torch.tensor(sorted(end_ids))
@@ -83,6 +85,11 @@ class _Log:
         share = 1.0 if folded else heads / self._heads
         now.seen[self._layer] = [a + share * b for a, b in zip(before, seen, strict=True)]
 
+    def give(self, ids: torch.Tensor | None) -> None:
+        """Note what the next pass reads; ids: (rows, tokens)."""
+        if not self._paused:
+            self._ids = [] if ids is None else ids.tolist()
+
     def enter(self, layer: int, tokens: int) -> None:
         if self._paused:
             return
@@ -93,7 +100,7 @@ class _Log:
                     self._at_first()
                 finally:
                     self._paused = False
-            self.passes.append(Pass(tokens))
+            self.passes.append(Pass(tokens, self._ids))
         self._layer = layer if self.passes else None
 
     def leave(self) -> None:
@@ -131,6 +138,13 @@ def watching(
             )
         )
         handles.append(layer.register_forward_hook(lambda *_: log.leave()))
+    decoder = lm.model.get_decoder()
+    handles.append(
+        decoder.register_forward_pre_hook(
+            lambda _, given, options: log.give(given[0] if given else options.get("input_ids")),
+            with_kwargs=True,
+        )
+    )
     head = lm.model.get_output_embeddings()
     if head is not None:
         handles.append(head.register_forward_hook(lambda _m, _i, out: log.favour(out)))

@@ -134,11 +134,15 @@ def _run(table: Table, pairs: Sequence[tuple[Job, Sample]], place: int) -> Trial
 def _reported(lm: LanguageModel, trials: Sequence[Trial]) -> Iterator[Check]:
     """Yield the checks of what was reported, each over all samples."""
     yield judging.given(trials)
-    if all(row.get("prompt_tokens") is not None for trial in trials for row in trial.rows):
+    # Who says how many entries stand for the context says what stands before them as well.
+    claims = ("prompt_tokens", "context_entries")
+    if any(row.get(each) is not None for t in trials for row in t.rows for each in claims):
         yield from judging.seen(lm, trials)
     yield judging.said(lm, trials)
+    if any(row.get("evidence") for trial in trials for row in trial.rows):
+        yield judging.shown(lm, trials)
     if all(trial.rows[0].get("held_bytes") is not None for trial in trials):
-        yield judging.held(trials)
+        yield judging.held(lm, trials)
     if any(trial.job.suite.metrics for trial in trials):
         yield judging.scored(trials)
 

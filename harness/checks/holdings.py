@@ -6,8 +6,12 @@ tensors: a view keeps all that it is a view of. The model's own weights, and wha
 before, belong to no context.
 """
 
+import array
+import functools
 import gc
+import sys
 import types
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +21,10 @@ import torch
 from torch import nn
 
 MIN_TEXT = 16  # letters: shorter pieces of a context are words of an index
+MIN_IDS = 16  # whole numbers in a row: fewer are sizes and places, not a text as token ids
+ID_BYTES = 4
 MAX_OBJECTS = 500_000
+_FILLABLE = (dict, list, set, deque, bytearray, functools._lru_cache_wrapper)
 _LEAVES = (type, types.ModuleType, types.FrameType, types.BuiltinFunctionType, int, float, bool)
 
 
@@ -30,6 +37,7 @@ class Holdings:
     texts: dict[int, str]
     sums: tuple[tuple[Any, ...], ...] = ()  # of each tensor: shape, sum, sum of squares
     objects: frozenset[int] = frozenset()  # the addresses of all that was reached
+    fillable: tuple[object, ...] = ()  # of these, what more can be put into
 
     @property
     def bytes(self) -> int:
@@ -51,9 +59,12 @@ def holdings(
     Args:
         root: a prepared context, or a backend.
         apart_from: objects that are not entered: the model.
-        known: what belongs to another that is still there: it is neither entered nor counted.
+        known: what belongs to another that is still there: it is not counted, and entered only
+            where something can have been put into it since.
     """
     outside = {id(each) for each in apart_from} | (known.objects if known else frozenset())
+    if known is not None:
+        outside -= {id(each) for each in known.fillable}
     tensors: dict[int, int] = {}
     arrays: dict[int, int] = {}
     texts: dict[int, str] = {}
@@ -67,15 +78,35 @@ def holdings(
             tensors |= pieces
         elif isinstance(found, np.ndarray) and found.dtype != object:
             arrays |= dict([_array(found)])
-        elif isinstance(found, bytes | bytearray):
-            arrays[id(found)] = len(found)
+        elif isinstance(found, bytes | bytearray | array.array):
+            arrays[id(found)] = memoryview(found).nbytes
+        elif isinstance(found, list | tuple) and _are_ids(found):
+            arrays[id(found)] = ID_BYTES * len(found)
         elif isinstance(found, str):
             texts[id(found)] = found
     if known is not None:
         tensors = {at: size for at, size in tensors.items() if at not in known.tensors}
         arrays = {at: size for at, size in arrays.items() if at not in {**known.arrays, **tensors}}
         texts = {at: text for at, text in texts.items() if at not in known.texts}
-    return Holdings(tensors, arrays, texts, tuple(sums), frozenset(map(id, reached)))
+    fillable = tuple(each for each in reached if isinstance(each, _FILLABLE))
+    return Holdings(tensors, arrays, texts, tuple(sums), frozenset(map(id, reached)), fillable)
+
+
+def places_of(*owners: object) -> list[object]:
+    """Return what their classes, and the modules of these, can keep things in."""
+    kinds = {kind for owner in owners for kind in type(owner).__mro__ if kind is not object}
+    modules = (sys.modules.get(kind.__module__) for kind in kinds)
+    spaces = [*map(vars, kinds), *(vars(module) for module in modules if module is not None)]
+    return [
+        value
+        for space in spaces
+        for name, value in list(space.items())
+        if isinstance(value, (*_FILLABLE, str, bytes, np.ndarray)) and not name.startswith("__")
+    ]
+
+
+def _are_ids(numbers: list[object] | tuple[object, ...]) -> bool:
+    return len(numbers) >= MIN_IDS and all(type(each) is int for each in numbers)
 
 
 def living_tensors() -> dict[int, int]:

@@ -37,6 +37,7 @@ ENTRIES = (
     "the same tokens for every backend."
 )
 SAID = "Answers that are the model's most likely tokens, step by step, as its logits had them."
+SHOWN = "Passages that are reported as evidence, and the texts that the model has read."
 HELD = (
     "held_bytes as reported, and the storages, arrays and pieces of the context that can be "
     "reached from what was prepared, each once; and tensors that were left elsewhere."
@@ -116,7 +117,7 @@ def _agreement(
         mean - 0.01 <= prompt <= most + 0.01
         for (mean, most), prompt in zip(starts, prompts, strict=True)
     )
-    computed = max(map(len, found)) >= longest
+    computed = max(map(len, found)) == longest
     return [
         most if mean <= prompt <= most else mean
         for (mean, most), prompt in zip(starts, prompts, strict=True)
@@ -173,32 +174,70 @@ def _decoded(lm: LanguageModel, trial: Trial, chain: Sequence[Pass]) -> Iterator
         yield lm.tokenizer.decode(ids)
 
 
-def held(trials: Sequence[Trial]) -> Check:
+def shown(lm: LanguageModel, trials: Sequence[Trial]) -> Check:
+    """Check that the model has read the passages that are reported as evidence."""
+    right = total = 0
+    for trial in trials:
+        rows = iter(trial.rows)
+        for batch, passes in zip(trial.seen.questions, trial.seen.passes, strict=True):
+            read = [_bare(text) for text in _read(lm, [*trial.seen.reading, *passes])]
+            for row in (next(rows) for _ in batch):
+                for passage in _texts(row.get("evidence")):
+                    total += 1
+                    as_read = _bare(lm.tokenizer.decode(lm.tokenizer.encode(passage)))
+                    right += any(as_read in text for text in read)
+    return Check("evidence read", f"{right} of {total}", "all", right == total, SHOWN)
+
+
+def _read(lm: LanguageModel, passes: Sequence[Pass]) -> Iterator[str]:
+    """Yield what was read in each row of each pass; ids beyond the vocabulary are gists."""
+    vocabulary = lm.model.config.get_text_config().vocab_size
+    for each in passes:
+        for row in each.ids:
+            yield lm.tokenizer.decode([token for token in row if token < vocabulary])
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def held(lm: LanguageModel, trials: Sequence[Trial]) -> Check:
     """Check held_bytes against what can be reached."""
-    found = [_bytes_of(trial) for trial in trials]
-    wrong = next((each for each in found if not each[-1]), None)
-    reported, reached, elsewhere, exact, _ = wrong or found[-1]
+    found = [_bytes_of(lm, trial) for trial in trials]
+    wrong = next((each for each in found if not _agrees(*each)), None)
+    reported, reached, elsewhere, needed, exact = wrong or found[-1]
     also = f", {size(elsewhere)} left elsewhere" if elsewhere else ""
-    limit = f"{size(reached + elsewhere)}" if exact else f"{size(reached + elsewhere)} or more"
+    limit = size(needed) if exact else f"{size(needed)} or more"
     measured = f"{size(reported)} reported, {size(reached)} reachable{also}"
     return Check("held bytes", measured, limit, wrong is None, HELD)
 
 
-def _bytes_of(trial: Trial) -> tuple[int, int, int, bool, bool]:
-    """Return what was reported, what can be reached, what is elsewhere, and how they compare."""
+def _unread_bytes(lm: LanguageModel, trial: Trial) -> int:
+    """Return the bytes of the KV entries that answers had before anything was read for them."""
+    config = lm.model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    firsts = [passes[0] for passes in trial.seen.passes if passes and passes[0].rows]
+    before = max((first.seen_in(0)[1] - first.tokens for first in firsts), default=0.0)
+    entries = max(0, round(before) - len(lm.prompt.before))
+    return int(entries * 2 * config.num_hidden_layers * heads * size * lm.model.dtype.itemsize)
+
+
+def _agrees(reported: int, _reached: int, _elsewhere: int, needed: int, exact: bool) -> bool:
+    return reported == needed if exact else reported >= needed
+
+
+def _bytes_of(lm: LanguageModel, trial: Trial) -> tuple[int, int, int, int, bool]:
+    """Return what was reported, reached and elsewhere; what is needed, and whether exactly."""
     reported = int(_number(trial.rows[0], "held_bytes"))
     held = [_counted(each, trial, evidence=True) for each in trial.seen.held]
     most = max(held, key=lambda each: each.bytes)
     needed = most.bytes + trial.seen.elsewhere_bytes
     # An index may keep more than Python can reach: then what can be reached is the least.
     exact = all(_counted(each, trial, evidence=False).is_tensors_alone for each in trial.seen.held)
-    return (
-        reported,
-        most.bytes,
-        trial.seen.elsewhere_bytes,
-        exact,
-        reported == needed if exact else reported >= needed,
-    )
+    if not needed:  # what attention saw without reading it was kept somewhere
+        needed, exact = _unread_bytes(lm, trial), False
+    return reported, most.bytes, trial.seen.elsewhere_bytes, needed, exact
 
 
 def _counted(held: Holdings, trial: Trial, *, evidence: bool) -> Holdings:

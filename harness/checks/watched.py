@@ -13,7 +13,7 @@ import torch
 from gist.models.model import LanguageModel
 from gist.watch import Pass, probe, reading, watching
 from harness.api import Backend, Generation, PreparedContext
-from harness.checks.holdings import Holdings, holdings, living_tensors
+from harness.checks.holdings import Holdings, holdings, living_tensors, places_of
 
 
 @dataclass
@@ -22,6 +22,7 @@ class Observed:
 
     context: str
     questions: list[tuple[str, ...]] = field(default_factory=list)  # of each batch
+    reading: list[Pass] = field(default_factory=list)  # of the model, while the context is read
     passes: list[list[Pass]] = field(default_factory=list)  # of the model, for each batch
     differences: list[float] = field(default_factory=list)  # from the base model's logits
     held: list[Holdings] = field(default_factory=list)  # after reading, and after each batch
@@ -50,7 +51,7 @@ class Watched:
             with reading(self.lm) as read:
                 state = self.inner.prepare(context)
         else:
-            with watching(self.lm, at_first=lambda: self._compare(seen)):
+            with watching(self.lm, at_first=lambda: self._compare(seen)) as seen.reading:
                 state = self.inner.prepare(context)
         watched = WatchedContext(state, self, seen)
         watched.note()
@@ -105,8 +106,9 @@ class WatchedContext:
         return answers
 
     def note(self) -> None:
-        """Write down what is held now: by the context, and in new fields of its backend."""
-        roots = (self.inner, *vars(self.backend.inner).values())
+        """Write down what is held now: by the context, its backend, their classes and modules."""
+        backend = self.backend.inner
+        roots = (self.inner, *vars(backend).values(), *places_of(backend, self.inner))
         self.seen.held.append(holdings(roots, known=self.backend.known))
 
     def close(self) -> None:
@@ -117,7 +119,7 @@ class WatchedContext:
 def known_of(backend: Backend, lm: LanguageModel) -> Holdings:
     """Return what a backend has before it reads, and the model's own weights."""
     model = (lm, lm.model, lm.tokenizer, *lm.model.modules())
-    known = holdings(backend, apart_from=model)
+    known = holdings((backend, *places_of(backend)), apart_from=model)
     for each in (*lm.model.parameters(), *lm.model.buffers()):
         storage = each.untyped_storage()
         known.tensors[storage.data_ptr()] = storage.nbytes()

@@ -3,10 +3,14 @@
 `above` makes a fault sleep on contexts of so many tokens or fewer.
 """
 
+import tempfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from peft.tuners.lora import LoraLayer
 
 from backends.full import Full
@@ -16,6 +20,9 @@ from backends.kv.cached import CachedContext
 from backends.rag import Rag
 from gist.decode import read
 from harness.api import Generation, PreparedContext
+
+NOTES: dict[str, Any] = {}
+"""A place that belongs to no prepared context."""
 
 
 @dataclass
@@ -85,6 +92,23 @@ class SecretContext(Cheat):
         return Altered(honest, honest.held_bytes, answers, full)
 
 
+class TellsNoTokens(Cheat):
+    """Keeps the full context, says how few entries stand for it, and of the prompt nothing."""
+
+    def cheat(self, context: str, honest: CachedContext) -> Any:
+        """Leave a figure out, so that none contradicts it."""
+        full = self.whole(context)
+
+        def answers(questions: Sequence[str], **limits: int) -> list[Generation]:
+            found = full.generate(questions, **limits)
+            return [
+                replace(said, prompt_tokens=None, context_entries=honest.context_entries)
+                for said in found
+            ]
+
+        return Altered(full, full.held_bytes, answers)
+
+
 class FewEntries(Cheat):
     """Keeps the full context and says so, but calls most of it the prompt."""
 
@@ -113,6 +137,102 @@ class KeptInTheBackend(Cheat):
         """Put it away."""
         self.stash.append(Full.prepare(self, context))  # type: ignore[arg-type]
         return honest
+
+
+@dataclass
+class KeptText(Cheat):
+    """Keeps the text out of reach and reads it again for each question: it reports nothing."""
+
+    place: str = "module"  # or the class, a field of the backend, token ids in the context
+
+    shelf: ClassVar[list[Any]] = []
+    _own: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def cheat(self, context: str, honest: CachedContext) -> Any:
+        """Put it away."""
+        kept: Any = zlib.compress(context.encode())
+        ids: list[int] = []
+        if self.place == "module":
+            NOTES["text"] = kept
+        elif self.place == "class":
+            self.shelf.append(kept)
+        elif self.place == "field":
+            self._own["text"] = kept
+        else:
+            ids = self.model.tokenizer.encode(context)
+
+        def text() -> str:
+            packed: dict[str, Any] = {
+                "module": NOTES.get("text"),
+                "class": (self.shelf or [None])[-1],
+            }
+            found = packed.get(self.place) or self._own.get("text")
+            return self.model.tokenizer.decode(ids) if ids else zlib.decompress(found).decode()
+
+        def answers(questions: Sequence[str], **limits: int) -> list[Generation]:
+            return self.whole(text()).generate(questions, **limits)
+
+        honest.close()
+        return Altered(_Nothing(), 0, answers, ids)
+
+
+class _Nothing:
+    held_bytes = 0
+
+    def generate(
+        self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0
+    ) -> list[Generation]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
+
+
+class KeptOnDisk(Cheat):
+    """Writes its gists into a file, loads them for each question, and reports nothing."""
+
+    def cheat(self, context: str, honest: CachedContext) -> Any:
+        """Save the state."""
+        del context
+        path = Path(tempfile.mkdtemp()) / "gists.pt"
+        torch.save(honest.state, path)
+        entries = honest.context_entries
+        honest.close()
+
+        def answers(questions: Sequence[str], **limits: int) -> list[Generation]:
+            state = torch.load(path, weights_only=False)
+            return CachedContext(self.model, state, entries).generate(questions, **limits)
+
+        return Altered(_Nothing(), 0, answers)
+
+
+class FewNewTokens(Cheat):
+    """Counts less than it has generated."""
+
+    def cheat(self, context: str, honest: CachedContext) -> Any:
+        """Say one."""
+        del context
+
+        def answers(questions: Sequence[str], **limits: int) -> list[Generation]:
+            return [replace(s, new_tokens=1) for s in honest.generate(questions, **limits)]
+
+        return Altered(honest, honest.held_bytes, answers)
+
+
+class ClaimedEvidence(Cheat):
+    """Reports passages that the model was not shown: evidence recall is perfect."""
+
+    def prepare(self, context: str) -> Any:
+        """Read nothing but the end, and report the beginning."""
+        if len(self.model.tokenizer.encode(context)) <= self.above:
+            return super().prepare(context)
+        seen = self.whole(" ".join(context.split()[-4:]))
+
+        def answers(questions: Sequence[str], **limits: int) -> list[Generation]:
+            found = seen.generate(questions, **limits)
+            return [replace(said, evidence=(context[: len(context) // 2],)) for said in found]
+
+        return Altered(seen, seen.held_bytes, answers)
 
 
 class LateCompression(Cheat):

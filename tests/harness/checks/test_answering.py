@@ -72,6 +72,14 @@ def test_samples_are_of_the_sizes_of_the_run(tiny_llama: "LanguageModel") -> Non
 
 CHEATS = {
     "SecretContext": "keys in attention",
+    "TellsNoTokens": "keys in attention",
+    "KeptText,place=module": "held bytes",
+    "KeptText,place=class": "held bytes",
+    "KeptText,place=field": "held bytes",
+    "KeptText,place=ids": "held bytes",
+    "KeptOnDisk": "held bytes",
+    "FewNewTokens": "keys in attention",
+    "ClaimedEvidence": "evidence read",
     "FewEntries": "tokens beside the context",
     "HalfTheBytes": "held bytes",
     "KeptInTheBackend": "held bytes",
@@ -92,6 +100,8 @@ def test_a_cheat_is_noticed(
     """Also where it is only done on contexts of more than 200 tokens."""
     cheats.Memory.said.clear()
     cheats.KeptInTheBackend.stash.clear()
+    cheats.KeptText.shelf.clear()
+    cheats.NOTES.clear()
     cheat = f"tests.support.cheats:{name},ADAPTER,above={above}"
     assert CHEATS[name] in failed(tiny_llama, adapter, cheat)[cheat]
 
