@@ -52,6 +52,8 @@ OF_ANSWERS = (  # filled where there is an answer, as the metrics are
 )
 ANSWERS = frozenset({"answer", "targets"})  # the bulk of a file, and in no table
 TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
+COUNTED = ("contexts_held", "batch_size")  # at least one of each
+OTHER_MEASURES = ("answer_words", "thought_words", "first_token_s", "baseline_bytes")
 UNREAD = frozenset({"question", "evidence"})  # more than all the rest
 
 
@@ -122,6 +124,9 @@ def _checked(file: Path, frame: pd.DataFrame, columns: Header) -> pd.DataFrame:
         found = {name: ESCAPED_FORMULA.sub(r"\1", name) for name in names.unique()}
         if column == "backend":
             found = {name: present_name(text) for name, text in found.items()}
+        if column in IDENTITY and column != "model" and "" in found:
+            line = names.index[np.flatnonzero(names == "")[0]] + 2
+            raise UserError(f"{file} line {line}: column {column!r} is empty. {MISTAKEN}")
         changed = any(name != text for name, text in found.items())
         frame[column] = names.map(found).astype("str") if changed else names
     for column in frame.columns.difference(list(columns.texts), sort=False):
@@ -137,9 +142,12 @@ def _refuse_impossible(file: Path, frame: pd.DataFrame, metrics: Sequence[str]) 
     """
     share = Metric("", "").unit
     shares = {metric.name for metric in plugins.metrics() if metric.unit == share}
-    measures = [name for name in MEASURES if name in frame and name not in TEXTS]
-    for name in measures:
-        _refuse(file, ~frame[name].between(0, LARGEST), frame, name, "is impossible")
+    measured = (*MEASURES, *OTHER_MEASURES)
+    for name in (name for name in measured if name in frame and name not in TEXTS):
+        least = 1 if name in COUNTED else 0
+        _refuse(file, ~frame[name].between(least, LARGEST), frame, name, "is impossible")
+    if "cut" in frame:
+        _refuse(file, ~frame["cut"].isin((0, 1)), frame, "cut", "is neither 0 nor 1")
     for name in (*metrics, "evidence_recall"):
         low, high = (0, 1) if name in shares | {"evidence_recall"} else (-LARGEST, LARGEST)
         why = "is no metric from 0 to 1" if high == 1 else "is no finite number"
@@ -167,6 +175,9 @@ def _contradictions(
     # What a server counts is its own affair.
     over = (frame["new_tokens"] > frame["max_new_tokens"]) & frame["held_bytes"].notna()
     yield "new_tokens", over, "is more than max_new_tokens"
+    if "cut" in frame:
+        before = (frame["new_tokens"] < frame["max_new_tokens"]) & frame["held_bytes"].notna()
+        yield "cut", (frame["cut"] == 1) & before, "stands beside fewer new_tokens than allowed"
 
 
 def _refuse(

@@ -677,6 +677,11 @@ def test_closed_book_above_full_context_is_said(tmp_path: Path) -> None:
         ({"error": "out_of_memory", "cut": 0.0}, "stands beside an error"),
         ({"f1": 1.0, "context_entries": 9, "prompt_tokens": 8}, "is more than prompt_tokens"),
         ({"f1": 1.0, "new_tokens": 17, "held_bytes": 1}, "is more than max_new_tokens"),
+        ({"f1": 1.0, "new_tokens": 3, "held_bytes": 1, "cut": 1.0}, "fewer new_tokens"),
+        ({"f1": 1.0, "cut": 0.5}, "is neither 0 nor 1"),
+        ({"f1": 1.0, "batch_size": 0}, "0 in column 'batch_size' is impossible"),
+        ({"f1": 1.0, "answer_words": -1.0}, "-1 in column 'answer_words' is impossible"),
+        ({"f1": 1.0, "sample_id": ""}, "column 'sample_id' is empty"),
     ],
 )
 def test_figures_that_no_run_writes_are_refused_with_their_line(
