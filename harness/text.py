@@ -16,7 +16,11 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _STRAIGHT = str.maketrans("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u2013\u2014", "''''\"\"\"--")
 
-_MINUS = str.maketrans("\u2212", "-")
+_MINUS = str.maketrans("\u2212\u2044", "-/")  # and the slash inside of one half
+# Vowels of Arabic and Hebrew, which may be written or not, and the stroke that draws a word out.
+_OPTIONAL = re.compile(
+    "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u0652\u0670]"
+)
 # Scripts that set no spaces between words, and Hangul, whose words carry their particles: there a
 # letter with its marks is a word. Blocks of Han, kana, Hangul, Thai, Lao, Tibetan, Burmese, Khmer.
 _UNSPACED = (
@@ -130,6 +134,7 @@ def _folded(text: str) -> str:
     """Return a text in one form for each character: NFKC, case folded, ASCII digits and minus."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     folded = folded.replace("i\u0307", "i").translate(_MINUS)  # a Turkish capital with its dot
+    folded = _OPTIONAL.sub("", folded)
     return "".join(
         str(unicodedata.decimal(char)) if char.isdecimal() else char
         for char in folded

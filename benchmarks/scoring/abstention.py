@@ -134,6 +134,7 @@ def _refuses(sentence: str) -> bool:
 def _plain(answer: str) -> str:
     """Return an answer in lower case, one form for each character, no contractions."""
     text = straighten(unicodedata.normalize("NFKC", answer)).lower().strip()
+    text = text.replace("\u200c", "")  # inside of Persian words
     for short, long in _CONTRACTIONS:
         text = short.sub(long, text)
     return text

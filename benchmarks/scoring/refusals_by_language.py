@@ -12,18 +12,23 @@ OTHERS = {
         r"nicht (?:\w+ )?(?:angegeben|erwähnt|genannt|beantwort\w*|bekannt|im text|hervor|"
         r"ersichtlich|bestimmbar|enthalten)|"
         r"(?:der|im) text .*\b(?:sagt|nennt|erwähnt|enthält|steht|gibt)\b.*\b(?:nicht|nichts|"
-        r"keine\w*)\b|unbekannt$|lässt sich nicht (?:sagen|beantworten|bestimmen)"
+        r"keine\w*)\b|sagt (?:der|dieser) text nichts|keine information\b|"
+        r"^(?:im|in diesem|in dem) text (?:wird|werden|ist|sind|findet sich) kein\w*\b|"
+        r"unbekannt$|lässt sich nicht (?:sagen|beantworten|bestimmen)"
     ),
     "French": (
         r"je ne (?:sais|connais) pas|(?:n'est|ne sont|n'a|est) (?:pas|nulle part) (?:\w+ "
         r")?(?:mentionné|précisé|indiqué|spécifié|dit|donné|dans le texte)\w*|"
-        r"ne (?:dit|mentionne|précise|indique|donne|permet|contient|fournit) (?:pas|rien|aucun)|"
+        r"ne (?:le |la |les |l')?(?:dit|mentionne|précise|indique|donne|permet|contient|"
+        r"fournit) (?:pas|rien|aucun)|"
         r"pas (?:dans le texte|d'informations?|mentionné|précisé)|"
+        r"^non (?:précisé|mentionné|indiqué|spécifié)e?s?$|"
         r"aucune (?:information|réponse|mention|indication)|impossible (?:de|à) (?:dire|savoir|"
         r"déterminer|répondre)|^inconnue?$"
     ),
     "Spanish": (
-        r"no (?:lo )?sé\b|no se (?:menciona|indica|especifica|dice|sabe|proporciona|puede "
+        r"no (?:lo )?sé\b|no (?:puedo|se puede|podemos) (?:determinar|saber|responder)\w*|"
+        r"no se (?:menciona|indica|especifica|dice|sabe|proporciona|puede "
         r"(?:determinar|saber|responder))|no (?:está|figura|aparece) (?:\w+ )?en el texto|"
         r"el texto no (?:\w+ )?(?:dice|menciona|indica|especifica|proporciona|da|contiene)|no hay "
         r"(?:suficiente )?(?:información|respuesta|mención|datos)|^desconocid[oa]$|no "

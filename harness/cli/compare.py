@@ -24,9 +24,10 @@ def command(
 ) -> None:
     """Show what changed from run BASE to run NEW, question by question.
 
-    Both are run folders or records.csv files on the same data. A gate fails if the whole 95 %
-    interval of the paired change lies beyond its tolerance. Exit codes: 0 if all gates hold, 1 if
-    one fails, 2 if the runs cannot be compared or a gate could not be judged.
+    Both are run folders or records.csv files on the same data. A gate fails if the paired
+    change lies beyond its tolerance and a paired test rules out chance (p < 0.05). Exit codes: 0
+    if all gates hold, 1 if one fails, 2 if the runs cannot be compared or a gate could not be
+    judged.
 
     \b
     Examples:

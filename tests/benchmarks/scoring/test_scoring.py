@@ -95,6 +95,12 @@ def test_f1_counts_repeated_words() -> None:
     [
         ("東京。", "東京"),
         ("「東京」", "東京"),
+        ("\u00bd", "1/2"),
+        (
+            "\u0645\u064f\u062d\u064e\u0645\u0651\u064e\u062f",
+            "\u0645\u062d\u0645\u062f",
+        ),  # Arabic with its vowels
+        ("\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd", "\u05e9\u05dc\u05d5\u05dd"),  # and Hebrew
         ("ﾄｳｷｮｳ", "トウキョウ"),  # half-width kana
         ("cafe\u0301", "caf\u00e9"),
         ("\u1112\u1161\u11ab", "\ud55c"),  # a Korean syllable in its three letters
