@@ -156,7 +156,9 @@ def _show(
 def _next(verdict: "Verdict", seconds: float, trial: Trial) -> str:
     """Return the command that would tell the most more: this one, but for what changes."""
     if not verdict.is_read or not (verdict.choices or seconds):
-        return f"{_again('model_name')} --model MODEL   (a model that reads these documents)"
+        out = shlex.quote(f"{trial.out}-other")  # questions are cut by one model's tokens
+        command = f"{_again('model_name', 'out')} --model MODEL --out {out}"
+        return f"{command}   (a model that reads these documents)"
     if seconds:
         minutes = max(1, round(seconds / 60 * 1.1))
         return f"{_again('minutes')} --minutes {minutes}   (asks all questions)"
@@ -167,14 +169,14 @@ def _next(verdict: "Verdict", seconds: float, trial: Trial) -> str:
     return shlex.join(run)
 
 
-def _again(changed: str) -> str:
-    """Return this command as it was given, without one option and without --restart."""
+def _again(*changed: str) -> str:
+    """Return this command as it was given, without some options and without --restart."""
     context = click.get_current_context()
     words = ["gist-bench", "try"]
     for parameter in context.command.params:
         name = parameter.name or ""
         is_given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if not is_given or name in (changed, "restart"):
+        if not is_given or name in (*changed, "restart"):
             continue
         given = context.params[name]
         for value in given if isinstance(given, tuple) else (given,):

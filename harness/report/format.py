@@ -17,6 +17,7 @@ from harness.report.stats import Estimate
 UNKNOWN = "-"
 NAMES = 0.3  # of a terminal's width for a name; longer ones go on in the next line
 GAP = 2  # spaces between columns
+MIN_COLUMN = 8  # letters of a column that is broken into lines
 _PAINT = re.compile(r"\x1b\[\d+m")
 
 
@@ -190,7 +191,8 @@ def _blocks(
     names = columns[:keys]
     room = width - sum(map(_width, names)) - GAP * (keys - 1)
     block, used = list(names), 0
-    for column in columns[keys:]:
+    for wide in columns[keys:]:
+        column = wide if _width(wide) <= room - GAP else _narrowed(wide, room - GAP)
         used += GAP + _width(column)
         if used > room and len(block) > keys:
             yield block
@@ -198,6 +200,13 @@ def _blocks(
         block.append(column)
     if block:
         yield block
+
+
+def _narrowed(column: Sequence[str], width: int) -> list[str]:
+    """Return a column of texts broken into lines; paint stays whole, as it is on figures alone."""
+    return [
+        cell if _PAINT.search(cell) else _wrapped(cell, max(width, MIN_COLUMN)) for cell in column
+    ]
 
 
 def _width(column: Sequence[str]) -> int:

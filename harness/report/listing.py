@@ -20,7 +20,7 @@ def backends_and_suites() -> str:
     """Return every backend and suite with its options and metrics."""
     backends = [_described(plugins.BACKENDS, name) for name in plugins.names(plugins.BACKENDS)]
     suites = [_described(plugins.SUITES, name) for name in plugins.names(plugins.SUITES)]
-    return "\n".join(
+    lines = "\n".join(
         [
             "Backends (--backend name,option=value,...)",
             *backends,
@@ -30,7 +30,14 @@ def backends_and_suites() -> str:
             *suites,
             "",
         ]
-    )
+    ).split("\n")
+    return "\n".join(map(_folded, lines))
+
+
+def _folded(line: str) -> str:
+    """Return a line, its end in a further one where it is longer than 80."""
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return line if len(line) <= 80 else textwrap.fill(line, 80, subsequent_indent=indent)
 
 
 def metrics() -> str:

@@ -53,3 +53,8 @@ def test_the_list_says_what_an_option_does() -> None:
     assert "gist tokens for every context" in text
     assert "JSONL of your own contexts and questions" in text
     assert "number of documents; none: without end, for training." in text
+
+
+def test_the_list_fits_80_columns() -> None:
+    """Options and metrics of a class go on in a further line."""
+    assert max(map(len, backends_and_suites().splitlines())) <= 80

@@ -53,8 +53,8 @@ def test_documents_become_a_verdict_in_twelve_lines(
     assert page == "gist-bench-try/report.html: open it in a browser."
     assert "<html" in (folder / "gist-bench-try/report.html").read_text()
     assert following == (
-        "Next: gist-bench try docs --backend rag,embedder=bm25 --model MODEL   "
-        "(a model that reads these documents)"
+        "Next: gist-bench try docs --backend rag,embedder=bm25 --model MODEL "
+        "--out gist-bench-try-other   (a model that reads these documents)"
     )
     assert "docs/noise.bin is binary" in done.err
     rows = {path: path.read_bytes() for path in folder.rglob("records.csv")}
