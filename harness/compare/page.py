@@ -22,8 +22,9 @@ LEGEND = (
     "brackets: 95 % intervals from resampling contexts. =: unchanged. -: not known, or left out.",
     "A question without an answer (an error, or no row in NEW) counts as wrong, 0, where the other "
     "run has an answer and more is better. A backend without any answer in NEW fails every gate.",
-    "A gate fails if the whole interval lies beyond its tolerance. Times also depend on what else "
-    "the machine does: repeat both runs before you call a slower time a regression.",
+    "A gate fails if the change is beyond its tolerance, and a paired test says that chance does "
+    "not explain it (p < 0.05). Times also depend on what else the machine does: repeat both runs "
+    "before you call a slower time a regression.",
 )
 
 

@@ -85,8 +85,13 @@ def _check_metrics(choice: Choice, suite: Suite) -> None:
     It is asked to score a made-up answer. One that cannot, since it knows its own questions only,
     shows the same with its first row.
     """
-    declared: dict[str, Any] = {"metrics": suite.metrics, "slice_names": suite.slice_names}
-    for name, given in declared.items():
+    for name in ("metrics", "slice_names"):
+        given: Any = getattr(suite, name, None)
+        if given is None:
+            raise UserError(
+                f"{choice.spec}: class {choice.kind.__name__} has no {name!r}. Give a tuple of "
+                "names, () for none; see docs/extending.md."
+            )
         if not (isinstance(given, tuple) and all(isinstance(each, str) for each in given)):
             raise UserError(f"{choice.spec}: {name}={given!r} must be a tuple of names.")
     if not suite.metrics:

@@ -1,13 +1,13 @@
 """A plug-in that cannot work is found by name, before the model is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from harness.api import Question
+from harness.api import Question, Sample, Tokenizer
 from harness.errors import UserError
 from harness.run import plugins
 from harness.run.choose import choose_suites
@@ -21,6 +21,21 @@ class Misnamed(Scored):
     """Its score has another name than it declares."""
 
     metrics: ClassVar[tuple[str, ...]] = ("rigth", "optional")
+
+
+@dataclass
+class Sliceless:
+    """It forgot a declaration."""
+
+    metrics: ClassVar[tuple[str, ...]] = ("right",)
+
+    def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:
+        """Return nothing: it is never reached."""
+        raise NotImplementedError
+
+    def score(self, question: Question, answer: str, context: str) -> Mapping[str, float]:
+        """Return nothing: it is never reached."""
+        raise NotImplementedError
 
 
 @dataclass
@@ -75,6 +90,7 @@ class Scoreless:
     [
         ("Misnamed", "returns the metric 'right', .* Did you mean 'rigth'"),
         ("OneText", "metrics='right' must be a tuple of names"),
+        ("Sliceless", "class Sliceless has no 'slice_names'. Give a tuple of names"),
         ("WithoutContext", r"score\(question, answer, context\) cannot be called"),
         ("NoMapping", "score returns 1.0. It must return a mapping"),
         ("Scoreless", "class Scoreless has no method 'score'"),
