@@ -10,6 +10,7 @@ KINDS = (
     "contract|agreement|lease|policy|manual|handbook|guide|brochure|leaflet|e-?mail|message|memo|"
     "notes?|minutes|transcript|interview|conversation|dialogue|speech|summary|abstract|paper|study|"
     "chapter|section|review|log|diary|blog|post|recipe|description|poem|tale|book|file|"
+    "invoice|bill|receipt|form|certificate|schedule|table|menu|press release|advert|timetable|"
     "statement|announcement|notice|record|web ?site|web ?page|protocol|scene|sentence"
 )
 GIVEN = "(?:given|provided|above|supplied|present|available|following|short|whole|entire|source) "
@@ -38,7 +39,7 @@ MENTIONED = r"(?:mentioned|stated|specified|disclosed|indicated|revealed|address
 STATED = (
     rf"(?:{MENTIONED}|given|provided|said|found|included|known|described|discussed|available|"
     r"contained|present|covered|listed|named|identified|recorded|explained|established|defined|"
-    r"clear|"
+    r"clear|made clear|"
     r"supplied|noted|reported|detailed|written|shown|determinable|answerable|inferable)"
 )
 SAYS = (

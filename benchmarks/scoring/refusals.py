@@ -211,6 +211,8 @@ OF_ANSWERS = {
         rf"^i {CANNOT} (?:find|see|locate)\b(?: (?:that|it|this)\b)?.* (?:in|within) {ANY_TEXT}"
     ),
     "nobody knows": (
+        rf"^(?:no one|nobody|nothing) (?:is|was) (?:said|stated|reported|known) to (?:have|"
+        rf"be)\b(?!.*\d)|"
         rf"^(?:no one|nobody) (?:knows|can (?:say|tell|know))(?:$|,| {IN_TEXT}| from\b| {WH})|"
         rf"^not (?:something|a thing) (?:that )?{WE} (?:can|could|know)\b"
     ),

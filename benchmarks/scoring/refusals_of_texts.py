@@ -126,7 +126,8 @@ OF_TEXTS = {
         rf"(?=.*\b(?:sa(?:y|id)|tell|told|mention(?:s|ed)?|state[ds]?|specif\w+|indicat\w+|"
         rf"explicit\w*|"
         rf"answer\w*|information|details?|determin\w+|infer\w*|clarif\w+|reveal\w*|disclos\w+|"
-        rf"covers?|covered|discuss\w*|address\w*|identif\w+|clue|hint|explain\w*|reference)\b)"
+        rf"covers?|covered|discuss\w*|address\w*|identif\w+|clue|hint|clear|explain\w*|"
+        rf"reference)\b)"
     ),
     "it goes beyond the text": (
         rf"^{IT} (?:goes|lies|falls) (?:beyond|outside) (?:of )?(?:the scope of )?{ANY_TEXT}|"
