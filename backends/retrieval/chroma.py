@@ -121,7 +121,8 @@ def _open_client(persist_dir: Path | None) -> "Client":
     except (OSError, ChromaError) as refused:
         raise UserError(
             f"persist_dir={persist_dir} cannot be used ({refused}). Give a folder that can be "
-            "written and that ChromaDB made, or a new one."
+            "written and that ChromaDB made, or a new one. Of a store, remove this folder and give "
+            "gist-bench compress again."
         ) from refused
     assert isinstance(client, Client), "a client in this process, which can be closed"
     return client
