@@ -1,4 +1,4 @@
-"""Vectors in ChromaDB, compared by cosine; in memory, or kept in a folder.
+"""Vectors in ChromaDB, compared by cosine; in memory, in a folder, or in a server.
 
 ChromaDB is given our own vectors and never an embedding function: its default one downloads a
 model at the first query by text. It keeps vectors only; the texts stay with whoever asked.
@@ -7,8 +7,9 @@ model at the first query by text. It keeps vectors only; the texts stay with who
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from harness.errors import UserError
+from harness.errors import UserError, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from chromadb.api.models.Collection import Collection
     from numpy.typing import NDArray
 
+START = "Start one: chroma run --host 0.0.0.0 --port 8000 --path FOLDER."
 _PAGE = 5000  # vectors whose metadata is in memory at once
 
 
@@ -23,11 +25,12 @@ class Database:
     """Named collections of vectors.
 
     Raises:
-        UserError: ChromaDB is not installed, or the folder cannot be used.
+        UserError: ChromaDB is not installed, the folder cannot be used, or no server answers.
     """
 
-    def __init__(self, persist_dir: Path | None = None) -> None:
-        self._client = _open_client(persist_dir)
+    def __init__(self, place: Path | str | None = None) -> None:
+        """Open a folder or the address of a server; None: in memory."""
+        self._client = _open_client(place)
 
     def open(self, name: str) -> "Vectors":
         """Return a collection, an empty one if there is none of that name."""
@@ -36,14 +39,19 @@ class Database:
         )
         return Vectors(self._client, made)
 
-    def clear(self) -> None:
-        """Delete all collections."""
-        for collection in self._client.list_collections():
-            self._client.delete_collection(collection.name)
+    def clear(self, name: str) -> None:
+        """Delete a collection, if there is one of that name."""
+        if name in {collection.name for collection in self._client.list_collections()}:
+            self._client.delete_collection(name)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and connections to a server, which chromadb leaves open."""
         self._client.close()
+        clients: tuple[Any, ...] = (self._client, self._client._admin_client)
+        for client in clients:
+            session = getattr(client._server, "_session", None)
+            if session is not None:
+                session.close()
 
 
 class Vectors:
@@ -102,7 +110,7 @@ class Vectors:
         self._client.delete_collection(self._collection.name)
 
 
-def _open_client(persist_dir: Path | None) -> "Client":
+def _open_client(place: Path | str | None) -> "Client":
     try:
         import chromadb
         from chromadb.api.client import Client
@@ -113,16 +121,30 @@ def _open_client(persist_dir: Path | None) -> "Client":
             "Install it: pip install chromadb; or use embedder=bm25."
         ) from missing
     try:
-        if persist_dir is None:
+        if place is None:
             client = chromadb.EphemeralClient()
+        elif isinstance(place, str):
+            client = _connect(place)
         else:
-            persist_dir.mkdir(parents=True, exist_ok=True)
-            client = chromadb.PersistentClient(path=persist_dir)
+            place.mkdir(parents=True, exist_ok=True)
+            client = chromadb.PersistentClient(path=place)
     except (OSError, ChromaError) as refused:
         raise UserError(
-            f"persist_dir={persist_dir} cannot be used ({refused}). Give a folder that can be "
+            f"persist_dir={place} cannot be used ({refused}). Give a folder that can be "
             "written and that ChromaDB made, or a new one. Of a store, remove this folder and give "
             "gist-bench compress again."
         ) from refused
-    assert isinstance(client, Client), "a client in this process, which can be closed"
+    assert isinstance(client, Client), "a client that can be closed"
     return client
+
+
+def _connect(address: str) -> Any:
+    import chromadb
+
+    parts = urlsplit(address)
+    with reading(f"no ChromaDB server at {address}", fault="", advice=START):
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("it is no http://HOST:PORT")
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 8000)
+        return chromadb.HttpClient(parts.hostname, port, ssl=secure)

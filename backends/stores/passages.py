@@ -2,7 +2,8 @@
 
     FOLDER/ab/<id>.json   a document's name, the hash of its file, and its passages; `ab` are the
                           first two letters of its id. Stores of earlier versions: FOLDER/<id>.json
-    FOLDER/chroma         one vector per passage; none where documents are searched by words
+    FOLDER/chroma         one vector per passage; none where documents are searched by words, or
+                          where the vectors are in a collection of a server
 
 The files are the truth. A document counts as indexed when every passage of its file's hash has
 its vector, so that a process that was stopped at any point has only the documents in hand to do
@@ -14,12 +15,12 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.retrieval.chroma import Database, Vectors
+from backends.retrieval.chroma import START, Database, Vectors
 from backends.retrieval.index import Index, LexicalRetriever
 from backends.retrieval.retriever import cut_passages, open_embedder
 from harness.api import Source
@@ -35,7 +36,6 @@ CHUNK_TOKENS = 40  # as in rag
 TOP_K = 8
 OURS = re.compile("[0-9a-f]{32}")  # names of a document's files, see `document_id`
 REMOVE = "It is damaged: remove it and give gist-bench compress again."
-_COLLECTION = "passages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,15 @@ class Passages:
         folder: where it is kept.
         embedder: as in rag: `auto`, `minilm`, `bm25`, or a sentence-transformers model.
         device: of the embedder.
+        server: the address of a ChromaDB server that keeps the vectors; None: the folder does.
+        collection: their name in it.
     """
 
     folder: Path
     embedder: str = "auto"
     device: str = "cpu"
+    server: str | None = None
+    collection: str = "passages"
     _embedder: "Embedder | None" = field(init=False, repr=False)  # None: by words
     _database: Database | None = field(default=None, init=False, repr=False)
     _words: "tuple[Index, list[SearchHit]] | None" = field(default=None, init=False, repr=False)
@@ -69,8 +73,13 @@ class Passages:
         if notice:
             log.warning(notice)
         if self._embedder is not None:
-            with reading(self._chroma, advice=REMOVE):
-                self._database = Database(self._chroma)
+            with self._reading():
+                self._database = Database(self.server or self._chroma)
+        elif self.server:
+            raise UserError(
+                f"{self.server} keeps vectors, and {self.describe()['embedder']} has none. "
+                "Give an embedder with vectors, or leave --chroma out."
+            )
 
     def describe(self) -> Mapping[str, str]:
         """Return what decides which passages are found."""
@@ -78,6 +87,10 @@ class Passages:
             return LexicalRetriever().describe()
         name = self._embedder.name
         return {"embedder": name, "embedder_hash": self._embedder.fingerprint}
+
+    def where(self) -> Mapping[str, str]:
+        """Return where the vectors are, if a server has them."""
+        return {"chroma": self.server, "collection": self.collection} if self.server else {}
 
     def indexed(self) -> dict[str, str]:
         """Return the documents that are wholly indexed, each with its file's hash."""
@@ -88,7 +101,7 @@ class Passages:
                 files[path.stem] = kept["sha256"], len(kept["passages"])
         if self._database is None:
             return {name: sha256 for name, (sha256, _) in files.items()}
-        with reading(self._chroma, advice=REMOVE):
+        with self._reading():
             marks = self._vectors().metadata()
             vectors = Counter((mark["document"], mark["sha256"]) for mark in marks)
         return {
@@ -116,16 +129,16 @@ class Passages:
     def drop(self, document: str) -> None:
         """Take a document out."""
         if self._database is not None:
-            with reading(self._chroma, advice=REMOVE):
+            with self._reading():
                 self._vectors().remove("document", [document])
         place(self.folder, document, ".json").unlink(missing_ok=True)
         self._words = None
 
     def clear(self) -> None:
         """Take all documents out, whatever embedder they were indexed with."""
-        if self._chroma.exists():
-            with reading(self._chroma, advice=REMOVE):
-                (self._database or Database(self._chroma)).clear()
+        if self._database is not None or self._chroma.exists():
+            with self._reading():
+                (self._database or Database(self._chroma)).clear(self.collection)
         for path in self._files():
             path.unlink()
         self._words = None
@@ -136,7 +149,7 @@ class Passages:
             index, passages = self._by_words()
             return [passages[number] for number in index.search([question], max_results)[0]]
         vectors = self._embedder.embed_questions([question])  # (1, dimension)
-        with reading(self._chroma, advice=REMOVE):
+        with self._reading():
             (found,) = self._vectors().nearest(vectors, max_results)
         texts: dict[str, list[str]] = {}
         nearest = []
@@ -144,7 +157,7 @@ class Passages:
             document, _, number = label.partition("/")
             if document not in texts:
                 texts[document] = _read(place(self.folder, document, ".json"))["passages"]
-            with reading(self._chroma, advice=REMOVE):
+            with self._reading():
                 nearest.append(SearchHit(document, texts[document][int(number)]))
         return nearest
 
@@ -166,10 +179,18 @@ class Passages:
         owners = [name for name, of_document in passages.items() for _ in of_document]
         labels = [f"{name}/{number}" for name in passages for number in range(len(passages[name]))]
         marks = [{"document": name, "sha256": documents[name].sha256} for name in owners]
-        with reading(self._chroma, advice=REMOVE):
+        with self._reading():
             vectors = self._vectors()
             vectors.remove("document", list(documents))
             vectors.add(labels, embedded, marks)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        """Name what fails inside: the folder of the vectors, or the server."""
+        return (
+            reading(f"the ChromaDB server {self.server}", fault="failed", advice=START)
+            if self.server
+            else reading(self._chroma, advice=REMOVE)
+        )
 
     @property
     def _chroma(self) -> Path:
@@ -181,7 +202,7 @@ class Passages:
 
     def _vectors(self) -> Vectors:
         assert self._database is not None, "documents searched by words have no vectors"
-        return self._database.open(_COLLECTION)
+        return self._database.open(self.collection)
 
     def _by_words(self) -> tuple[Index, list[SearchHit]]:
         """Return BM25 over all passages, made once: weights depend on all of them."""

@@ -15,7 +15,9 @@ import hashlib
 import json
 import logging
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +71,8 @@ class Store:
         window_tokens: compress a longer document in parts of so many tokens.
         embedder: as in rag.
         held_bytes: of documents that stay in memory between questions.
+        chroma: the address of a ChromaDB server for the vectors, which several machines may ask;
+            by default the one that the store was made with, or none: the folder has them.
     """
 
     model: "LanguageModel"
@@ -79,6 +83,7 @@ class Store:
     window_tokens: int | None = None
     embedder: str = "auto"
     held_bytes: int = HELD_BYTES
+    chroma: str | None = None
     _files: GistFiles = field(init=False, repr=False)
     _passages: Passages | None = field(default=None, init=False, repr=False)
 
@@ -175,8 +180,20 @@ class Store:
     def _index(self) -> Passages:
         if self._passages is None:
             device = "cuda" if self.model.device == "cuda" else "cpu"
-            self._passages = Passages(self.folder / "documents", self.embedder, device)
+            made = self._vectors_of()
+            server = self.chroma or made.get("chroma")
+            name = made.get("collection") or (uuid.uuid4().hex if server else "passages")
+            self._passages = Passages(
+                self.folder / "documents", self.embedder, device, server, name
+            )
         return self._passages
+
+    def _vectors_of(self) -> dict[str, str]:
+        """Return where the store that is there has its vectors: nothing, but for a server."""
+        with suppress(UserError):
+            made = self.read_manifest(self.folder)
+            return {name: made[name] for name in ("chroma", "collection") if name in made}
+        return {}
 
     def _begin(self, *, force: bool) -> dict[str, str]:
         """Check or write the manifest; return the finished documents with their files' hashes."""
@@ -186,6 +203,7 @@ class Store:
             **self._files.identity(),
             "options": self._files.options,
             **self._index().describe(),
+            **self._index().where(),
         }
         kept = None if force else self._manifest_to_continue()
         if kept is not None:
@@ -195,6 +213,11 @@ class Store:
                     f"{self.folder} was made with {kept['options'] or 'default'} options, not "
                     f"{manifest['options'] or 'default'}. "
                     "Give the same, another folder, or --force."
+                )
+            if "collection" in manifest and "collection" not in kept:
+                raise UserError(
+                    f"{self.folder} has its vectors in a folder. Give --force to compress it anew "
+                    "with those in the server, or leave --chroma out."
                 )
             indexed = self._index().indexed()
             return {

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.cli.options import PATH, device_option, load, warn_of_reading
+from harness.cli.options import PATH, chroma_option, device_option, load, warn_of_reading
 from harness.errors import SampleError, UserError, printable
 from harness.run import plugins
 from harness.text import encodable
@@ -45,6 +45,7 @@ PROMPT = "? "
     show_default=True,
     help="For a store: bytes of documents kept in memory between questions.",
 )
+@chroma_option
 def command(
     *,
     target: Path,
@@ -54,6 +55,7 @@ def command(
     device: str | None,
     max_new_tokens: int,
     held_bytes: int,
+    chroma: str | None,
 ) -> None:
     """Answer a question from gists; without one, read questions line by line.
 
@@ -79,7 +81,12 @@ def command(
     )
     if folder:
         store = folder(
-            model, target, checkpoint=adapter, embedder=made["embedder"], held_bytes=held_bytes
+            model,
+            target,
+            checkpoint=adapter,
+            embedder=made["embedder"],
+            held_bytes=held_bytes,
+            chroma=chroma,
         )
         with closing(store):
             _answer(_from_store(store, max_new_tokens), question)

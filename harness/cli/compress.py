@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness.api import Source
-from harness.cli.options import PATH, documents_model_options, load
+from harness.cli.options import PATH, chroma_option, documents_model_options, load
 from harness.errors import ContextTooLong, UserError, printable
 from harness.makeqa.readers import Skipped, read_document, read_documents
 from harness.run import plugins
@@ -55,6 +55,7 @@ LONG = "Give --window-tokens 2048 to compress it in parts."
     show_default=True,
     help="For a store: the embedder that finds the document for a question.",
 )
+@chroma_option
 @click.option("--force", is_flag=True, help="Overwrite the file, or compress every document anew.")
 def command(
     *,
@@ -70,6 +71,7 @@ def command(
     ratio: float | None,
     window_tokens: int | None,
     embedder: str,
+    chroma: str | None,
     force: bool,
 ) -> None:
     """Compress a document into a gist file, or the documents of a folder into a store.
@@ -98,7 +100,9 @@ def command(
         with closing(plugins.load(plugins.STORES, "file")(model, **options)) as files:
             _write(files, source, text, output, force=force)
         return
-    store = plugins.load(plugins.STORES, "folder")(model, output, embedder=embedder, **options)
+    store = plugins.load(plugins.STORES, "folder")(
+        model, output, embedder=embedder, chroma=chroma, **options
+    )
     with closing(store):
         failed = _fill(store, source, force=force)
     if failed:

@@ -82,6 +82,11 @@ suites_model_option = _model_option(
     several=True,
 )
 documents_model_option = _model_option(lambda _: True, _OF_DOCUMENTS)
+chroma_option = click.option(
+    "--chroma",
+    metavar="URL",
+    help="For a store: the ChromaDB server that has its vectors, as http://HOST:PORT.",
+)
 device_option = click.option(
     "--device", metavar="D", help="cpu, cuda or mps. Default: cuda if there is one."
 )
