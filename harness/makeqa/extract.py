@@ -1,4 +1,4 @@
-"""Text out of HTML, PDF and unknown encodings, in a process with limits where that may take long.
+"""Text out of HTML, PDF, Word and unknown encodings, in a process with limits where it takes long.
 
 A file of a few kilobytes can ask for hours or for gigabytes: a PDF that shows one page 500 times,
 a stream that unpacks a thousandfold. So parsers of such formats run in a process of their own,
@@ -15,10 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import printable
 
+if TYPE_CHECKING:
+    from docx.table import Table
+
 LETTERS_PER_PAGE = 16  # a scanned page may carry a stamp or a page number as text
+PACKED = frozenset({"pdf", "docx"})  # how much they unpack to is not seen from their size
 SMALL_BYTES = 32 * 1024  # HTML and text of this size are read in a second at the worst
 
 # What separates the text of an element from its surroundings; inline elements have no entry.
@@ -59,7 +64,7 @@ def extract(kind: str, data: bytes, limits: Limits) -> str:
     Raises:
         Refused: it is damaged, encrypted, or needs more time or memory than the limits allow.
     """
-    if kind != "pdf" and len(data) <= SMALL_BYTES:
+    if kind not in PACKED and len(data) <= SMALL_BYTES:
         return KINDS[kind](data)
     seconds = limits.seconds_for(len(data))
     root = Path(__file__).resolve().parents[2]
@@ -199,7 +204,32 @@ def pdf_text(data: bytes) -> str:
     return "\n\n".join(pages)
 
 
+def docx_text(data: bytes) -> str:
+    """Return paragraphs and tables in their order; a row of a table is a line."""
+    from docx import Document
+    from docx.table import Table
+
+    try:
+        document = Document(BytesIO(data))
+        blocks = [
+            _table_text(block) if isinstance(block, Table) else block.text
+            for block in document.iter_inner_content()
+        ]
+    except MemoryError:
+        raise
+    # Damaged files break the parser at any place, not only where it looks for damage.
+    except Exception as error:
+        raise Refused(f"is a damaged Word document: {printable(error)}.") from error
+    return "\n\n".join(filter(str.strip, blocks))
+
+
+def _table_text(table: "Table") -> str:
+    rows = ({cell._tc: cell.text for cell in row.cells} for row in table.rows)  # merged ones once
+    return "\n".join(" ".join(row.values()) for row in rows)
+
+
 KINDS: Mapping[str, Callable[[bytes], str]] = {
+    "docx": docx_text,
     "html": html_text,
     "pdf": pdf_text,
     "text": any_encoding,

@@ -1,8 +1,8 @@
-"""A person's documents as plain text: text, Markdown, HTML, PDF and source files.
+"""A person's documents as plain text: text, Markdown, HTML, PDF, Word and source files.
 
 The bytes of a file decide its type, before its name does. Markdown and source stay as they are
-written; HTML and PDF are reduced to their text. A scanned PDF without text is refused. The licence
-that Project Gutenberg puts around its books is left out.
+written; HTML, PDF and Word's .docx are reduced to their text. A scanned PDF without text is
+refused. The licence that Project Gutenberg puts around its books is left out.
 """
 
 import os
@@ -18,7 +18,7 @@ SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})  # and hidden ones
 LIMITS = Limits()
 
 _BINARY = {  # how they begin, and what they are; their text would be noise
-    b"PK\x03\x04": "a ZIP archive or an Office, OpenDocument or EPUB file",
+    b"PK\x03\x04": "a ZIP archive, or a spreadsheet, OpenDocument or EPUB file",
     b"\xd0\xcf\x11\xe0": "an old Office file",
     b"{\\rtf": "RTF",
     b"\x1f\x8b": "compressed",
@@ -26,6 +26,7 @@ _BINARY = {  # how they begin, and what they are; their text would be noise
     b"\xff\xd8\xff": "a picture",
     b"GIF8": "a picture",
 }
+_WORD = b"word/document"  # a name in the archive that a .docx is; names are not compressed
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 # Possessive: one way alone to divide comments, or a page of them would take for ever.
@@ -88,11 +89,14 @@ def read_document(path: Path | str, limits: Limits = LIMITS) -> str:
         raise Unreadable(path, f"has more than {size}, the most that is read. Divide it.")
     if not data.strip():
         raise Unreadable(path, "is empty.")
+    word = data.startswith(b"PK\x03\x04") and _WORD in data
     for start, name in _BINARY.items():
-        if data.startswith(start):
-            raise Unreadable(path, f"is {name}. Save it as text, Markdown, HTML or PDF.")
+        if data.startswith(start) and not word:
+            raise Unreadable(path, f"is {name}. Save it as text, Markdown, HTML, PDF or .docx.")
     try:
-        if b"%PDF-" in data[:1024]:
+        if word:
+            text = extract("docx", data, limits)
+        elif b"%PDF-" in data[:1024]:
             text = extract("pdf", data, limits)
         elif _HTML.match(data) or path.suffix.lower() in (".html", ".htm", ".xhtml"):
             text = extract("html", data, limits)

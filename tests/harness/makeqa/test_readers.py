@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
+import docx
 import pytest
 from pypdf import PdfWriter
 from pypdf.generic import (
@@ -15,7 +18,14 @@ from pypdf.generic import (
 )
 
 from harness.makeqa.extract import Limits
-from harness.makeqa.readers import Document, Skipped, Unreadable, read_document, read_documents
+from harness.makeqa.readers import (
+    LIMITS,
+    Document,
+    Skipped,
+    Unreadable,
+    read_document,
+    read_documents,
+)
 
 LINES = ("The pump was replaced in March by a new one.", "It had leaked since the winter before.")
 
@@ -97,6 +107,37 @@ def test_pdf_becomes_the_text_of_its_pages(tmp_path: Path) -> None:
     assert read_document(write_pdf(tmp_path / "scan", LINES)) == "\n\n".join(LINES) + "\n"
 
 
+def test_word_documents_are_read_in_order_with_their_tables(tmp_path: Path) -> None:
+    """Paragraphs, links and tables, whose merged cells stand once; in a folder, too."""
+    document = docx.Document()
+    document.add_heading("Lease", 1)
+    document.add_paragraph("The rent is 2,480 euros.")
+    table = document.add_table(2, 2)
+    for cell, text in zip((*table.rows[0].cells, *table.rows[1].cells), "abcd", strict=True):
+        cell.text = text
+    table.rows[1].cells[0].merge(table.rows[1].cells[1])
+    document.add_paragraph("It ends in May.")
+    document.save(str(tmp_path / "lease.docx"))
+    (found,) = read_documents([tmp_path])
+    assert isinstance(found, Document)
+    wanted = "Lease\n\nThe rent is 2,480 euros.\n\na b\nc\nd\n\nIt ends in May.\n"
+    assert found.text == wanted
+
+
+def test_a_word_document_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    """Within the limits of memory and time, and by its name."""
+    path, part = tmp_path / "bomb.docx", "word/document.xml"
+    docx.Document().save(str(tmp_path / "small.docx"))
+    with ZipFile(tmp_path / "small.docx") as small, ZipFile(path, "w", ZIP_DEFLATED) as large:
+        for name in set(small.namelist()) - {part}:
+            large.writestr(name, small.read(name))
+        with large.open(part, "w") as file:
+            for _ in range(600):
+                file.write(b" " * 2**20)
+    with pytest.raises(Unreadable, match="memory"):
+        read_document(path, replace(LIMITS, memory_bytes=2**29))
+
+
 def test_a_pdf_that_opens_without_a_password_is_read(tmp_path: Path) -> None:
     """Many published PDFs forbid changes only."""
     assert read_document(write_pdf(tmp_path / "a.pdf", LINES[:1], password="")) == f"{LINES[0]}\n"
@@ -123,7 +164,11 @@ UNREADABLE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "empty.txt": ("is empty", lambda path: path.write_bytes(b" \n")),
     "binary.bin": ("is binary", lambda path: path.write_bytes(bytes(range(256)) * 20)),
     "noise.dat": ("is binary", lambda path: path.write_bytes(bytes([1, 2, 3, 6, 65, 200]) * 99)),
-    "report.docx": ("is a ZIP", lambda path: path.write_bytes(b"PK\x03\x04" + bytes(50))),
+    "report.xlsx": ("is a ZIP", lambda path: path.write_bytes(b"PK\x03\x04" + bytes(50))),
+    "report.docx": (
+        "is a damaged Word document",
+        lambda path: path.write_bytes(b"PK\x03\x04" + bytes(26) + b"word/document.xml"),
+    ),
     "page.html": ("holds no text", lambda path: path.write_text("<html><script>x</script>")),
     "locked.pdf": ("is an encrypted PDF", lambda path: write_pdf(path, LINES, password="x")),
     "scan.pdf": ("is a PDF without text", lambda path: write_pdf(path, ("", "", "1"))),
