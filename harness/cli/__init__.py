@@ -40,6 +40,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "train-reference": "harness.cli.train:train_reference",
     }
 )
+_RESUMED = frozenset({"run", "try", "make-qa", "compress"})  # by the same command
 _OURS = ("harness", "backends", "gist", "benchmarks")
 _DISK = MappingProxyType(
     {
@@ -108,12 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # Last, so that no file of the current folder can stand in for an installed package.
     sys.path.append(str(Path.cwd()))  # for module:Class
     share_cores()  # before any command imports torch
-    with _notices_on_stderr(), _mistakes_in_one_line():
+    given = sys.argv[1:] if arguments is None else arguments
+    with _notices_on_stderr(), _mistakes_in_one_line(resumes=bool({*given[:1]} & _RESUMED)):
         sys.exit(cli.main(arguments, prog_name="gist-bench", standalone_mode=False))
 
 
 @contextmanager
-def _mistakes_in_one_line() -> Iterator[None]:
+def _mistakes_in_one_line(*, resumes: bool) -> Iterator[None]:
     try:
         yield
     except click.exceptions.NoArgsIsHelpError as asked:
@@ -124,7 +126,8 @@ def _mistakes_in_one_line() -> Iterator[None]:
     except (UserError, SampleError) as mistake:
         _fail(str(mistake))
     except click.Abort:
-        print("gist-bench: interrupted", file=sys.stderr)
+        kept = ": what is finished is kept, and the same command goes on from there"
+        print(f"gist-bench: interrupted{kept if resumes else ''}", file=sys.stderr)
         sys.exit(130)
     except OSError as broken:
         advice = _DISK.get(broken.errno or 0)

@@ -109,11 +109,7 @@ def command(*, paths: tuple[Path, ...], **given: Any) -> None:
     from harness.makeqa.job import Options, make_qa
     from harness.makeqa.summary import summary
 
-    try:
-        made = make_qa(paths, Options(**given), notify=_print_notice, progress=progress)
-    except KeyboardInterrupt:
-        click.echo("\nFinished contexts are kept: give the same command again to resume.", err=True)
-        raise
+    made = make_qa(paths, Options(**given), notify=_print_notice, progress=progress)
     click.echo(summary(made))
     if made.totals.silent or made.empty:
         raise click.exceptions.Exit(1)

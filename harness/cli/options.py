@@ -30,7 +30,7 @@ DEFAULT_MODEL = "reference"
 def _model_option(
     reads_documents: Callable[[Mapping[str, Any]], bool],
     default: str,
-    more: str = "",
+    more: str = ", or shape:NAME for costs alone",
     *,
     several: bool = False,
 ) -> Callable[[Command], Command]:
@@ -64,7 +64,7 @@ def _model_option(
         multiple=several,
         callback=choose_all if several else choose,
         help="A shipped model (reference, smollm2), a folder, a hub id, FILE.gguf, "
-        f"FOLDER:FILE.gguf, {more}or shape:NAME for costs alone. "
+        f"FOLDER:FILE.gguf{more}. "
         f"{'Can be given several times. ' if several else ''}Default: {default}.",
     )
 
@@ -78,10 +78,10 @@ model_option = _model_option(lambda _: False, DEFAULT_MODEL)
 suites_model_option = _model_option(
     _has_own_data,
     f"{DEFAULT_MODEL}; with data=, {_OF_DOCUMENTS}",
-    "http://host:port/v1#NAME for one behind a server, ",
+    ", http://host:port/v1#NAME for one behind a server, or shape:NAME for costs alone",
     several=True,
 )
-documents_model_option = _model_option(lambda _: True, _OF_DOCUMENTS)
+documents_model_option = _model_option(lambda _: True, _OF_DOCUMENTS, "")
 chroma_option = click.option(
     "--chroma",
     metavar="URL",

@@ -179,12 +179,7 @@ def command(
         contexts=not no_contexts,
         ray=ray,
     )
-    try:
-        folders = sweep.run()
-    except KeyboardInterrupt:
-        click.echo("\nFinished samples are kept: the same command goes on from there.", err=True)
-        raise
-    _print_tables(folders, brief=brief)
+    _print_tables(sweep.run(), brief=brief)
 
 
 def _print_tables(folders: Sequence[Path], *, brief: bool) -> None:
