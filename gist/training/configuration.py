@@ -46,7 +46,7 @@ class LayoutOptions:
     """Where the gist tokens stand."""
 
     placement: Placement = field(
-        default="interleaved",
+        default="residual",
         metadata=option(
             "Gists behind the context, a few after each segment of it, means of its KV entries, or "
             "such means with gists added."

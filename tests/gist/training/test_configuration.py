@@ -98,8 +98,8 @@ def test_small_numbers_in_yaml_are_numbers() -> None:
 def test_more_gists_than_a_segment_has_tokens_are_refused() -> None:
     """Interleaved groups stand behind segments that must be longer."""
     with pytest.raises(ValueError, match="segments of 8 tokens are shorter than 16 gists"):
-        LayoutOptions(segment_tokens=8, rows=16)
-    assert LayoutOptions(segment_tokens=8).plan.rows == 8
+        LayoutOptions(placement="interleaved", segment_tokens=8, rows=16)
+    assert LayoutOptions(placement="interleaved", segment_tokens=8).plan.rows == 8
     assert LayoutOptions(placement="end").plan.rows == 256
 
 

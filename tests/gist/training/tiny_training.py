@@ -15,6 +15,7 @@ from gist.training.stages import Item
 from harness.run.training_data import Feed
 
 SETTINGS = {
+    "placement": "interleaved",
     "rows": 8,
     "rank": 4,
     "alpha": 8,

@@ -143,7 +143,10 @@ def test_training_on_nothing_is_refused(
         (("--model", "shape:llama-3-8b"), "billion parameters and this machine no GPU"),
         (("--tokens", 5000), "compress nothing"),
         (("--ratio", 8, "--tokens", 4), "give ratios or tokens, not both"),
-        (("--segment-tokens", 4, "--rows", 8), "segments of 4 tokens are shorter than 8 gists"),
+        (
+            ("--placement", "interleaved", "--segment-tokens", 4, "--rows", 8),
+            "segments of 4 tokens are shorter than 8 gists",
+        ),
         (("--epochs", 1, "--max-steps", 3), "same thing twice"),
         (("--answers", 0), "needs a weight above 0"),
         (("--ratio", 0.5), "must be at least 1"),
