@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from harness.errors import UserError, reading
+from harness.errors import UserError, one_line, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,16 +126,28 @@ def _open_client(place: Path | str | None) -> "Client":
         elif isinstance(place, str):
             client = _connect(place)
         else:
-            place.mkdir(parents=True, exist_ok=True)
-            client = chromadb.PersistentClient(path=place)
+            client = _open_folder(place)
     except (OSError, ChromaError) as refused:
         raise UserError(
-            f"persist_dir={place} cannot be used ({refused}). Give a folder that can be "
-            "written and that ChromaDB made, or a new one. Of a store, remove this folder and give "
-            "gist-bench compress again."
+            f"persist_dir={place} cannot be used ({one_line(refused)}). Give a folder that can be "
+            "written and that ChromaDB made, or a new one. Of a store, give gist-bench compress "
+            "again, which makes it anew."
         ) from refused
     assert isinstance(client, Client), "a client that can be closed"
     return client
+
+
+def _open_folder(folder: Path) -> Any:
+    import chromadb
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return chromadb.PersistentClient(path=folder)
+    except BaseException:
+        # ChromaDB keeps what could not start, and would give it to whoever opens the folder next.
+        SharedSystemClient._identifier_to_system.pop(str(folder), None)
+        raise
 
 
 def _connect(address: str) -> Any:

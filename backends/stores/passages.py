@@ -7,12 +7,13 @@
 
 The files are the truth. A document counts as indexed when every passage of its file's hash has
 its vector, so that a process that was stopped at any point has only the documents in hand to do
-again.
+again. Vectors in a folder that cannot be read are made anew from the passages.
 """
 
 import json
 import logging
 import re
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -24,7 +25,7 @@ from backends.retrieval.chroma import START, Database, Vectors
 from backends.retrieval.index import Index, LexicalRetriever
 from backends.retrieval.retriever import cut_passages, open_embedder
 from harness.api import Source
-from harness.errors import UserError, reading
+from harness.errors import UserError, one_line, reading
 from harness.files import write_atomically
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 CHUNK_TOKENS = 40  # as in rag
 TOP_K = 8
 OURS = re.compile("[0-9a-f]{32}")  # names of a document's files, see `document_id`
-REMOVE = "It is damaged: remove it and give gist-bench compress again."
+REPAIR = "It is damaged: give gist-bench compress again, which makes it anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,13 @@ class Passages:
     _words: "tuple[Index, list[SearchHit]] | None" = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Load the embedder and open the database."""
+        """Load the embedder, and reach the server if there is one."""
         self._embedder, notice = open_embedder(self.embedder, self.device)
         if notice:
             log.warning(notice)
-        if self._embedder is not None:
+        if self._embedder is not None and self.server:
             with self._reading():
-                self._database = Database(self.server or self._chroma)
+                self._open()
         elif self.server:
             raise UserError(
                 f"{self.server} keeps vectors, and {self.describe()['embedder']} has none. "
@@ -93,22 +94,19 @@ class Passages:
         return {"chroma": self.server, "collection": self.collection} if self.server else {}
 
     def indexed(self) -> dict[str, str]:
-        """Return the documents that are wholly indexed, each with its file's hash."""
+        """Return the documents that are wholly indexed, each with its file's hash.
+
+        Vectors that are lost, or cannot be read in their folder, are made anew first. What a
+        server has is not ours to remove.
+        """
         files: dict[str, tuple[str, int]] = {}  # hash of the file, passages
         for path in self._files():
             with suppress(UserError):  # damaged: it is indexed again
                 kept = _read(path)
                 files[path.stem] = kept["sha256"], len(kept["passages"])
-        if self._database is None:
-            return {name: sha256 for name, (sha256, _) in files.items()}
-        with self._reading():
-            marks = self._vectors().metadata()
-            vectors = Counter((mark["document"], mark["sha256"]) for mark in marks)
-        return {
-            name: sha256
-            for name, (sha256, count) in files.items()
-            if vectors[name, sha256] == count
-        }
+        if self._embedder is not None:
+            self._restore(files, self._embedder)
+        return {name: sha256 for name, (sha256, _) in files.items()}
 
     def put(self, documents: Mapping[str, Source]) -> None:
         """Index documents, by their ids, in the place of what was indexed for them before."""
@@ -124,11 +122,12 @@ class Passages:
             path.parent.mkdir(exist_ok=True)
             write_atomically(path, json.dumps(written).encode())
         if self._embedder is not None:
-            self._put_vectors(documents, passages, self._embedder)
+            hashes = {document: source.sha256 for document, source in documents.items()}
+            self._put_vectors(hashes, passages, self._embedder)
 
     def drop(self, document: str) -> None:
         """Take a document out."""
-        if self._database is not None:
+        if self._embedder is not None:
             with self._reading():
                 self._vectors().remove("document", [document])
         place(self.folder, document, ".json").unlink(missing_ok=True)
@@ -136,9 +135,11 @@ class Passages:
 
     def clear(self) -> None:
         """Take all documents out, whatever embedder they were indexed with."""
-        if self._database is not None or self._chroma.exists():
+        if self.server:
             with self._reading():
-                (self._database or Database(self._chroma)).clear(self.collection)
+                self._open().clear(self.collection)
+        else:
+            self._remove_vectors()
         for path in self._files():
             path.unlink()
         self._words = None
@@ -170,7 +171,7 @@ class Passages:
 
     def _put_vectors(
         self,
-        documents: Mapping[str, Source],
+        hashes: Mapping[str, str],  # of the files, by document
         passages: Mapping[str, Sequence[str]],
         embedder: "Embedder",
     ) -> None:
@@ -178,18 +179,52 @@ class Passages:
         embedded = embedder.embed_passages(texts)  # (passages, dimension)
         owners = [name for name, of_document in passages.items() for _ in of_document]
         labels = [f"{name}/{number}" for name in passages for number in range(len(passages[name]))]
-        marks = [{"document": name, "sha256": documents[name].sha256} for name in owners]
+        marks = [{"document": name, "sha256": hashes[name]} for name in owners]
         with self._reading():
             vectors = self._vectors()
-            vectors.remove("document", list(documents))
+            vectors.remove("document", list(hashes))
             vectors.add(labels, embedded, marks)
+
+    def _restore(self, files: Mapping[str, tuple[str, int]], embedder: "Embedder") -> None:
+        """Make the vectors anew that documents lack; all of them if they cannot be read."""
+        try:
+            vectors = self._count_vectors(embedder)
+        except UserError as damaged:
+            if self.server or "locked" in str(damaged):  # by who asks: it is in use, not damaged
+                raise
+            why = one_line(damaged.__cause__ or damaged)
+            log.warning(f"{self._chroma} is damaged ({why}): made anew from the passages.")
+            self._remove_vectors()
+            vectors = Counter()
+        for name, (sha256, count) in files.items():
+            if vectors[name, sha256] != count:
+                passages = _read(place(self.folder, name, ".json"))["passages"]
+                self._put_vectors({name: sha256}, {name: passages}, embedder)
+
+    def _count_vectors(self, embedder: "Embedder") -> Counter[tuple[str, str]]:
+        """Return the vectors of each document and hash; a search shows that they can be found."""
+        probe = embedder.embed_questions(["?"])  # (1, dimension)
+        with self._reading():
+            vectors = self._vectors()
+            vectors.nearest(probe, 1)
+            return Counter((mark["document"], mark["sha256"]) for mark in vectors.metadata())
+
+    def _remove_vectors(self) -> None:
+        """Remove the folder of the vectors, whatever stands in its place."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        if self._chroma.is_dir() and not self._chroma.is_symlink():
+            shutil.rmtree(self._chroma)
+        else:
+            self._chroma.unlink(missing_ok=True)
 
     def _reading(self) -> AbstractContextManager[None]:
         """Name what fails inside: the folder of the vectors, or the server."""
         return (
             reading(f"the ChromaDB server {self.server}", fault="failed", advice=START)
             if self.server
-            else reading(self._chroma, advice=REMOVE)
+            else reading(self._chroma, advice=REPAIR)
         )
 
     @property
@@ -201,8 +236,13 @@ class Passages:
         return files_of(self.folder, ".json")
 
     def _vectors(self) -> Vectors:
-        assert self._database is not None, "documents searched by words have no vectors"
-        return self._database.open(self.collection)
+        return self._open().open(self.collection)
+
+    def _open(self) -> Database:
+        """Return the database, opened by whoever needs it first."""
+        if self._database is None:
+            self._database = Database(self.server or self._chroma)
+        return self._database
 
     def _by_words(self) -> tuple[Index, list[SearchHit]]:
         """Return BM25 over all passages, made once: weights depend on all of them."""

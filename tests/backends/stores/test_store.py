@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -273,6 +276,81 @@ def test_compress_repairs_a_damaged_store(store: Store, harm: bytes | None) -> N
         assert set(updated(store, SOURCES).values()) == {"unchanged"}
         assert store.ask("Who keeps bees?", max_new_tokens=4) == good
     assert foreign.read_text() == "{"
+
+
+def leave_index(store: Store) -> None:
+    """Close the index, as when a process ends."""
+    assert store._passages is not None
+    store._passages.close()
+    store._passages = None
+
+
+def harmed_database(chroma: Path) -> None:
+    """Spoil pages in the middle."""
+    with (chroma / "chroma.sqlite3").open("r+b") as file:
+        for page in range(1, os.fstat(file.fileno()).st_size // 4096, 10):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 4096)
+
+
+def without_a_table(chroma: Path) -> None:
+    """Take a table out of the database."""
+    with closing(sqlite3.connect(chroma / "chroma.sqlite3")) as database:
+        database.execute("drop table embeddings")
+        database.commit()
+
+
+def of_another_dimension(chroma: Path) -> None:
+    """Say that the vectors are of another embedder."""
+    with closing(sqlite3.connect(chroma / "chroma.sqlite3")) as database:
+        database.execute("update collections set dimension = 7")
+        database.commit()
+
+
+def file_in_its_place(chroma: Path) -> None:
+    """Put a file where the folder was."""
+    shutil.rmtree(chroma)
+    chroma.write_text("hello")
+
+
+HARMS: dict[str, Callable[[Path], object]] = {
+    "noise": lambda chroma: (chroma / "chroma.sqlite3").write_bytes(b"\x07noise" * 999),
+    "empty": lambda chroma: (chroma / "chroma.sqlite3").write_bytes(b""),
+    "cut": lambda chroma: os.truncate(chroma / "chroma.sqlite3", 50_000),
+    "pages": harmed_database,
+    "table": without_a_table,
+    "dimension": of_another_dimension,
+    "gone": shutil.rmtree,
+    "file": file_in_its_place,
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("asked", [False, True], ids=["", "asked before"])
+def test_compress_makes_a_damaged_index_anew(vectors: Store, harm: str, asked: bool) -> None:
+    """From the passages: gists are kept, and no message is about the insides of ChromaDB."""
+    updated(vectors, SOURCES)
+    good, answer = kept(vectors), vectors.ask("Who keeps bees?", max_new_tokens=4)
+    leave_index(vectors)
+    HARMS[harm](vectors.folder / "documents" / "chroma")
+    if asked:
+        with suppress(UserError):
+            vectors.ask("Who keeps bees?", max_new_tokens=4)
+    assert set(updated(vectors, SOURCES).values()) == {"unchanged"}
+    assert kept(vectors) == good
+    assert vectors.ask("Who keeps bees?", max_new_tokens=4) == answer
+
+
+def test_a_damaged_index_is_one_line_when_asked(vectors: Store) -> None:
+    """Each time, and it says what repairs it."""
+    updated(vectors, SOURCES)
+    leave_index(vectors)
+    HARMS["noise"](vectors.folder / "documents" / "chroma")
+    for _ in range(2):
+        with pytest.raises(UserError, match="gist-bench compress") as refused:
+            vectors.ask("Who?", max_new_tokens=1)
+        assert "not a database" in str(refused.value)
+        assert "object" not in str(refused.value)
 
 
 def test_an_empty_store_says_so(store: Store) -> None:
