@@ -20,7 +20,7 @@ from harness.api import Question
 from harness.errors import UserError
 from harness.text import normalize
 
-_SEPARATOR = re.compile(r"[,;&\n]|\band\b")
+_SEPARATOR = re.compile(r"[,;&/|+\n]|\band\b", re.I)
 _LINE = re.compile(r"(\d{1,9}) (.*\S)\s*\Z")
 
 
@@ -70,10 +70,14 @@ def _entry(where: str, name: str, sentences: dict[int, Paragraph], text: str) ->
 
 
 def score(question: Question, answer: str) -> Mapping[str, float]:
-    """Return `exact_match`; the items of a list (`milk,football`) may stand in any order."""
+    """Return `exact_match`; the items of a list (`milk,football`) may stand in any order.
+
+    Items of one word each, as all of bAbI's are, may stand without a comma, too.
+    """
     given = _items(answer)
+    words = sorted(word for item in given for word in item.split())
     lists = [_items(target) for target in question.targets if "," in target]
-    found = any(given == wanted for wanted in lists)
+    found = any(wanted in (given, words) for wanted in lists)
     return {"exact_match": 1.0} if found else exact_score(question, answer)
 
 

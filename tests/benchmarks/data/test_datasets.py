@@ -544,9 +544,14 @@ def test_published_file_is_read_whole(data: str) -> None:
         ("milk,football", 1),
         ("football, milk", 1),
         ("Football and the milk.", 1),
+        ("football milk", 1),
+        ("Milk AND football", 1),
+        ("football / milk", 1),
         ("milk", 0),
         ("milk, football, apple", 0),
         ("milk, milk", 0),
+        ("milk milk", 0),
+        ("milk football apple", 0),
     ],
 )
 def test_a_list_of_babi_may_stand_in_any_order(answer: str, score: float) -> None:
