@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 CHUNK_TOKENS = 40  # as in rag
 TOP_K = 8
 OURS = re.compile("[0-9a-f]{32}")  # names of a document's files, see `document_id`
+# What SQLite says of a database that is whole, but asked by another process, or on a full disk.
+NO_DAMAGE = ("locked", "readonly", "is full", "I/O error")
 REPAIR = "It is damaged: give gist-bench compress again, which makes it anew."
 
 
@@ -190,7 +192,7 @@ class Passages:
         try:
             vectors = self._count_vectors(embedder)
         except UserError as damaged:
-            if self.server or "locked" in str(damaged):  # by who asks: it is in use, not damaged
+            if self.server or any(why in str(damaged) for why in NO_DAMAGE):
                 raise
             why = one_line(damaged.__cause__ or damaged)
             log.warning(f"{self._chroma} is damaged ({why}): made anew from the passages.")

@@ -91,6 +91,8 @@ def _load(name: str, split: str) -> "Dataset":
         named |= {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
     else:
         named |= {"path": str(path), "name": config or None}
+    if path.is_dir() or path.suffix.lower() == ".csv":
+        named |= _separator(path)
     try:
         rows: Dataset = load_dataset(**named)
         if _is_csv(rows):  # again, now that the names of the columns are known, as texts
@@ -104,6 +106,20 @@ def _load(name: str, split: str) -> "Dataset":
             "Give a data set of the hub, or a folder or file of data, and one of its splits."
         ) from error
     return rows
+
+
+def _separator(path: Path) -> dict[str, str]:
+    """Return what separates the columns of a CSV on this machine, where it is no comma.
+
+    A spreadsheet writes semicolons where commas stand in numbers.
+    """
+    files = sorted(path.glob("**/*.csv")) if path.is_dir() else [path]
+    for file in files[:1]:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            header = lines.readline(10_000)
+        if "," not in header:
+            return next(({"sep": mark} for mark in "\t;|" if mark in header), {})
+    return {}
 
 
 def _is_csv(rows: "Dataset") -> bool:

@@ -110,6 +110,25 @@ def test_cells_of_a_csv_are_the_texts_that_they_are(tmp_path: Path, form: str) -
     assert [question.targets for question in sample.questions] == list(CELLS.values())
 
 
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+@pytest.mark.parametrize("form", ["folder", "file"])
+def test_a_csv_of_a_spreadsheet_has_other_separators(tmp_path: Path, mark: str, form: str) -> None:
+    """Its header says which; a byte order mark, quotes and commas in the cells are no hindrance."""
+    path = tmp_path / "set" / "test.csv"
+    path.parent.mkdir()
+    lines = (
+        ("context", "question", "answers"),
+        ("Ada has 1,5 bees, in Rome.", f'"How many{mark} in all?"', "1,5"),
+        ("Ada has 1,5 bees, in Rome.", "How many ants?", ""),
+    )
+    text = "".join(f"{mark.join(line)}\n" for line in lines)
+    path.write_text(text, encoding="utf-8-sig")
+    (sample,) = samples(f"hub:{path.parent if form == 'folder' else path}")
+    assert sample.context == "Ada has 1,5 bees, in Rome."
+    assert [question.targets for question in sample.questions] == [("1,5",), ()]
+    assert sample.questions[0].text == f"How many{mark} in all?"
+
+
 def test_advice_on_a_csv_is_about_its_cells(tmp_path: Path) -> None:
     """Nobody writes [] into a table."""
     path = tmp_path / "mine.csv"
