@@ -20,7 +20,9 @@ from transformers import PreTrainedTokenizerBase
 from gist.models.chat import MEND, render_chat
 from harness.errors import UserError
 
-_CONTROL = re.compile(r"<\S+>|\[[A-Z_/]+\]|[<\[]?[|\uff5c]\S+[|\uff5c][>\]]?")
+_CONTROL = re.compile(
+    r"\s*(?:<\S+>|\u25c1\S+\u25b7|\[[A-Z_/]+\]|[<\[]?[|\uff5c]\S+[|\uff5c][>\]]?)\s*"
+)
 _CONTEXT, _QUESTION = "[[context-goes-here]]", "[[question-goes-here]]"
 _ANSWER = "[[answer-goes-here]]"
 

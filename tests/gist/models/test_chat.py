@@ -134,7 +134,11 @@ def test_of_named_templates_the_default_or_the_only_one_is_taken(
 
 
 @pytest.mark.parametrize(
-    "mark", ["<think>", "</tool_call>", "[INST]", "<|fim|>", "<\uff5cuser\uff5c>"]
+    "mark",
+    [
+        *("<think>", "</tool_call>", "[INST]", "<|fim|>", "<\uff5cuser\uff5c>"),
+        *("\u25c1think\u25b7", "<think>\n", "\n\n</think>\n\n"),
+    ],
 )
 @pytest.mark.parametrize("special", [True, False])
 def test_a_control_token_in_a_document_is_plain_text(mark: str, special: bool) -> None:
