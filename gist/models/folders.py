@@ -19,7 +19,13 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from gist.models import gguf_files, shipped
 from gist.models.architecture import check_supported, without_window
@@ -139,6 +145,13 @@ def check_weights(folder: Path, name: str) -> None:
                 "never loaded. Convert them with save_pretrained, which writes model.safetensors."
             )
         raise UserError(f"{name} has no weights: expected model.safetensors in its folder")
+
+
+def check_generation(folder: Path) -> None:
+    """Refuse damaged settings of generation: without them, no token may end an answer."""
+    if (folder / "generation_config.json").is_file():
+        with reading(folder / "generation_config.json", advice=RESTORE):
+            GenerationConfig.from_pretrained(folder)
 
 
 def hub_revision(folder: Path) -> str | None:

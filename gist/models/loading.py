@@ -6,7 +6,8 @@ CPU whatever the checkpoint holds: every backend shares it, and no rounding hide
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,7 @@ def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: b
     stored_4bit = _check_stored_quantisation(config, name, in_4bit)
     tokenizer = folders.read_tokenizer(folder, name)
     folders.check_weights(folder, name)
+    folders.check_generation(folder)
     with reading(folder / "config.json", advice=folders.RESTORE):  # sizes that no model can have
         need_bytes = fit.weights_bytes(config, dtype, in_4bit)
     check_fits(need_bytes, device, what=f"{name} (weights as {str(dtype).removeprefix('torch.')})")
@@ -288,7 +290,7 @@ def _read_weights(
     # Given as None, it would switch off a quantisation that the checkpoint itself states.
     options = {} if quantisation is None else {"quantization_config": quantisation}
     try:
-        with reading(f"cannot load {name}", fault="", advice=folders.RESTORE):
+        with reading(f"cannot load {name}", fault="", advice=folders.RESTORE), _without_report():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
@@ -303,7 +305,9 @@ def _read_weights(
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(f"{name} does not fit on {device}: {one_line(error)}") from error
     model: PreTrainedModel = loaded[0]
-    missing = sorted(loaded[1]["missing_keys"])
+    missing, unused = (sorted(loaded[1][kind]) for kind in ("missing_keys", "unexpected_keys"))
+    if unused:
+        log.warning(f"{name} has {len(unused)} tensors that are not used, such as {unused[0]}.")
     if missing:  # the library would fill them with random numbers
         raise UserError(
             f"{name} lacks {len(missing)} of its model's tensors, such as {missing[0]}: its files "
@@ -311,6 +315,21 @@ def _read_weights(
         )
     nf4.keep_gradients(model)
     return model
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Keep back a table that Transformers prints of tensors that do not fit: a line says it."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in str(record.msg)
+
+    source = logging.getLogger("transformers.modeling_utils")
+    source.addFilter(is_other)
+    try:
+        yield
+    finally:
+        source.removeFilter(is_other)
 
 
 def _check_stored_quantisation(config: PretrainedConfig, name: str, in_4bit: bool) -> bool:

@@ -35,6 +35,7 @@ LOG_FIELDS = (
     "seconds",
 )
 LOG, CURVE = "log.csv", "heldout.csv"
+LOST = "Remove it, and what was logged so far is lost."
 CURVE_FIELDS = (
     *("step", "gist", "swapped", "closed_book_on", "full", "closed_book", "full_on"),
     *(f"{way}_nats" for way in (*WAYS, *BASELINES)),
@@ -185,8 +186,7 @@ class EvaluationCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Take up the curve where a resumed training left it."""
-        rows = rows_until(self._output / CURVE, state, CURVE_FIELDS)
-        self.curve = [{k: float(value) if value else None for k, value in r.items()} for r in rows]
+        self.curve = curve_until(self._output / CURVE, state)
         if self.curve and self._patience is not None and self._worn_out():
             control.should_training_stop = True
 
@@ -310,7 +310,7 @@ def rows_until(path: Path, state: TrainerState, names: Sequence[str]) -> list[di
         return []
     # A killed training may leave a torn last row, whose last number can look like a whole one.
     text = path.read_bytes().decode(errors="replace")
-    with reading(path, advice="Remove it, and what was logged so far is lost."):
+    with reading(path, advice=LOST):
         reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
         if list(reader.fieldnames or names) != list(names):
             raise ValueError(f"its columns are not {', '.join(names)}")
@@ -323,6 +323,13 @@ def rows_until(path: Path, state: TrainerState, names: Sequence[str]) -> list[di
             append(partial, names, row)
         partial.replace(path) if rows else path.unlink()
     return rows
+
+
+def curve_until(path: Path, state: TrainerState) -> list[dict[str, float | None]]:
+    """Return the scores of held-out contexts up to the step reached, as `rows_until` does."""
+    rows = rows_until(path, state, CURVE_FIELDS)
+    with reading(path, advice=LOST):
+        return [{name: float(cell) if cell else None for name, cell in row.items()} for row in rows]
 
 
 def append(path: Path, names: Sequence[str], row: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ stands. Types and bounds are checked here, by what the fields declare.
 """
 
 import math
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from types import UnionType
@@ -14,6 +15,10 @@ from harness.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 OPTION = "option"  # the key of a field's metadata
+# A few lines of YAML can name each other until they stand for gigabytes.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlist = 2, 4
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,9 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
     if origin is tuple:
         several = isinstance(value, list | tuple) and len(value) in _lengths(arguments, value)
         if not several:
-            raise ValueError(f"{name}={value!r} must be a list of {_describe(arguments[0])}")
+            raise ValueError(
+                f"{name}={_SHORT.repr(value)} must be a list of {_describe(arguments[0])}"
+            )
         return tuple(_typed(name, part, arguments[0]) for part in value)
     if is_dataclass(kind):
         assert isinstance(kind, type)
@@ -137,14 +144,14 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
     right = isinstance(value, accepted) and isinstance(value, bool) <= (kind is bool)
     finite = not isinstance(value, float) or math.isfinite(value)
     if not (right and finite) or (origin is Literal and value not in arguments):
-        raise ValueError(f"{name}={value!r} must be {_describe(kind)}")
+        raise ValueError(f"{name}={_SHORT.repr(value)} must be {_describe(kind)}")
     return value
 
 
 def _nested(name: str, value: Any, kind: type) -> Any:
     one = name.removesuffix("s")
     if not isinstance(value, Mapping):
-        raise ValueError(f"a {one} is wrong: {value!r} must be options, as name: value")
+        raise ValueError(f"a {one} is wrong: {_SHORT.repr(value)} must be options, as name: value")
     try:
         return read(kind, value)
     except UserError as error:

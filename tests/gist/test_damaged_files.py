@@ -85,6 +85,45 @@ def test_a_damaged_model_is_one_line(
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("content", ["", "{", '{"eos_token_id": ', "[1]"])
+def test_damaged_settings_of_generation_are_refused(
+    tiny_qwen3_folder: Path, tmp_path: Path, content: str
+) -> None:
+    """Transformers would go on without them, and answers would not end where they should."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_qwen3_folder, folder)
+    (folder / "generation_config.json").write_text(content)
+    with pytest.raises(UserError, match=r"generation_config\.json cannot be read") as refused:
+        load_model(str(folder), PROMPT, device="cpu")
+    check_one_line(refused.value)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_tensors_that_do_not_fit_are_one_line(
+    tiny_qwen3_folder: Path,
+    tmp_path: Path,
+    layers: int,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Of a configuration with fewer or more layers; Transformers prints a table of them."""
+    import json
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_qwen3_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["num_hidden_layers"] == 2
+    config |= {"num_hidden_layers": layers, "layer_types": ["full_attention"] * layers}
+    (folder / "config.json").write_text(json.dumps(config))
+    if layers == 1:
+        load_model(str(folder), PROMPT, device="cpu")
+        assert "tensors that are not used, such as model.layers.1." in caplog.text
+    else:
+        with pytest.raises(UserError, match=r"lacks .* tensors, such as model\.layers\.2"):
+            load_model(str(folder), PROMPT, device="cpu")
+    assert "REPORT" not in caplog.text + capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("init_lora_weights", "pissa"), ("layer_replication", [[0, 2], [0, 2]]), ("use_dora", True)],

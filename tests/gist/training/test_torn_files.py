@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import TrainerState
 
-from gist.training.callbacks import CURVE_FIELDS, append, rows_until
+from gist.training.callbacks import CURVE_FIELDS, append, curve_until, rows_until
 from gist.training.checks import claim_folder
 from harness.errors import UserError
 
@@ -27,6 +27,21 @@ def test_a_torn_row_is_dropped_wherever_it_ends(tmp_path: Path) -> None:
         assert rows == complete[: len(rows)]
         assert len(rows) == max(0, whole[:end].count(b"\n") - 1)
         assert not rows or path.read_bytes() == whole[: path.stat().st_size]
+
+
+@pytest.mark.parametrize("column", CURVE_FIELDS)
+def test_a_score_that_is_no_number_is_one_line(tmp_path: Path, column: str) -> None:
+    """Whatever row and column it stands in."""
+    path = tmp_path / "heldout.csv"
+    good = dict.fromkeys(CURVE_FIELDS, 0.5)
+    for step in (100, 200):
+        append(path, CURVE_FIELDS, good | {"step": step, "gap_recovered": None})
+    append(path, CURVE_FIELDS, good | {"step": 300, column: "0.5x"})
+    append(path, CURVE_FIELDS, good | {"step": 400})
+    state = TrainerState(global_step=1000, is_world_process_zero=True)
+    with pytest.raises(UserError, match=r"heldout\.csv cannot be read: .*Remove it") as refused:
+        curve_until(path, state)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "[[1]]"])

@@ -58,3 +58,16 @@ def test_a_damaged_configuration_is_one_line(
             read_configuration(_settings(file, {}))
         except UserError as refused:
             check_one_line(refused)
+
+
+@pytest.mark.parametrize("form", ["long", "nested"])
+def test_a_wrong_value_of_any_size_is_one_short_line(tmp_path: Path, form: str) -> None:
+    """Lists that name lists stand for more than fits in memory."""
+    lists = "&a0 [x, x, x, x, x, x, x, x, x]"
+    for depth in range(1, 9):
+        lists = f"&a{depth} [{lists}{f', *a{depth - 1}' * 8}]"
+    file = tmp_path / "wrong.yaml"
+    file.write_text(f"max_steps: {'x' * 100_000 if form == 'long' else lists}\n")
+    with pytest.raises(UserError, match="must be a whole number") as refused:
+        read_configuration(_settings(file, {}))
+    assert len(str(refused.value)) < 500
