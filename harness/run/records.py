@@ -71,6 +71,24 @@ class Key:
     sample_id: str
 
 
+def listed_cell(row: Mapping[str, str], column: str) -> tuple[str, ...]:
+    """Return the texts of a cell that is a JSON list; an empty one has none.
+
+    Raises:
+        UserError: it is something else, with the question that it stands at.
+    """
+    try:
+        found = json.loads(row[column] or "[]")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise UserError(
+            f"{column} of question {row['question_id']!r}, sample {row['sample_id']!r}, is no JSON "
+            f"list. {MISTAKEN}"
+        )
+    return tuple(map(str, found))
+
+
 def columns(slice_names: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]:
     """Return the header of a run whose suites have these slices and metrics."""
     return (*_WHO, *sorted(set(slice_names)), *_COSTS, *sorted(set(metrics)), *_WORDS)

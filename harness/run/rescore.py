@@ -7,12 +7,10 @@ everything the answer says. A metric that is the same both times does not depend
 other the stored value stays.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.api import Question, Suite
 from harness.errors import UserError
@@ -22,7 +20,7 @@ from harness.run.environment import code_hash
 from harness.run.metadata import RECORDS, read_run
 from harness.run.metrics import JUDGED
 from harness.run.parsing import sorts_of_columns
-from harness.run.records import LISTS, MISTAKEN, Cell, Row, cell, columns, read_cells
+from harness.run.records import LISTS, Cell, Row, cell, columns, listed_cell, read_cells
 from harness.run.rows import read_rows
 from harness.run.runfolder import folder_name, refuse_existing, write_finished
 from harness.run.spec import Spec
@@ -140,12 +138,14 @@ def _scored(
 ) -> Row:
     """Return a row with new metrics; one without an answer stays as it is."""
     kept: dict[str, Cell] = {name: text or None for name, text in row.items()}
-    kept |= {name: _listed(row, name) for name in LISTS if row[name]}
+    kept |= {name: listed_cell(row, name) for name in LISTS if row[name]}
     if suite is None or row["error"]:
         return kept
     thought, answer = split_thought(row["answer"])
     of_row = {name: row[name] for name in slices if row[name]}
-    asked = Question(row["question_id"], row.get("question", ""), _listed(row, "targets"), of_row)
+    asked = Question(
+        row["question_id"], row.get("question", ""), listed_cell(row, "targets"), of_row
+    )
     classes = (*asked.targets, answer)
     said = Question(asked.id, asked.text or answer, asked.targets, asked.slices, choices=classes)
     least, most = suite.score(asked, answer, ""), suite.score(said, answer, answer)
@@ -182,16 +182,3 @@ def _judged(
         [{**row, JUDGED: found.get(at)} for at, row in enumerate(rows)],
         f"judged: {len(places):,} answers were shown to {judge.name}{without}.",
     )
-
-
-def _listed(row: Mapping[str, str], column: str) -> tuple[str, ...]:
-    try:
-        found: Any = json.loads(row[column] or "[]")
-    except ValueError:
-        found = None
-    if not isinstance(found, list):
-        raise UserError(
-            f"{column} of question {row['question_id']!r}, sample {row['sample_id']!r}, is no JSON "
-            f"list. {MISTAKEN}"
-        )
-    return tuple(map(str, found))

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.report.html.sources import add_sources, listed
+from harness.report.html.sources import add_sources
 from harness.report.sections import Section, backends_of, scored
-from harness.run.records import unescaped
+from harness.run.records import listed_cell, unescaped
 
 MAX_QUESTIONS = 2000  # on a page
 MAX_LETTERS = 1500  # of one answer; a longer one is cut
@@ -104,7 +104,8 @@ def _items(
     main, place = section.metrics[0], {backend: at for at, backend in enumerate(backends)}
     rows = section.rows.where("question", lambda numbers: numbers.isin(chosen.index))
     items: dict[int, dict[str, Any]] = {}
-    for row in rows[rows.names].to_dict("records"):
+    found: list[Any] = rows[rows.names].to_dict("records")
+    for row in found:
         slices = (f"{name}={row[name]}" for name in section.slices if row[name] != "")
         item = items.setdefault(
             row["question"],
@@ -125,7 +126,7 @@ def _items(
         failed = ": ".join(filter(None, (row["error"], row["notice"])))
         answer = _cut(unescaped(row["answer"]).replace("\0", ""))
         item["answers"].append((place[row["backend"]], score, answer, failed))
-        item["targets"] = item["targets"] or list(map(_cut, listed(row["targets"])))
+        item["targets"] = item["targets"] or list(map(_cut, listed_cell(row, "targets")))
         for flag, column in FLAGS.items():
             if row.get(column, 0) >= 0.5:  # NaN: not known
                 item[flag].append(place[row["backend"]])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.errors import UserError
 from harness.report.html.excerpts import CUT, excerpt, find
 from harness.report.html.page import make_page
 from harness.report.html.samples import Samples, samples
@@ -87,6 +88,17 @@ def test_a_run_without_contexts_is_shown_without_them(tmp_path: Path) -> None:
     old_run = write_run(tmp_path / "old", old)
     assert {item.get("question") for item in shown(old_run).items} == {""}
     assert "What each way is worth" in make_page(read_rows([old_run], answers=True))
+
+
+@pytest.mark.parametrize("cell", ["[900 euros", "900 euros", "{}", "7", "null", "[" * 9_000])
+def test_accepted_answers_that_are_no_list_are_refused(tmp_path: Path, cell: str) -> None:
+    """Shown as none, they would say that the text does not hold the answer."""
+    file = kept(tmp_path / "run") / "records.csv"
+    good = '"[""900 euros""]"'
+    assert good in file.read_text()
+    file.write_text(file.read_text().replace(good, f'"{cell}"'))
+    with pytest.raises(UserError, match="targets of question 'q0', sample 's0', is no JSON list"):
+        shown(tmp_path / "run")
 
 
 def test_a_long_context_is_cut_around_what_matters() -> None:
