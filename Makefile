@@ -5,6 +5,7 @@
 # make docs       write docs/cli.md, the picture and the tables of the Markdown files anew
 # make bench      time the parts against results/baselines
 # make smollm2    make README's table anew: two hours of one core, and SQuAD's development set
+# make smollm2-long  the same paragraphs in longer texts, and other data: hours of one core
 # make gpu        what a CUDA machine has to show, in parts that resume: 12 minutes on one H100;
 #                 TINY=1 tries every part on a CPU, DATA="squad=dev-v1.1.json" trains smollm2's adapter
 # make reference  train the reference model and its adapter anew, in results/runs: hours
@@ -27,7 +28,7 @@ KVPRESS := $(PIP) install -q --no-deps -c constraints.txt kvpress fire termcolor
 PYTEST := OMP_NUM_THREADS=1 GOMP_SPINCOUNT=10000 $(BIN)/pytest -n logical --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint docs bench smollm2 rivals gpu reference clean
+.PHONY: help demo test test-all lint docs bench smollm2 smollm2-long rivals gpu reference clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -82,6 +83,26 @@ smollm2: $(VENV)/.demo
 	$(TESTED) $(foreach ratio,4 8 2,--backend gist,ratio=$(ratio)) --backend full,adapter=on \
 		--backend closed_book,adapter=on --backend 'shuffled(gist,ratio=4)' --backend gist,ratio=16
 	$(BIN)/gist-bench report results/smollm2
+
+# The same paragraphs in longer texts, unanswerable questions, numbers in a book, HotpotQA: hours of one core.
+SQUAD2 ?= squad/dev-v2.0.json
+BOOK ?= gutenberg/84.txt
+HOTPOTQA ?= hotpotqa/hotpot_dev_distractor_100.json
+LONG := $(BIN)/gist-bench run --model smollm2 --out results/smollm2-long
+WAYS := --backend full --backend rag --backend closed_book --backend gist,ratio=4
+WAYS := $(WAYS) --backend full,adapter=on --backend closed_book,adapter=on
+CUT := --backend truncate,ratio=4
+WINDOWS := --backend gist,ratio=4,window_tokens=256
+smollm2-long: $(VENV)/.demo
+	$(LONG) --suite qa,data=squad:$(SQUAD),articles=$(TEST_ARTICLES),shuffle=true,filler_tokens=512 --limit 24 \
+		$(WAYS) $(CUT) $(WINDOWS) --backend 'oracle(full)' --backend 'shuffled(gist,ratio=4)'
+	$(LONG) --suite qa,data=squad:$(SQUAD),articles=$(TEST_ARTICLES),shuffle=true,filler_tokens=1024 --limit 24 \
+		$(WAYS) $(CUT) $(WINDOWS) --backend 'oracle(full)'
+	$(LONG) --suite hallucination,data=squad_v2:$(SQUAD2),articles=$(subst +Nikola_Tesla,,$(TEST_ARTICLES)),shuffle=true \
+		--limit 20 $(WAYS) $(CUT)
+	$(LONG) --suite passkey,text=$(BOOK),tokens=1024+2048+4096,keys=4 $(WAYS) $(CUT) $(WINDOWS)
+	$(LONG) --suite qa,data=hotpotqa:$(HOTPOTQA) $(WAYS)
+	$(BIN)/gist-bench report results/smollm2-long
 
 # Gist and its rivals at the same size: 4 and 8 times less than the context.
 # More questions, or another model: make rivals LIMIT=100 MODEL=./llama
