@@ -1,7 +1,7 @@
 """The loss of a batch: one training step."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,16 @@ class TrainingStep:
 
     def __call__(self, model: Any, examples: Sequence[Example]) -> StepLoss:
         """Return the loss of the examples, to be differentiated by the caller."""
+        found: list[StepLoss] = []
+
+        def run(inner: Any) -> torch.Tensor:
+            found.append(self._loss(inner, examples))
+            return found[0].loss
+
+        loss = _in_one_pass(model, run)
+        return replace(found[0], loss=loss)
+
+    def _loss(self, model: Any, examples: Sequence[Example]) -> StepLoss:
         weights, found = self.weights, self.forward(model, examples)
         asked = found.answers != IGNORED
         hidden = (found.labels != IGNORED) & ~asked  # of snippets
@@ -49,7 +59,28 @@ class TrainingStep:
         Returns:
             Logits of the answers' tokens in order, (answer tokens, vocabulary).
         """
-        alone = model.module if isinstance(model, DistributedDataParallel) else model
-        with torch.no_grad(), alone.disable_adapter():
-            found = self.forward(alone, [uncompressed(example) for example in examples])
+        with torch.no_grad(), model.disable_adapter():
+            found = self.forward(model, [uncompressed(example) for example in examples])
         return found.logits[found.answers != IGNORED]
+
+
+def _in_one_pass(model: Any, run: Callable[[Any], torch.Tensor]) -> torch.Tensor:
+    """Return `run(model)`, within one forward pass of DDP if that is what the model is.
+
+    DDP exchanges gradients after one forward pass, and waits in each for the other processes. Here
+    a step has two, or one where its batch is not compressed: processes would wait for ever.
+    """
+    if not isinstance(model, DistributedDataParallel):
+        return run(model)
+    inner, stock = model.module, model.module.forward
+
+    def forward() -> torch.Tensor:
+        inner.forward = stock
+        return run(inner)
+
+    inner.forward = forward
+    try:
+        loss: torch.Tensor = model()
+    finally:
+        inner.forward = stock
+    return loss

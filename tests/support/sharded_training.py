@@ -1,4 +1,4 @@
-"""A training, in one process or sharded over those of torchrun.
+"""A training, in one process, sharded over those of torchrun, or with a copy in each.
 
     torchrun --nproc-per-node=2 -m tests.support.sharded_training MODEL OUTPUT
 
@@ -24,6 +24,7 @@ from accelerate.utils import FullyShardedDataParallelPlugin
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 from torch import distributed
 from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 from transformers import TrainingArguments
 
 from gist.adapter import added, save
@@ -51,23 +52,28 @@ RECIPE: dict[str, Any] = {
     "distillation": 0.5,
     "gradient_checkpointing": True,
 }
-KINDS = ("float64", "nf4")
+KINDS = ("float64", "nf4")  # sharded
+COPIES = "copies"  # DDP, of two passes; some processes have a step in one
 PLAN = GistPlan(rows=8, segment_tokens=16)
 WEIGHTS = LossWeights(distillation=0.5, reconstruction=0.3)
 
 
 def train(folder: str, kind: str, output: Path, *, rank: int | None = None) -> dict[str, Any]:
     """Train, and return losses and how many numbers of the parameters a process keeps."""
-    loaded = {"dtype": "float32", "load_in_4bit": True} if kind == "nf4" else {"dtype": kind}
+    loaded = {"dtype": "float32", "load_in_4bit": True} if kind == "nf4" else {"dtype": "float64"}
+    plan = GistPlan(rows=3, placement="residual") if kind == COPIES else PLAN
     lm = load_model(folder, PROMPT, device="cpu", **loaded)
-    with added(lm.model, PLAN, LoraOptions(rank=4, alpha=8), seed=1) as adapted:
+    with added(lm.model, plan, LoraOptions(rank=4, alpha=8), seed=1) as adapted:
         prepare_for_training(adapted)
         whole = _count(adapted)
-        if rank is not None:
+        model: Any = adapted
+        if rank is not None and kind == COPIES:
+            model = DistributedDataParallel(adapted, find_unused_parameters=True)
+        elif rank is not None:
             _shard(adapted)
         adam = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=1e-2)
-        step = TrainingStep(forward_for(lm, PLAN), WEIGHTS)
-        losses = [_step(adapted, step, adam, number, rank) for number in range(STEPS)]
+        step = TrainingStep(forward_for(lm, plan), WEIGHTS)
+        losses = [_step(model, step, adam, number, rank, kind) for number in range(STEPS)]
         save(adapted, output)
         return {"losses": losses, "whole": whole, "held": _count(adapted)}
 
@@ -94,10 +100,17 @@ def _checkpoint(trainer: Any, model: Any, _: Any) -> None:
 
 
 def _step(
-    model: Any, step: TrainingStep, adam: torch.optim.Optimizer, number: int, rank: int | None
+    model: Any,
+    step: TrainingStep,
+    adam: torch.optim.Optimizer,
+    number: int,
+    rank: int | None,
+    kind: str,
 ) -> float:
     batches = range(PROCESSES) if rank is None else [rank]
-    results = [step(model, examples(PROCESSES * number + batch)) for batch in batches]
+    seeds = [PROCESSES * number + batch for batch in batches]
+    plain = {seed for seed in seeds if kind == COPIES and seed % 3 == 1}
+    results = [step(model, examples(seed, gists=0 if seed in plain else 4)) for seed in seeds]
     loss = torch.stack([result.loss for result in results]).mean()
     loss.backward()  # type: ignore[no-untyped-call]
     adam.step()
@@ -109,7 +122,7 @@ def _step(
     return float(mean)
 
 
-def examples(seed: int) -> list[Example]:
+def examples(seed: int, *, gists: int) -> list[Example]:
     """Two contexts with two questions each, drawn by a seed."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -118,7 +131,7 @@ def examples(seed: int) -> list[Example]:
 
     def example(size: int) -> Example:
         context, asked = draw(size), tuple((draw(5), draw(3)) for _ in range(2))
-        return Example(context, asked, gists=4, snippets=((context[:2], context[2:6]),))
+        return Example(context, asked, gists, snippets=((context[:2], context[2:6]),) * bool(gists))
 
     return [example(40), example(33)]
 
@@ -143,7 +156,9 @@ if __name__ == "__main__":
     distributed.init_process_group("gloo")
     number, output = distributed.get_rank(), Path(sys.argv[2])
     os.environ["ACCELERATE_USE_FSDP"] = "true"  # as accelerate sets it; it stores 4 bits as floats
-    results = {each: train(sys.argv[1], each, output / each, rank=number) for each in KINDS}
+    results = {
+        each: train(sys.argv[1], each, output / each, rank=number) for each in (*KINDS, COPIES)
+    }
     del os.environ["ACCELERATE_USE_FSDP"]  # which train-gist refuses on a CPU
     train_recipe(load_tiny(Path(sys.argv[1])), output / "recipe", sharded=True)
     (output / f"{number}.json").write_text(json.dumps(results))

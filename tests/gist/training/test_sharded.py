@@ -16,7 +16,7 @@ from gist.training.checks import check_sharding
 from harness.errors import UserError
 from tests.gist.training.tiny_training import weights
 from tests.support.paths import ROOT
-from tests.support.sharded_training import KINDS, PROCESSES, train, train_recipe
+from tests.support.sharded_training import COPIES, KINDS, PROCESSES, train, train_recipe
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
@@ -64,6 +64,18 @@ def test_sharded_steps_have_the_losses_of_one_process(
         assert found["held"] <= 0.51 * one["whole"]
         assert found["losses"] == pytest.approx(one["losses"], rel=1e-4)
     _assert_close(weights(sharded / kind), weights(tmp_path))
+
+
+@pytest.mark.slow
+def test_copies_of_the_model_learn_what_one_process_does(
+    sharded: Path, tiny_llama_folder: Path, tmp_path: Path
+) -> None:
+    """Also where a step has two passes in one process and one in the other (DDP)."""
+    one = train(str(tiny_llama_folder), COPIES, tmp_path)
+    for rank in range(PROCESSES):
+        found = json.loads((sharded / f"{rank}.json").read_text())[COPIES]
+        assert found["losses"] == pytest.approx(one["losses"], rel=1e-9)
+    _assert_close(weights(sharded / COPIES), weights(tmp_path))
 
 
 @pytest.mark.slow
