@@ -86,11 +86,11 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     largest = max((scores[name] for name in usable), key=lambda score: score.n, default=None)
     unproven = _unproven(rows, section)
     floors = {name: scores[name].mean for name in section.backends_named(FLOOR) if name in scores}
-    floor, answered = max(floors.items(), key=lambda named: named[1], default=("", 0.0))
+    floor = max(floors, key=lambda name: floors[name], default="")
     few = (
         largest is not None and largest.contexts < MIN_CONTEXTS
     )  # no interval: quality is no ground
-    low = [way.backend for way in ways if way.quality.mean <= answered and not few]
+    low = [way.backend for way in ways if floor and not few and not _beats(section, way, floor)]
     judged = Verdict(
         suite=section.name,
         setup=section.setup,
@@ -101,7 +101,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
         obstacles=(
             *(unreadable or _limits(ways, baseline)),
             *unproven.values(),
-            *([] if unreadable else _no_better(low, floor, answered)),
+            *([] if unreadable else _no_better(low, floor, floors)),
         ),
         ways=tuple(ways),
         choices=(),
@@ -193,12 +193,17 @@ def _limits(ways: Sequence[Way], baseline: str) -> Iterator[str]:
     yield from too_few([way.against for way in ways if way.backend != baseline], baseline)
 
 
-def _no_better(low: Sequence[str], floor: str, answered: float) -> Iterator[str]:
-    """Yield which ways answer no more than what reads nothing, and so are no choice."""
-    if low and floor:
+def _beats(section: Section, way: Way, floor: str) -> bool:
+    found = contrast_of(section, way.backend, floor)
+    return found is None or found.difference.is_above(0)
+
+
+def _no_better(low: Sequence[str], floor: str, scores: Mapping[str, float]) -> Iterator[str]:
+    """Yield which ways are not shown to answer more than what reads nothing: they are no choice."""
+    if low:
         yield (
-            f"{', '.join(low)}: no choice, as {floor}, which reads nothing, answers at least as "
-            f"well ({answered:.2f})."
+            f"{', '.join(low)}: no choice, as not shown to answer better than {floor}, which reads "
+            f"nothing ({scores[floor]:.2f})."
         )
 
 
