@@ -105,13 +105,14 @@ smollm2-long: $(VENV)/.demo
 	$(BIN)/gist-bench report results/smollm2-long
 
 # Gist and its rivals at the same size: 4 and 8 times less than the context.
-# More questions, or another model: make rivals LIMIT=100 MODEL=./llama
+# More questions, another model, its own questions: make rivals LIMIT=100 MODEL=reference QUESTIONS=qa
 MODEL ?= smollm2
+QUESTIONS ?= qa,data=squad:$(EXCERPT)
 LIMIT ?= 40
 PRESSES := snapkv expected_attention knorm streaming_llm
 SIZED := truncate mean_pool selective_context summary $(PRESSES:%=kvpress,press=%)
 rivals: $(VENV)/.demo $(VENV)/.kvpress
-	$(BIN)/gist-bench run --model $(MODEL) --suite qa,data=squad:$(EXCERPT) --limit $(LIMIT) \
+	$(BIN)/gist-bench run --model $(MODEL) --suite $(QUESTIONS) --limit $(LIMIT) \
 		--out results/rivals --backend full --backend full,kv_bits=4 --backend full,kv_bits=2 \
 		$(foreach ratio,4 8,--backend gist,ratio=$(ratio) $(SIZED:%=--backend %,ratio=$(ratio))) \
 		--backend gist,ratio=4,kv_bits=4 --backend rag,tokens=20 --backend rag,tokens=40 \

@@ -97,9 +97,10 @@ def test_first_token_decode_and_asking_again_are_told_apart(
 
 
 def test_list_shows_the_backends_of_a_served_model(gist_bench: GistBench) -> None:
-    """With the names of their options."""
+    """With the names of their options, which may take a second line."""
     shown = gist_bench("list").out.partition("Backends of a served model")[2].partition("Suites")[0]
-    lines = dict(line.split(maxsplit=1) for line in shown.splitlines() if line.startswith("  "))
+    rows = shown.replace("\n      ", " ").splitlines()
+    lines = dict(row.split(maxsplit=1) for row in rows if row.startswith("  "))
     assert sorted(lines) == plugins.names(plugins.SERVED)
     assert lines["truncate"] == "tokens, ratio"
     assert lines["full"] == "no options"
