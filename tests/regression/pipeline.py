@@ -1,13 +1,13 @@
 """Answers per second of `full` beside kvpress's own pipeline: one context, many questions.
 
-    python -m tests.regression.pipeline [--model M] [--questions N] [--tokens N] [--rounds N]
+    python -m tests.regression.pipeline [--model M] [--questions N] [--tokens N] [--batch N]
 
 Each is a process of its own that loads the same model, reads the same context once and answers the
 same questions, at most so many tokens each; loading does not count. `full` asks its questions in
-batches of eight as the runner does; the pipeline asks one after the other, without a press. It is
-given `cache_position`, without which it fails with this version of transformers. The rounds take
-turns, and the fastest of each counts. On a machine that does other things too, the processor time
-says more than the seconds. Aim: at least 3 times its answers.
+batches, of eight if `run --batch-size` is not given; the pipeline asks one after the other, without
+a press. It is given `cache_position`, without which it fails with this version of transformers. The
+rounds take turns, and the fastest of each counts. On a machine that does other things too, the
+processor time says more than the seconds. Aim: at least 3 times its answers.
 """
 
 import argparse
@@ -41,19 +41,19 @@ def questions_of(count: int) -> list[str]:
     return [f"Where is the {THINGS[at % len(THINGS)]} number {at}?" for at in range(count)]
 
 
-def by_full(lm: Any, context: str, questions: list[str]) -> list[str]:
+def by_full(lm: Any, context: str, questions: list[str], batch: int) -> list[str]:
     """Answer with the backend, in the runner's batches."""
     from backends.full import Full
 
     state = Full(lm).prepare(context)
     return [
         answer.text
-        for start in range(0, len(questions), BATCH)
-        for answer in state.generate(questions[start : start + BATCH], max_new_tokens=NEW_TOKENS)
+        for start in range(0, len(questions), batch)
+        for answer in state.generate(questions[start : start + batch], max_new_tokens=NEW_TOKENS)
     ]
 
 
-def by_pipeline(lm: Any, context: str, questions: list[str]) -> list[str]:
+def by_pipeline(lm: Any, context: str, questions: list[str], _: int) -> list[str]:
     """Answer with kvpress's pipeline, which keeps every entry without a press."""
     import torch
 
@@ -78,19 +78,19 @@ def by_pipeline(lm: Any, context: str, questions: list[str]) -> list[str]:
     return answers
 
 
-SIDES: dict[str, Callable[[Any, str, list[str]], list[str]]] = {
+SIDES: dict[str, Callable[[Any, str, list[str], int], list[str]]] = {
     "full": by_full,
     "kvpress": by_pipeline,
 }
 
 
-def answer_all(side: str, model: str, count: int, tokens: int) -> dict[str, float]:
+def answer_all(side: str, model: str, count: int, tokens: int, batch: int) -> dict[str, float]:
     """Return the seconds of one side, and the tokens that it wrote."""
     lm = load(model)
     context, questions = context_of(lm, tokens), questions_of(count)
-    SIDES[side](lm, "The cup is red.", questions[:1])  # the first request pays for more
+    SIDES[side](lm, "The cup is red.", questions[:1], 1)  # the first request pays for more
     start, used = time.perf_counter(), time.process_time()
-    answers = SIDES[side](lm, context, questions)
+    answers = SIDES[side](lm, context, questions, batch)
     seconds, cpu_s = time.perf_counter() - start, time.process_time() - used
     assert len(answers) == count
     tokens = sum(len(lm.tokenizer.encode(one)) for one in answers)
@@ -103,13 +103,16 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--questions", type=int, default=32)
     parser.add_argument("--tokens", type=int, default=512)
+    parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--side", choices=SIDES)
     given = parser.parse_args()
     if given.side:
-        print(json.dumps(answer_all(given.side, given.model, given.questions, given.tokens)))
+        numbers = given.questions, given.tokens, given.batch
+        print(json.dumps(answer_all(given.side, given.model, *numbers)))
         return
     words = ["--model", given.model, "--questions", given.questions, "--tokens", given.tokens]
+    words += ["--batch", given.batch]
     command = [sys.executable, "-m", "tests.regression.pipeline", *map(str, words), "--side"]
     rounds: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     for _ in range(given.rounds):
