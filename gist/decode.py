@@ -216,20 +216,17 @@ class _RoomyLayer(DynamicLayer):
         shape = (batch, keys.shape[1], keys.shape[2] + room)
         self._keys = keys.new_empty(*shape, keys.shape[3])  # (batch, kv_heads, capacity, head_dim)
         self._values = values.new_empty(*shape, values.shape[3])
-        self._filled = 0
         self.update(keys, values)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write entries behind the others; of a batch of one, into every row. Return all."""
-        start, self._filled = self._filled, self._filled + key_states.shape[2]
-        self._keys[:, :, start : self._filled] = key_states
-        self._values[:, :, start : self._filled] = value_states
-        self.keys, self.values = (
-            self._keys[:, :, : self._filled],
-            self._values[:, :, : self._filled],
-        )
+        start = self.get_seq_length()
+        end = start + key_states.shape[2]
+        self._keys[:, :, start:end] = key_states
+        self._values[:, :, start:end] = value_states
+        self.keys, self.values = self._keys[:, :, :end], self._values[:, :, :end]
         return self.keys, self.values
 
 

@@ -40,7 +40,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "train-reference": "harness.cli.train:train_reference",
     }
 )
-_RESUMED = frozenset({"run", "try", "make-qa", "compress"})  # by the same command
+_RESUMED = frozenset({"run", "try", "make-qa"})  # by the same command
 _OURS = ("harness", "backends", "gist", "benchmarks")
 _DISK = MappingProxyType(
     {

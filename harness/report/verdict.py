@@ -86,11 +86,12 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     largest = max((scores[name] for name in usable), key=lambda score: score.n, default=None)
     unproven = _unproven(rows, section)
     floors = {name: scores[name].mean for name in section.backends_named(FLOOR) if name in scores}
-    floor = max(floors, key=lambda name: floors[name], default="")
+    floor, answered = max(floors.items(), key=lambda named: named[1], default=("", 0.0))
     few = (
         largest is not None and largest.contexts < MIN_CONTEXTS
     )  # no interval: quality is no ground
-    low = [way.backend for way in ways if floor and not few and not _beats(section, way, floor)]
+    low = [way.backend for way in ways if way.quality.mean <= answered and not few]
+    weak = [way.backend for way in ways if way.backend not in low and _loses_half(way, scores)]
     judged = Verdict(
         suite=section.name,
         setup=section.setup,
@@ -101,7 +102,8 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
         obstacles=(
             *(unreadable or _limits(ways, baseline)),
             *unproven.values(),
-            *([] if unreadable else _no_better(low, floor, floors)),
+            *([] if unreadable else _no_better(low, floor, answered)),
+            *([] if unreadable else _halved(weak, baseline)),
         ),
         ways=tuple(ways),
         choices=(),
@@ -111,7 +113,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     candidates = [
         way
         for way in ways
-        if way.backend not in low
+        if way.backend not in (*low, *weak)
         and way.against.standing is not Standing.INVALID
         and way.backend not in unproven
     ]
@@ -193,18 +195,25 @@ def _limits(ways: Sequence[Way], baseline: str) -> Iterator[str]:
     yield from too_few([way.against for way in ways if way.backend != baseline], baseline)
 
 
-def _beats(section: Section, way: Way, floor: str) -> bool:
-    found = contrast_of(section, way.backend, floor)
-    return found is None or found.difference.is_above(0)
+def _loses_half(way: Way, scores: Mapping[str, Estimate]) -> bool:
+    """Whether a way is shown to lose, and answers less than half of what full context does."""
+    lost = way.against.standing is Standing.LOSES
+    return lost and way.quality.mean < scores[way.against.other].mean / 2
 
 
-def _no_better(low: Sequence[str], floor: str, scores: Mapping[str, float]) -> Iterator[str]:
-    """Yield which ways are not shown to answer more than what reads nothing: they are no choice."""
-    if low:
+def _no_better(low: Sequence[str], floor: str, answered: float) -> Iterator[str]:
+    """Yield which ways answer no more than what reads nothing, and so are no choice."""
+    if low and floor:
         yield (
-            f"{', '.join(low)}: no choice, as not shown to answer better than {floor}, which reads "
-            f"nothing ({scores[floor]:.2f})."
+            f"{', '.join(low)}: no choice, as {floor}, which reads nothing, answers at least as "
+            f"well ({answered:.2f})."
         )
+
+
+def _halved(weak: Sequence[str], baseline: str) -> Iterator[str]:
+    """Yield which ways are no choice however cheap they are."""
+    if weak:
+        yield f"{', '.join(weak)}: no choice, as {baseline} answers more than twice as much."
 
 
 def _unproven(rows: Rows, section: Section) -> dict[str, str]:

@@ -67,11 +67,11 @@ def test_each_way_gets_a_plain_word(tmp_path: Path) -> None:
     """Lost, gained and alike are told apart by their intervals; few contexts say nothing."""
     half = shares(0.5, contexts=100)
     verdict = compare(
-        tmp_path, {"full": half, "rag": half, "gist": shares(0.2, 100), "hybrid": shares(0.9, 100)}
+        tmp_path, {"full": half, "rag": half, "gist": shares(0.3, 100), "hybrid": shares(0.9, 100)}
     )
     words = {way.backend: str(way.against) for way in verdict.ways}
     assert words == {
-        "full": "baseline", "rag": "as good", "gist": "loses 0.30", "hybrid": "gains 0.40",
+        "full": "baseline", "rag": "as good", "gist": "loses 0.20", "hybrid": "gains 0.40",
     }  # fmt: skip
     assert verdict.obstacles == ()
 
@@ -347,14 +347,22 @@ def test_one_way_alone_is_no_choice(tmp_path: Path) -> None:
 
 def test_a_way_that_answers_no_more_than_the_floor_is_no_choice(tmp_path: Path) -> None:
     """However cheap it is; why it was passed over is said."""
-    scores = {"full": shares(0.5), "gist": shares(0.21), "rag": shares(0.5)}
+    scores = {"full": shares(0.5), "gist": shares(0.2), "rag": shares(0.5)}
     cheap = {"gist": {"held_bytes": 1, "prepare_s": 0.0, "generate_s": 1e-6}}
     verdict = compare(tmp_path, {**scores, "closed_book": shares(0.2)}, cheap)
     assert "gist" not in chosen(verdict).values()
     assert verdict.obstacles[-1] == (
-        "gist: no choice, as not shown to answer better than closed_book, which reads nothing "
-        "(0.20)."
+        "gist: no choice, as closed_book, which reads nothing, answers at least as well (0.20)."
     )
+
+
+def test_a_way_that_loses_more_than_half_is_no_choice(tmp_path: Path) -> None:
+    """Next to nothing at next to no cost is no bargain; fewer right answers alone are no reason."""
+    scores = {"full": shares(0.6), "gist": shares(0.2), "rag": shares(0.5)}
+    cheap = {"gist": {"held_bytes": 1, "prepare_s": 0.0, "generate_s": 1e-6}}
+    verdict = compare(tmp_path, {**scores, "closed_book": shares(0.0)}, cheap)
+    assert "gist" not in chosen(verdict).values()
+    assert verdict.obstacles[-1] == "gist: no choice, as full answers more than twice as much."
 
 
 def test_floors_alone_have_no_table_in_short_nor_on_the_page(tmp_path: Path) -> None:
