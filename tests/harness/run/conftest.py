@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.processes import Start, begin
+from tests.support.processes import Start, begin, end
 
 
 @pytest.fixture
@@ -19,5 +19,4 @@ def start() -> Iterator[Start]:
 
     yield started
     for process in processes:
-        process.kill()
-        process.communicate()
+        end(process)
