@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from harness.cli.options import load, typed_command
 from harness.errors import UserError
 from harness.run import plugins
 from harness.run.choose import Choice, choose_backends
-from harness.run.cluster import connected
+from harness.run.cluster import Heed, connected
 from harness.run.engine import Engine, OneProcess
 from harness.run.plan import Settings
 from harness.run.runner import run
@@ -57,12 +58,15 @@ class Sweep:
         # Before a model is loaded: a typing mistake should not wait for it.
         chosen = {name: self._choose_backends(name) for name in self.models}
         _check_there(self.models[1:])
-        with nullcontext() if self.ray is None else connected(self.ray):
-            return [one for name in self.models for one in self._run_model(name, chosen[name])]
+        with nullcontext() if self.ray is None else connected(self.ray) as heed:
+            folders = (self._run_model(name, chosen[name], heed) for name in self.models)
+            return list(chain.from_iterable(folders))
 
-    def _run_model(self, name: str, backends: Sequence[Choice]) -> Iterator[Path]:
+    def _run_model(
+        self, name: str, backends: Sequence[Choice], heed: Heed | None
+    ) -> Iterator[Path]:
         """Load a model and run every plan of it; nothing of it is left when the next one comes."""
-        with closing(self._engine(name)) as engine:
+        with closing(self._engine(name, heed)) as engine:
             for plan in engine.plans(self.suites, backends, self.settings):
                 if len(self.models) * len(self.settings) > 1:
                     click.echo(f"{name}, seed {plan.settings.seed}", err=True)
@@ -76,10 +80,10 @@ class Sweep:
                     contexts=self.contexts,
                 )
 
-    def _engine(self, name: str) -> Engine:
-        if self.ray is None:
+    def _engine(self, name: str, heed: Heed | None) -> Engine:
+        if heed is None:
             return self._open(name)
-        return Workers(partial(self._open, name), on_gpus=self.device != "cpu")
+        return Workers(partial(self._open, name), heed, on_gpus=self.device != "cpu")
 
     def _open(self, name: str) -> OneProcess:
         if is_address(name):

@@ -1,11 +1,14 @@
 """A Ray of our own or one that others have started, and how many workers it has room for."""
 
+import faulthandler
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,17 +18,22 @@ from harness.errors import UserError, reading
 MISSING = '--ray needs Ray, which is not installed. Type: pip install "gist-bench[ray]"'
 STORE_BYTES = 2**28  # contexts and rows on their way; more goes to the disk
 CONNECT_S = 10.0
+SHUTDOWN_S = 30.0
+
+Heed = Callable[[], None]
+"""Raises KeyboardInterrupt if Ctrl-C was pressed."""
 
 
 @contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Start a Ray of our own, or join one.
+def connected(address: str) -> Iterator[Heed]:
+    """Start a Ray of our own, or join one; Ctrl-C is heard where the driver asks whether it came.
 
     Args:
         address: `auto` or HOST:PORT of a cluster; empty: a Ray for this machine and this run.
 
     Raises:
         UserError: Ray is not installed, or there is no such cluster.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     if "://" in address:
         raise UserError(
@@ -37,6 +45,17 @@ def connected(address: str) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers
     if not address:  # one that Ray makes stays in the home folder, and later clusters ask for it
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with _held_interrupts() as heed:
+        _init(address)
+        try:
+            with redirect_stdout(sys.stderr):  # Ray talks to the output, where tables belong
+                yield heed
+        finally:
+            _shut_down()
+        heed()
+
+
+def _init(address: str) -> None:
     import ray
 
     own = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
@@ -50,11 +69,50 @@ def connected(address: str) -> Iterator[None]:
             host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
         ray.init(address=address or "local", **quiet, **({} if address else own))
+
+
+def _shut_down() -> None:
+    """Leave Ray, or end this process where Ray does not let go.
+
+    Ray joins its threads without a limit, and has hung there (ray-project/ray issue 44836). All
+    rows are written by then. Where each thread was is printed, and the exit code is 1.
+    """
+    import ray
+
+    faulthandler.dump_traceback_later(SHUTDOWN_S, exit=True)
     try:
-        with redirect_stdout(sys.stderr):  # Ray talks to the output, where tables belong
-            yield
-    finally:
         ray.shutdown()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def _held_interrupts() -> Iterator[Heed]:
+    """Hold back a first Ctrl-C until it is asked for; a second one ends the process at once.
+
+    Raised anywhere, KeyboardInterrupt may come where Python drops it, in a destructor or a call
+    back of Ray's, and the driver would wait for its workers on; or in the middle of Ray's start or
+    end, and Ray would wait for a part of its own.
+    """
+    came = threading.Event()
+
+    def hold(number: int, frame: object) -> None:
+        del frame
+        came.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    def heed() -> None:
+        if came.is_set():
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # gets no signals
+        yield heed
+        return
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield heed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True, slots=True)

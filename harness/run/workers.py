@@ -6,9 +6,10 @@ adds is which task comes next: a suite that shows costs has its device to itself
 """
 
 import logging
+import math
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -19,11 +20,12 @@ from harness.api import Suite
 from harness.errors import SampleError, UserError
 from harness.run.cell import Finished, ends_sweep
 from harness.run.choose import Choice
-from harness.run.cluster import share_of
+from harness.run.cluster import Heed, share_of
 from harness.run.engine import Begin, OneProcess
 from harness.run.plan import Cell, Plan, Settings
 from harness.run.worker import Facts, Heard, Worker
 
+STEP_S = 1.0  # of waiting, before it is asked whether Ctrl-C came
 LOADING_S = 600.0  # a worker that has not begun by then waits for a device that others use
 DEATHS = 3  # of workers at one task, before it is the task's fault
 WHY = (
@@ -75,11 +77,12 @@ def take_free(free: list[Remote], owners: dict[str, Remote] | None) -> Remote | 
 class Workers:
     """The workers of one model, each of which loads it once."""
 
-    def __init__(self, opener: Callable[[], OneProcess], *, on_gpus: bool) -> None:
+    def __init__(self, opener: Callable[[], OneProcess], heed: Heed, *, on_gpus: bool) -> None:
         """Start them, and wait for the first.
 
         Args:
             opener: loads the model, on the machine where it is called.
+            heed: is called while workers are waited for.
             on_gpus: whether a worker gets a GPU where there is one.
 
         Raises:
@@ -87,7 +90,7 @@ class Workers:
         """
         import ray
 
-        self._ray = ray
+        self._ray, self._heed = ray, heed
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         wanted = os.environ.get("OMP_NUM_THREADS", "")
         threads = int(wanted) if wanted.isdecimal() else 1
@@ -105,7 +108,7 @@ class Workers:
         ]
         self._loading = {remote.actor.load.remote(): remote for remote in remotes}
         self._free: list[Remote] = []
-        self._facts = self._take_up(ray.wait(list(self._loading))[0][0])
+        self._facts = self._take_up(self._wait(self._loading)[0])
         self._lead = self._free[0].actor
 
     @property
@@ -182,7 +185,7 @@ class Workers:
             while tasks and (remote := take_free(self._free, owners if alone else None)):
                 task = tasks.popleft()
                 running[start(remote, task)] = remote, task
-            (ready,), _ = self._ray.wait([*running, *self._loading])
+            (ready,) = self._wait([*running, *self._loading])
             if ready in self._loading:
                 self._facts.refuse_unlike(self._take_up(ready))
                 continue
@@ -213,9 +216,18 @@ class Workers:
 
     def _await_loading(self) -> None:
         """Wait for workers that load the model: nothing should run beside a measurement."""
-        loading = list(self._loading)
-        for loaded in self._ray.wait(loading, num_returns=len(loading), timeout=LOADING_S)[0]:
+        for loaded in self._wait(self._loading, len(self._loading), LOADING_S):
             self._facts.refuse_unlike(self._take_up(loaded))
+
+    def _wait(self, answers: Iterable[Any], n: int = 1, most_s: float = math.inf) -> list[Any]:
+        """Return `n` answers that are ready, or those that are after so many seconds."""
+        waited, left = list(answers), most_s
+        while True:
+            self._heed()
+            ready, _ = self._ray.wait(waited, num_returns=n, timeout=min(STEP_S, left))
+            left -= STEP_S
+            if len(ready) == n or left <= 0:
+                return list(ready)
 
     def _take_up(self, loaded: Any) -> Facts:
         """Give work to a worker that has loaded the model."""
@@ -243,6 +255,7 @@ class Workers:
 
     def _get(self, answer: Any) -> Any:
         """Return what a worker answered; a mistake that it met is raised as it was there."""
+        self._wait([answer])
         try:
             return self._ray.get(answer)
         except self._ray.exceptions.RayTaskError as failed:

@@ -36,8 +36,8 @@ def engine(address: str | None) -> Iterator[Engine]:
     if address is None:
         yield OneProcess(FakeModel())
         return
-    with connected(address):
-        yield Workers(partial(OneProcess, FakeModel()), on_gpus=False)
+    with connected(address) as heed:
+        yield Workers(partial(OneProcess, FakeModel()), heed, on_gpus=False)
 
 
 if __name__ == "__main__":

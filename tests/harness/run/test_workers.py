@@ -155,6 +155,29 @@ def test_a_run_that_was_stopped_and_killed_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "code", "left"),
+    [
+        ("init", -signal.SIGINT, []),
+        ("loading", -signal.SIGINT, []),
+        ("destructor", -signal.SIGINT, ["interrupted"]),
+        ("shutdown", -signal.SIGINT, ["finished"]),
+        ("twice", -signal.SIGINT, ["running"]),
+        ("hang", 1, ["finished"]),
+    ],
+)
+def test_ctrl_c_ends_a_run_whenever_it_comes(
+    cluster: str, start: Start, tmp_path: Path, moment: str, code: int, left: list[str]
+) -> None:
+    """Also where Python would drop it; a second one at once; and a Ray that hangs is left."""
+    out, gate = tmp_path / "out", tmp_path / "gate"
+    run = start("tests.support.interrupted_run", moment, out, gate, cluster)
+    err = run.communicate(timeout=60)[1]
+    assert run.returncode == code, err
+    assert [status(folder) for folder in out.glob("*")] == left
+
+
+@pytest.mark.slow
 def test_a_task_that_kills_its_workers_ends_the_run_in_one_line(
     start: Start, tmp_path: Path
 ) -> None:
