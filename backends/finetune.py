@@ -2,7 +2,8 @@
 
 The document is in the weights: nothing of it stands in front of the question. Each document has an
 adapter of its own (Hu et al. 2021, arXiv 2106.09685), which is put onto the model for a request.
-It learns from the document's text, and from gaps in its sentences; see `gist.finetune`.
+It learns from the document's text, and from questions that the harness makes of its sentences; see
+`gist.finetune`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from backends.kv.cached import Request, answer
-from harness.api import Generation
+from harness.api import Generation, Question
 
 if TYPE_CHECKING:
     from gist.decode import KVState
@@ -30,6 +31,7 @@ class Finetune:
     """
 
     runs_unasked: ClassVar[bool] = False
+    wants_questions: ClassVar[bool] = True
 
     model: "LanguageModel"
     steps: int = 30
@@ -44,19 +46,20 @@ class Finetune:
         if self.lr <= 0:
             raise ValueError(f"lr={self.lr:g} must be above 0")
 
-    def prepare(self, context: str) -> "FinetunedContext":
-        """Train on the context, and read the prompt's beginning with what was learnt."""
+    def prepare(self, context: str, questions: Sequence[Question] = ()) -> "FinetunedContext":
+        """Train on context and questions, and read the prompt's beginning with what was learnt."""
         from gist.decode import read
         from gist.finetune import finetune, finetuned
 
-        tensors = finetune(self.model, context, steps=self.steps, rank=self.rank, lr=self.lr)
+        pairs = [(question.text, question.targets[0]) for question in questions]
+        tensors = finetune(self.model, context, pairs, steps=self.steps, rank=self.rank, lr=self.lr)
         with finetuned(self.model, tensors, rank=self.rank):
             state = read(self.model, self.model.prompt.before)
         return FinetunedContext(self.model, state, tensors, self.rank)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return nothing: the options say all."""
-        return {}
+        """Say that the base model's weights do not answer alone."""
+        return {"weights": "LoRA, trained on each context"}
 
     def close(self) -> None:
         """Do nothing: the model was left as it was."""

@@ -1,16 +1,15 @@
-"""Fine-tune a model on one document: LoRA on its text, and on gaps in its sentences.
+"""Fine-tune a model on one document: LoRA on its text, and on questions about it.
 
 The rows of a step, each with its own loss:
 
     text    begin | 256 tokens of the document                      every token is predicted
-    gap     before | between | "... in ____ was built" | after | 1871 | end     the answer is
+    asked   before | between | question | after | answer | end      the answer is
 
-Gaps are made from the document alone. The frame of the prompt teaches the model to answer from
-what it learnt. Nothing of a question that will be asked is read.
+The questions are those that it is handed. In the frame of the prompt, without the document, they
+teach the model to answer from what it learnt.
 """
 
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +24,6 @@ from gist.lora import LINEAR, LoraOptions
 from gist.models.model import LanguageModel
 
 TEXT_TOKENS = 256
-SENTENCE = re.compile(r"(?<=[.!?])\s+")
-GAP = re.compile(r"(?<=\s)(?:\d[\d.,]*\d|\d|[A-Z]\w+)")  # numbers and names behind the first word
-ASKED = "Which word is missing? {}"
 PLAN = GistPlan(rows=0)
 
 Tensors = Mapping[str, torch.Tensor]
@@ -50,28 +46,33 @@ def text_rows(lm: LanguageModel, context: str) -> list[Row]:
     return [Row([*begin, *part], len(part)) for part in parts]
 
 
-def gap_rows(lm: LanguageModel, context: str) -> list[Row]:
-    """Return a row for each name and number, left out of its sentence."""
-    rows = []
-    for sentence in SENTENCE.split(context):
-        for gap in GAP.finditer(sentence):
-            asked = ASKED.format(f"{sentence[: gap.start()]}____{sentence[gap.end() :]}")
-            answer = [*lm.tokenizer.encode(gap.group()), lm.answer_end_id]
-            prompt = lm.prompt
-            question = [*prompt.between, *lm.tokenizer.encode(asked), *prompt.after]
-            rows.append(Row([*prompt.before, *question, *answer], len(answer)))
+def asked_rows(lm: LanguageModel, questions: Sequence[tuple[str, str]]) -> list[Row]:
+    """Return a row for each question and its answer."""
+    encode, prompt, rows = lm.tokenizer.encode, lm.prompt, []
+    for question, right in questions:
+        answer = [*encode(right), lm.answer_end_id]
+        asked = [*prompt.before, *prompt.between, *encode(question), *prompt.after]
+        rows.append(Row([*asked, *answer], len(answer)))
     return rows
 
 
 def finetune(
-    lm: LanguageModel, context: str, *, steps: int, rank: int, lr: float, seed: int = 0
+    lm: LanguageModel,
+    context: str,
+    questions: Sequence[tuple[str, str]],
+    *,
+    steps: int,
+    rank: int,
+    lr: float,
+    seed: int = 0,
 ) -> Tensors:
     """Return the LoRA tensors of a document; the model is left as it was.
 
     Args:
         lm: the model.
         context: the document; nothing is learnt from an empty one.
-        steps: of the optimiser, each on a row of text and one with a gap.
+        questions: about it, each with its answer.
+        steps: of the optimiser, each on a row of text and one with a question.
         rank: of LoRA, on all linear layers.
         lr: of AdamW, falling to 0.
         seed: decides the weights and the order of the rows.
@@ -80,15 +81,15 @@ def finetune(
         ContextTooLong: a row needs more positions than the model has.
         OutOfMemory: a row needs more memory than there is to be read, foreseen.
     """
-    texts, gaps = text_rows(lm, context), gap_rows(lm, context)
-    longest = max((len(row.ids) for row in (*texts, *gaps)), default=1)
+    texts, asked = text_rows(lm, context), asked_rows(lm, questions)
+    longest = max((len(row.ids) for row in (*texts, *asked)), default=1)
     lm.reserve(longest, entries=longest, new_tokens=longest, batch=1)
-    random.Random(seed).shuffle(gaps)
+    random.Random(seed).shuffle(asked)
     with added(lm.model, PLAN, _options(rank), seed=seed) as adapted, torch.enable_grad():
         adapted.eval()  # LoRA has no dropout here
         trained = [each for each in adapted.parameters() if each.requires_grad]
         optimiser = torch.optim.AdamW(trained, lr=lr, weight_decay=0.0)
-        for step, rows in zip(range(steps), _rounds(texts, gaps), strict=False):
+        for step, rows in zip(range(steps), _rounds(texts, asked), strict=False):
             for group in optimiser.param_groups:
                 group["lr"] = lr * (1 - step / steps)
             for row in rows:
@@ -117,8 +118,8 @@ def _options(rank: int) -> LoraOptions:
     return LoraOptions(rank=rank, alpha=2 * rank, targets=LINEAR)
 
 
-def _rounds(texts: Sequence[Row], gaps: Sequence[Row]) -> Iterator[tuple[Row, ...]]:
+def _rounds(texts: Sequence[Row], asked: Sequence[Row]) -> Iterator[tuple[Row, ...]]:
     """Yield the rows of each step: the next of either kind, from the start again at the end."""
-    kinds = [cycle(rows) for rows in (texts, gaps) if rows]
+    kinds = [cycle(rows) for rows in (texts, asked) if rows]
     while kinds:
         yield tuple(next(kind) for kind in kinds)

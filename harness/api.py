@@ -299,6 +299,20 @@ class Backend(Protocol):
         ...
 
 
+class LearningBackend(Backend, Protocol):
+    """A backend that learns from questions with answers, beside the context itself.
+
+    With `wants_questions: ClassVar[bool] = True` it is handed those that the harness makes of the
+    context's own sentences, never one that will be asked.
+    """
+
+    wants_questions: ClassVar[bool]
+
+    def prepare(self, context: str, questions: Sequence[Question] = ()) -> PreparedContext:
+        """Read a context once, and learn from the questions; the first target is the answer."""
+        ...
+
+
 class Suite(Protocol):
     """A source of samples and the scorer of their answers. A dataclass; its fields are options."""
 

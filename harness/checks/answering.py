@@ -17,6 +17,7 @@ from gist.validity import LIMITS
 from gist.watch import probe, weights_hash
 from harness.api import Backend, Question, Sample
 from harness.checks import judging
+from harness.checks.handed import handed
 from harness.checks.shuffled import Check
 from harness.checks.trial import Table, Trial, altered, by_size, shortened, warmed
 from harness.checks.watched import known_of
@@ -80,7 +81,7 @@ def check_backend(
     """
     meter = Meter(lm.device)
     before = BaseModel.of(lm)
-    declared = bool(configuration.description.get("adapter"))
+    declared = any(configuration.description.get(key) for key in ("adapter", "weights"))
     backend: Backend = build(configuration.kind, configuration.spec, lm)
     with closing(backend), warmed(meter, backend):
         should_be = None if declared else base.logits
@@ -134,6 +135,8 @@ def _run(table: Table, pairs: Sequence[tuple[Job, Sample]], place: int) -> Trial
 def _reported(lm: LanguageModel, trials: Sequence[Trial]) -> Iterator[Check]:
     """Yield the checks of what was reported, each over all samples."""
     yield judging.given(trials)
+    if any(trial.seen.handed for trial in trials):
+        yield handed(trials)
     # Who says how many entries stand for the context says what stands before them as well.
     claims = ("prompt_tokens", "context_entries")
     if any(row.get(each) is not None for t in trials for row in t.rows for each in claims):

@@ -6,13 +6,13 @@ on and write down what they saw.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from gist.models.model import LanguageModel
 from gist.watch import Pass, probe, reading, watching
-from harness.api import Backend, Generation, PreparedContext
+from harness.api import Backend, Generation, LearningBackend, PreparedContext, Question
 from harness.checks.holdings import Holdings, holdings, living_tensors, places_of
 
 
@@ -22,6 +22,7 @@ class Observed:
 
     context: str
     questions: list[tuple[str, ...]] = field(default_factory=list)  # of each batch
+    handed: tuple[Question, ...] = ()  # made by the harness, for a backend that learns from them
     reading: list[Pass] = field(default_factory=list)  # of the model, while the context is read
     passes: list[list[Pass]] = field(default_factory=list)  # of the model, for each batch
     differences: list[float] = field(default_factory=list)  # from the base model's logits
@@ -42,17 +43,22 @@ class Watched:
     instead: Mapping[str, str] = field(default_factory=dict)  # what is asked in place of a question
     observed: list[Observed] = field(default_factory=list)
 
-    def prepare(self, context: str) -> "WatchedContext":
-        """Have the backend read a context."""
-        seen = Observed(context)
+    @property
+    def wants_questions(self) -> bool:
+        """What the backend says."""
+        return bool(getattr(self.inner, "wants_questions", False))
+
+    def prepare(self, context: str, questions: Sequence[Question] = ()) -> "WatchedContext":
+        """Have the backend read a context, and learn from questions if it wants them."""
+        seen = Observed(context, handed=tuple(questions))
         self.observed.append(seen)
         before = living_tensors()
         if self.poison:
             with reading(self.lm) as read:
-                state = self.inner.prepare(context)
+                state = self._read(context, questions)
         else:
             with watching(self.lm, at_first=lambda: self._compare(seen)) as seen.reading:
-                state = self.inner.prepare(context)
+                state = self._read(context, questions)
         watched = WatchedContext(state, self, seen)
         watched.note()
         kept = seen.held[-1].tensors
@@ -64,6 +70,11 @@ class Watched:
                 size for at, size in new if at not in kept and at not in self.known.tensors
             )
         return watched
+
+    def _read(self, context: str, questions: Sequence[Question]) -> PreparedContext:
+        if self.wants_questions:
+            return cast(LearningBackend, self.inner).prepare(context, questions)
+        return self.inner.prepare(context)
 
     def _compare(self, seen: Observed) -> None:
         if self.base is not None:

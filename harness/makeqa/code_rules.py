@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.makeqa.mentions import AnnotatedText
 from harness.makeqa.proposals import Proposal
+from harness.mentions import AnnotatedText
 
 _CONSTANT = re.compile(
     r"^[ \t]*(?:(?:export|const|static|final|public|let|var)\s+)*(?P<name>[A-Za-z]\w{2,})"

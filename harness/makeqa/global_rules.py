@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from harness.makeqa.mentions import AnnotatedText, as_written, spellings
 from harness.makeqa.proposals import Proposal
+from harness.mentions import AnnotatedText, as_written, spellings
 
 COUNTS = range(3, 16)  # most names are written twice: a guess; more is hard to count for anyone
 MARGIN = 1.5  # the most frequent has to stand out

@@ -3,7 +3,7 @@
 import random
 from typing import Literal
 
-from harness.makeqa.mentions import AnnotatedText, Mention, Sentence, one_of_each
+from harness.mentions import AnnotatedText, Mention, Sentence, one_of_each
 
 _ASKED = {
     "value": "Which number or date does the text give in another sentence with that name?",

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 from harness.makeqa.checks import holds
 from harness.makeqa.joining import gaps, joined_question, others_with
-from harness.makeqa.mentions import (
+from harness.makeqa.proposals import Proposal
+from harness.makeqa.speech import WORDS, Speech, find_speech
+from harness.mentions import (
     NUMBER_WORDS,
     TITLES,
     AnnotatedText,
@@ -20,8 +22,6 @@ from harness.makeqa.mentions import (
     Sentence,
     gap_question,
 )
-from harness.makeqa.proposals import Proposal
-from harness.makeqa.speech import WORDS, Speech, find_speech
 
 # Of the contexts: few sentences have a number, so that the wording would mostly have no answer.
 JOINED = 0.25

@@ -27,9 +27,9 @@ from harness.makeqa.checks import holds
 from harness.makeqa.cutting import Context
 from harness.makeqa.global_rules import count_of, global_questions
 from harness.makeqa.joining import gaps, joined_question, others_with
-from harness.makeqa.mentions import AnnotatedText, gap_question, spellings
 from harness.makeqa.proposals import Proposal, Proposals
 from harness.makeqa.speech import Speech, find_speech
+from harness.mentions import AnnotatedText, gap_question, spellings
 
 T = TypeVar("T")
 Rule = Callable[[AnnotatedText, random.Random], Iterable[Proposal]]

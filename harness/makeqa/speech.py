@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.makeqa.mentions import TITLES, AnnotatedText
+from harness.mentions import TITLES, AnnotatedText
 
 WORDS = range(5, 26)  # of speech that is asked about
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from harness.api import Backend, Generation, Model, PreparedContext, Question, Sample, Suite
 from harness.errors import ContextTooLong, OutOfMemory, SampleError
 from harness.run.controls import ContextAssignment, ControlledSample
+from harness.run.handed import prepare
 from harness.run.measure import Measurement, Meter, clock_s, memory_errors
 from harness.run.plan import Cell, Job
 from harness.run.records import Cell as Value
@@ -93,8 +94,8 @@ class CellRun:
     ) -> dict[str, Value]:
         """Fill `held`; the last context is measured while the others stay in memory."""
         for _ in range(sample.contexts_held - 1):
-            held.append(self.backend.prepare(context))
-        state, measured, costs = self._measure("prepare", lambda: self.backend.prepare(context))
+            held.append(prepare(self.backend, context))
+        state, measured, costs = self._measure("prepare", lambda: prepare(self.backend, context))
         held.append(state)
         return {
             "baseline_bytes": measured.baseline_bytes,

@@ -17,6 +17,7 @@ from harness.errors import SampleError
 from harness.run.cell import Bench, CellRun, Finished
 from harness.run.choose import Choice
 from harness.run.environment import environment
+from harness.run.handed import prepare
 from harness.run.measure import Meter, memory_errors
 from harness.run.plan import Cell, Plan, Settings
 from harness.run.spec import Spec, build
@@ -161,5 +162,5 @@ def _backend_of(cell: Cell) -> tuple[type[Backend], Spec]:
 def warm_up(backend: Backend) -> None:
     """Ask once, unmeasured: the first request pays for what later ones find ready."""
     context, question = _WARM_UP
-    with memory_errors(), closing(backend.prepare(context)) as state:
+    with memory_errors(), closing(prepare(backend, context)) as state:
         state.generate([question], max_new_tokens=2)

@@ -16,7 +16,7 @@ from harness.api import SERVER
 
 _ROOT = Path(__file__).parents[2]  # of the four packages
 # What decides a row. The command line and the report may change under a run.
-_CODE = ("harness/api.py",)
+_CODE = ("harness/api.py", "harness/mentions.py", "harness/text.py")
 _CODE_FOLDERS = ("harness/run", "harness/served", "backends", "benchmarks", "gist")
 # How many threads compute and how they wait: they decide times, on a shared machine above all.
 OPENMP = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")

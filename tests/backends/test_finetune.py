@@ -7,8 +7,9 @@ import torch
 
 from backends.closed_book import ClosedBook
 from backends.finetune import Finetune
-from gist.finetune import gap_rows, text_rows
+from gist.finetune import asked_rows, text_rows
 from gist.models.model import LanguageModel
+from harness.run.handed import prepare, questions_of
 
 CONTEXT = "The amber harp is in hall 7. The red cup is in hall 4. Later Mira left on a boat."
 QUESTION = "Which hall holds the harp?"
@@ -24,32 +25,31 @@ def fed_to(lm: LanguageModel, backend: Finetune) -> list[str]:
 
     handle = lm.model.register_forward_pre_hook(note, with_kwargs=True)
     try:
-        backend.prepare(CONTEXT).close()
+        prepare(backend, CONTEXT).close()
     finally:
         handle.remove()
     return fed
 
 
-def test_it_learns_from_the_document_alone(tiny_model: LanguageModel) -> None:
-    """Its text, and its own sentences with a gap: no question of the data is read or kept."""
+def test_it_learns_from_the_document_and_from_what_it_is_handed(tiny_model: LanguageModel) -> None:
+    """One of either in each step; nothing of what is asked is read or kept."""
     backend = Finetune(tiny_model, steps=6, rank=2)
     fed = fed_to(tiny_model, backend)
-    context = backend.prepare(CONTEXT)
+    context = prepare(backend, CONTEXT)
     context.generate([QUESTION], max_new_tokens=4)
     assert fed_to(tiny_model, backend) == fed  # whatever was asked before
     assert not any(QUESTION in text for text in fed)
     assert sum(CONTEXT in text for text in fed) == 6
-    assert sum("Which word is missing?" in text for text in fed) == 6
+    handed = [question.text for question in questions_of(CONTEXT)]
+    assert sum(any(one in text for one in handed) for text in fed) == 6
 
 
-def test_gaps_are_names_and_numbers(tiny_llama: LanguageModel) -> None:
-    """The word at a sentence's start is none; the answer is the word, and then the end."""
-    rows = gap_rows(tiny_llama, CONTEXT)
-    decode = tiny_llama.tokenizer.decode
-    answers = [decode(row.ids[-row.predicted : -1]) for row in rows]
-    assert answers == ["7", "4", "Mira"]
-    assert all(row.ids[-1] == tiny_llama.answer_end_id for row in rows)
-    assert "Later ____ left on a boat." in decode(rows[2].ids)
+def test_the_answer_to_a_question_is_learnt_and_then_the_end(tiny_llama: LanguageModel) -> None:
+    """The question stands in the prompt's frame, and is not predicted."""
+    (row,) = asked_rows(tiny_llama, [(QUESTION, "hall 7")])
+    answer = row.ids[-row.predicted :]
+    assert answer == [*tiny_llama.tokenizer.encode("hall 7"), tiny_llama.answer_end_id]
+    assert QUESTION in tiny_llama.tokenizer.decode(row.ids[: -row.predicted])
 
 
 def test_a_long_document_is_read_in_rows_whole(tiny_llama: LanguageModel) -> None:
@@ -73,7 +73,7 @@ def test_what_was_learnt_is_in_the_adapter_alone(tiny_model: LanguageModel) -> N
             return float(tiny_model.model(ids, labels=ids).loss)
 
     before = loss()
-    tensors = finetune(tiny_model, CONTEXT, steps=20, rank=2, lr=1e-2)
+    tensors = finetune(tiny_model, CONTEXT, [], steps=20, rank=2, lr=1e-2)
     assert loss() == before
     with finetuned(tiny_model, tensors, rank=2):
         assert loss() < 0.9 * before

@@ -8,11 +8,13 @@ import pytest
 
 import gist.decode
 import harness.run.cell
+import harness.run.handed
 from benchmarks.qa import Qa
 from harness.api import Generation, PreparedContext, Question, Sample, Suite
 from harness.checks.run import check_backends
 from harness.run.cell import CellRun
 from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.handed import questions_of
 from harness.run.plan import Settings
 from tests.support import cheats
 from tests.support.tiny_adapter import save_tiny_adapter
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 SUITE = "qa,documents=3,people=1,facts=2,filler=1,questions=2,max_new_tokens=4"
 LONG = 200  # tokens: of the three contexts, one has more
+FINETUNE = "finetune,steps=2,rank=2"
 HONEST = (
     "full",
     "rag,embedder=bm25,chunk_tokens=16,top_k=1",
@@ -35,6 +38,7 @@ HONEST = (
     "hybrid,embedder=bm25,ADAPTER",
     "gist_store,embedder=bm25,segment_tokens=64,ADAPTER",
     "hierarchical,ADAPTER",
+    FINETUNE,
 )
 
 
@@ -143,6 +147,33 @@ def test_a_question_handed_to_compression_is_noticed(
 
     monkeypatch.setattr(CellRun, "_prepare", leaking)
     assert failed(tiny_llama, adapter, backend)[backend] >= {"given texts", "questions hidden"}
+
+
+def test_a_test_question_handed_to_learn_from_is_noticed(
+    tiny_llama: "LanguageModel", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The harness hands over what the sample asks, in place of what its context gives."""
+    prepare = CellRun._prepare
+
+    def leaking(
+        self: CellRun, sample: Sample, context: str, held: list[PreparedContext]
+    ) -> dict[str, Any]:
+        asked = tuple(question for question in sample.questions if question.targets)
+        monkeypatch.setattr(harness.run.handed, "questions_of", lambda _: asked)
+        return prepare(self, sample, context, held)
+
+    monkeypatch.setattr(CellRun, "_prepare", leaking)
+    found = failed(tiny_llama, Path(), FINETUNE)[FINETUNE]
+    assert found >= {"handed questions", "questions hidden"}
+
+
+def test_a_question_of_another_context_handed_to_learn_from_is_noticed(
+    tiny_llama: "LanguageModel", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked nowhere, and yet it does not follow from the context."""
+    other = questions_of("The amber harp is in hall 7.")
+    monkeypatch.setattr(harness.run.handed, "questions_of", lambda _: other)
+    assert failed(tiny_llama, Path(), FINETUNE) == {FINETUNE: {"handed questions"}}
 
 
 def test_a_question_handed_over_behind_the_contract_is_noticed(
