@@ -51,5 +51,5 @@ def write(imported: Imported, path: Path, folder: Path | None, *, command: str) 
         "environment": {},
     }
     header = columns(imported.slice_names, imported.metrics)
-    write_finished(folder, header, imported.rows, run)
+    write_finished(folder, header, imported.rows, lambda: run)
     return folder

@@ -111,28 +111,20 @@ def unescaped(text: str) -> str:
     return _ESCAPE.sub(lambda found: _BREAKS.get(found[1], found[1]), text)
 
 
-def read_cells(file: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns, and the whole rows as texts; lists stay JSON, all else is not escaped.
+def each_row(file: Path) -> Iterator[dict[str, str]]:
+    """Yield the whole rows as texts, one at a time; lists stay JSON, all else is not escaped.
 
     Raises:
         UserError: there is no such file, or a row has too few or too many cells.
     """
     with reading(file, advice="Give one run folder."):
-        text = file.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    with cells_up_to(len(whole)):
-        header, *lines = csv.reader(io.StringIO(whole, newline=""))
-    if any(len(line) != len(header) for line in lines):
-        raise UserError(f"{file} has rows with another number of cells. {MISTAKEN}")
-    return header, [_cells(header, line) for line in lines]
-
-
-def each_row(file: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a finished run as `read_cells` gives them, one at a time."""
-    with file.open(encoding="utf-8", newline="") as text, cells_up_to(file.stat().st_size):
-        lines = csv.reader(text)
+        opened = file.open(encoding="utf-8", newline="")
+    with opened as text, cells_up_to(file.stat().st_size):
+        lines = csv.reader(line for line in text if line.endswith("\n"))  # the last may be torn
         header = next(lines)
         for line in lines:
+            if len(line) != len(header):
+                raise UserError(f"{file} has rows with another number of cells. {MISTAKEN}")
             yield _cells(header, line)
 
 

@@ -8,9 +8,12 @@ other the stored value stays.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from harness.api import Question, Suite
 from harness.errors import UserError
@@ -19,13 +22,12 @@ from harness.run.choose import choose_suites
 from harness.run.environment import code_hash
 from harness.run.metadata import RECORDS, read_run
 from harness.run.metrics import JUDGED
-from harness.run.parsing import sorts_of_columns
-from harness.run.records import LISTS, Cell, Row, cell, columns, listed_cell, read_cells
+from harness.run.records import LISTS, Cell, Row, cell, columns, each_row, listed_cell, unescaped
 from harness.run.rows import read_rows
-from harness.run.runfolder import folder_name, refuse_existing, write_finished
+from harness.run.runfolder import AT_ONCE, folder_name, refuse_existing, write_finished
 from harness.run.spec import Spec
 from harness.run.thoughts import split_thought
-from harness.served.judge import Judge, Judged
+from harness.served.judge import Ask, Judge, Judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,12 @@ def rescore(
     Raises:
         UserError: `run` is no run, its suites are not installed, or the folder exists.
     """
-    read_rows([run])  # says in a line what is wrong with the file
+    rows = read_rows([run])  # says in a line what is wrong with the file
     source = run if run.is_dir() else run.parent
-    header, rows = read_cells(source / RECORDS)
-    suites = _suites(rows)
+    suites = _suites(unescaped(name) for _, name in rows.parts)
     if not suites:
         raise UserError(f"{run} has no suite with metrics, so there is nothing to score.")
-    slices, metrics = sorts_of_columns(source / RECORDS, header)
-    known = {*metrics, *(name for suite in suites.values() for name in suite.metrics)}
-    tally = _Tally()
-    scored = [_scored(row, suites.get(row["suite"]), slices, tally) for row in rows]
+    known = {*rows.metrics, *(name for suite in suites.values() for name in suite.metrics)}
     old = read_run(source)
     configuration = {
         **(old.get("configuration") or {}),
@@ -72,20 +70,34 @@ def rescore(
         configuration["judge"] = {"model": judge.name, "prompt": judge.prompt}
         known.add(JUDGED)
     new = folder or source.resolve().parent / folder_name(configuration)
-    notices = (f"Metrics computed anew from the answers of run {source.resolve().name}.", *tally)
-    if judge:
-        refuse_existing(new)
-        scored, notice = _judged(scored, suites, judge, new.with_name(f".{new.name}.judging"))
-        notices += (notice,)
-    written = {
-        **old,
-        "status": old.get("status", "finished"),
-        "command": command,
-        "notices": [*(old.get("notices") or ()), *notices],
-        "configuration": configuration,
-    }
-    write_finished(new, columns(slices, known), scored, written)
-    return Rescored(new, notices)
+    tally = _Tally()
+    scored: Iterable[Row] = (
+        _scored(row, suites.get(row["suite"]), rows.slices, tally)
+        for row in each_row(source / RECORDS)
+    )
+    about = f"Metrics computed anew from the answers of run {source.resolve().name}."
+    verdicts: list[_Verdicts] = []
+
+    def notices() -> list[str]:
+        return [about, *tally, *map(str, verdicts)]
+
+    def describe() -> dict[str, Any]:
+        return {
+            **old,
+            "status": old.get("status", "finished"),
+            "command": command,
+            "notices": [*(old.get("notices") or ()), *notices()],
+            "configuration": configuration,
+        }
+
+    with ExitStack() as asking:
+        if judge:
+            refuse_existing(new)
+            ask = asking.enter_context(judge.asking(new.with_name(f".{new.name}.judging")))
+            verdicts.append(_Verdicts(judge, ask))
+            scored = verdicts[0].add(scored, suites)
+        write_finished(new, columns(rows.slices, known), scored, describe)
+    return Rescored(new, tuple(notices()))
 
 
 class _Tally:
@@ -116,10 +128,10 @@ class _Tally:
             yield f"{line}."
 
 
-def _suites(rows: Sequence[Mapping[str, str]]) -> dict[str, Suite]:
+def _suites(names: Iterable[str]) -> dict[str, Suite]:
     """Return the suites that have metrics, by their name in the rows."""
     found = {}
-    for name in dict.fromkeys(row["suite"] for row in rows):
+    for name in dict.fromkeys(names):
         try:
             plugins.load(plugins.SUITES, Spec.parse(name).name)
         except UserError as unknown:
@@ -163,22 +175,36 @@ def _scored(
     }
 
 
-def _judged(
-    rows: Sequence[Row], suites: Mapping[str, Suite], judge: Judge, folder: Path
-) -> tuple[list[Row], str]:
-    """Return the rows with a judge's verdicts, and a line about it."""
-    places = [at for at, row in enumerate(rows) if str(row["suite"]) in suites and not row["error"]]
-    asked: list[Judged] = []
-    for row in (rows[at] for at in places):
-        if not row.get("question"):
-            raise UserError("a run of an earlier version does not hold its questions to be judged.")
-        targets = row["targets"]
-        _, answer = split_thought(str(row["answer"] or ""))
-        asked.append((str(row["question"]), targets if isinstance(targets, tuple) else (), answer))
-    found = dict(zip(places, judge.verdicts(asked, folder), strict=True))
-    silent = sum(each is None for each in found.values())
-    without = f", {silent:,} of them without a verdict" if silent else ""
-    return (
-        [{**row, JUDGED: found.get(at)} for at, row in enumerate(rows)],
-        f"judged: {len(places):,} answers were shown to {judge.name}{without}.",
-    )
+@dataclass(slots=True)
+class _Verdicts:
+    """The verdicts of a judge about some rows, and how many there are."""
+
+    judge: Judge
+    ask: Ask
+    shown: int = 0
+    silent: int = 0
+
+    def add(self, rows: Iterable[Row], suites: Collection[str]) -> Iterator[Row]:
+        """Yield the rows with a column more."""
+        left = iter(rows)
+        while some := list(islice(left, AT_ONCE)):
+            places = [
+                at for at, row in enumerate(some) if row["suite"] in suites and not row["error"]
+            ]
+            verdicts = self.ask([_asked(some[at]) for at in places])
+            self.shown += len(verdicts)
+            self.silent += verdicts.count(None)
+            found = dict(zip(places, verdicts, strict=True))
+            yield from ({**row, JUDGED: found.get(at)} for at, row in enumerate(some))
+
+    def __str__(self) -> str:
+        without = f", {self.silent:,} of them without a verdict" if self.silent else ""
+        return f"judged: {self.shown:,} answers were shown to {self.judge.name}{without}."
+
+
+def _asked(row: Row) -> Judged:
+    if not row.get("question"):
+        raise UserError("a run of an earlier version does not hold its questions to be judged.")
+    targets = row["targets"]
+    _, answer = split_thought(str(row["answer"] or ""))
+    return str(row["question"]), targets if isinstance(targets, tuple) else (), answer

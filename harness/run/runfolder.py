@@ -12,9 +12,10 @@ environments never share a file.
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +25,8 @@ from harness.files import locked, write_atomically
 from harness.run.environment import changes
 from harness.run.metadata import RECORDS, RUN
 from harness.run.records import Key, Records, Row, recover
+
+AT_ONCE = 2000  # rows that are synced to the disk together, where no sample is waited for
 
 
 def folder_name(configuration: Mapping[str, Any]) -> str:
@@ -38,10 +41,9 @@ def refuse_existing(folder: Path) -> None:
         raise UserError(f"{folder} exists. Give another folder with --output.")
 
 
-def write_finished(
-    folder: Path, header: tuple[str, ...], rows: Sequence[Row], run: Mapping[str, Any]
-) -> None:
-    """Write the rows and `run.json` of a run into a new folder, whole or not at all.
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder to write into, which takes this name when all is written, or is removed.
 
     Raises:
         UserError: the folder exists.
@@ -51,14 +53,36 @@ def write_finished(
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        records = Records(unfinished / RECORDS, header)
-        records.append(rows)
-        records.close()
-        text = json.dumps({**run, "finished": now()}, indent=2) + "\n"
-        (unfinished / RUN).write_text(text, encoding="utf-8")
+        yield unfinished
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def write_finished(
+    folder: Path,
+    header: tuple[str, ...],
+    rows: Iterable[Row],
+    describe: Callable[[], Mapping[str, Any]],
+) -> None:
+    """Write the rows and `run.json` of a run into a new folder, whole or not at all.
+
+    Args:
+        folder: the new folder.
+        header: of records.csv.
+        rows: taken as they are written.
+        describe: returns what `run.json` says, once the rows are written.
+
+    Raises:
+        UserError: the folder exists.
+    """
+    with new_folder(folder) as unfinished:
+        left = iter(rows)
+        with closing(Records(unfinished / RECORDS, header)) as records:
+            while some := list(islice(left, AT_ONCE)):
+                records.append(some)
+        text = json.dumps({**describe(), "finished": now()}, indent=2) + "\n"
+        (unfinished / RUN).write_text(text, encoding="utf-8")
 
 
 class RunFolder:

@@ -4,11 +4,12 @@ It sees the question, the accepted answers and the answer, not the context: a ru
 contexts. Its verdicts are a column beside the metrics, never in their place.
 """
 
+import hashlib
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,9 @@ _SLOTS = re.compile(r"\{(question|targets|answer)\}")
 Judged = tuple[str, tuple[str, ...], str]
 """Question, accepted answers (none: the context does not hold the answer), and the answer."""
 
+Ask = Callable[[Sequence[Judged]], list[float | None]]
+"""Returns the verdict on each of some answers."""
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -46,28 +50,34 @@ class Judge:
     parallel: int = 1
     prompt: str = PROMPT
 
-    def verdicts(self, judged: Sequence[Judged], folder: Path) -> list[float | None]:
-        """Return 1 for yes, 0 for no and None for a reply that is neither, in order.
+    @contextmanager
+    def asking(self, folder: Path) -> Iterator[Ask]:
+        """Yield what asks for verdicts: 1 for yes, 0 for no, None for a reply that is neither.
 
-        The same is asked once. Replies are in `folder` until all are there: a command that was
-        stopped does not pay for them again.
+        The same is asked once. Replies are in `folder` until the context is left without an error:
+        a command that was stopped does not pay for them again.
 
         Raises:
             harness.errors.UserError: the judge cannot be reached, or refuses.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        texts = list(dict.fromkeys(map(self._text, judged)))
-        with closing(KeptReplies()) as kept:
+        known: dict[bytes, float | None] = {}  # by a hash: texts of a large run are many
+        with closing(KeptReplies()) as kept, ThreadPoolExecutor(self.parallel) as pool:
             kept.open(folder)
-            with ThreadPoolExecutor(self.parallel) as pool:
-                try:
-                    replies = list(pool.map(lambda text: self._reply(text, kept), texts))
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
+
+            def ask(judged: Sequence[Judged]) -> list[float | None]:
+                texts = {_hash(text): text for text in map(self._text, judged)}
+                new = [key for key in texts if key not in known]
+                replies = pool.map(lambda key: self._reply(texts[key], kept), new)
+                known.update(zip(new, map(verdict, replies), strict=True))
+                return [known[_hash(self._text(one))] for one in judged]
+
+            try:
+                yield ask
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
         shutil.rmtree(folder)
-        found = dict(zip(texts, map(verdict, replies), strict=True))
-        return [found[self._text(one)] for one in judged]
 
     def _text(self, judged: Judged) -> str:
         """Fill in the prompt; what stands in braces in a text is left as it is."""
@@ -86,6 +96,10 @@ class Judge:
                 return ""
             kept.add(key, found)
         return found.text
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="backslashreplace")).digest()
 
 
 def verdict(reply: str) -> float | None:
