@@ -17,8 +17,7 @@ from harness.text import straighten
 
 _ABOUT = (
     rf"(?:{TEXT}|what (?:is|was|has been) (?:given|provided|said|written)|(?:the )?(?:(?:given|"
-    rf"provided) )?"
-    rf"information(?: given| provided| above)?)"
+    rf"provided) )?information(?: given| provided| above)?)"
 )
 _CONTRACTIONS = tuple(
     (re.compile(short), long)
@@ -26,39 +25,34 @@ _CONTRACTIONS = tuple(
         (r"\bcan'?t\b", "can not"),
         (r"\b(do|does|did|is|are|was|were|could|would|has|have)n'?t\b", r"\1 not"),
         (r"\b(it|that|there|here)'s\b", r"\1 is"),
-        (r"\b(?:i'm|im(?= not))\b", "i am"),
-        (r"\b(i|we)'ve\b", r"\1 have"),
+        (r"\b(?:i ?'m|im(?= not))\b", "i am"),
+        (r"\b(i|we) ?'ve\b", r"\1 have"),
         (r"\b(we|they|you)'re\b", r"\1 are"),
-        (r"\bi'd\b", "i would"),
+        (r"\bi ?'d\b", "i would"),
         # What only seems so is said all the same.
         (r"\b(do|does) not (?:seem|appear) to (?=[a-z]+)", r"\1 not "),
         (r"\bseems? (?:not to|to not) ", "does not "),
     )
 )
 _LEAD = re.compile(
-    r"^(?:(?:the )?answer(?: is)?\s*: ?|(?:\w+ ){0,3}\w+: (?=not |no |un|n/a)|a: |(?:i'm|i am|"
-    r"we are|we're) (?:\w+ )?(?:sorry|"
-    r"afraid)\b,? ?(?:but |that |to say (?:that )?)?|"
-    r"sorry,? (?:but )?|apologies,? (?:but )?|(?:i|my) apologi\w+(?: for \w+ \w+)?,? (?:but )?|"
-    r"unfortunately,? |"
-    r"regrettably,? |sadly,? |well,? |"
-    r"h+m+,? |honestly,? |to be honest,? |frankly,? |actually,? |as (?:an? )?(?:ai|large|"
-    r"artificial)\b[^,]*, |"
-    r"as far as [^,]{2,40}, |from what [^,]{2,40}, |"
-    r"(?:it (?:seems|appears|looks) (?:that |like |as if |as though )?|i (?:think|believe|"
-    r"fear) (?:that )?)"
-    r"(?=(?:the|this|that|it|there|no|nothing|these|your)\b)|"
+    rf"^(?:(?:the )?answer(?: is)?\s*: ?|(?:\w+ ){{0,3}}\w+: (?=not |no |un|n/a)|a: |(?:i am|"
+    rf"we are) (?:\w+ )?(?:sorry|afraid)\b,? ?(?:but |that |to say (?:that )?)?|sorry,? (?:but )?|"
+    rf"apologies,? (?:but )?|(?:i|my) apologi\w+(?: for \w+ \w+)?,? (?:but )?|unfortunately,? |"
+    rf"regrettably,? |sadly,? |well,? |h+m+,? |honestly,? |to be honest,? |frankly,? |actually,? |"
+    rf"as (?:an? )?(?:ai|large|artificial)\b[^,]*, |as far as [^,]{{2,40}}, |"
+    rf"from what [^,]{{2,40}}, |(?:it (?:seems|appears|looks) (?:that |like |as if |as though )?|"
+    rf"i (?:think|believe|fear) (?:that )?)(?=(?:the|this|that|it|there|no|nothing|these|your)\b)|"
     rf"(?:based (?:only |solely )?(?:on|upon)|according to|in|from|given|judging (?:by|from)|"
-    rf"looking at|(?:after|having) (?:carefully )?read(?:ing)?|per|going by|with) (?:only )?"
-    rf"{_ABOUT}(?: alone| only)?,? )+"
+    rf"looking at|(?:after|having) (?:carefully )?read(?:ing)?|per|going by|"
+    rf"with) (?:only )?{_ABOUT}(?: alone| only)?,? )+"
 )
 _FILLER = re.compile(
-    rf"^(?:let me|let's|good question|i (?:have |'ve )?(?:read|looked|searched|checked|re-?read|"
-    rf"went|can (?:only )?see|(?:only )?see)|looking|(?:the|this|your) question (?:asks|is about)|"
+    rf"^(?:let me|let's|good question|i (?:have )?(?:read|looked|searched|checked|re-?read|went|"
+    rf"can (?:only )?see|(?:only )?see)|looking|(?:the|this|your) question (?:asks|is about)|"
     rf"{TEXT} (?:\w+ )?(?:mentions?|says?|states?|talks?|describes?|discusses?|speaks?|is about|"
-    rf"refers?|covers?|deals?|focuses|gives (?:only|just)|only gives)\b|"
-    rf"(?:sorry|unfortunately|no|nothing|hm+|(?:it is )?(?:possible|possibly|perhaps|maybe))$|"
-    rf"(?:the rest of )?{TEXT} (?:is|ends|was) (?:cut off|abruptly)|thank)\b"
+    rf"refers?|covers?|deals?|focuses|gives (?:only|just)|only gives)\b|(?:sorry|unfortunately|no|"
+    rf"nothing|hm+|(?:it is )?(?:possible|possibly|perhaps|maybe))$|(?:the rest of )?{TEXT} (?:is|"
+    rf"ends|was) (?:cut off|abruptly)|thank)\b"
 )
 # A clause before a semicolon is enough, and "etc." ends no refusal.
 _SENTENCE_END = re.compile(
@@ -66,9 +60,9 @@ _SENTENCE_END = re.compile(
 )
 # Vowel signs of Indic and Thai letters are no \w.
 _CLAUSE_END = re.compile(
-    r"^(?:as|since|because|while|although|though|given that|no,) |"
-    r",? (?:but|and|so|because|since|as|though|although) (?=(?:i|we|it|there|the|this|that|nothing|"
-    r"found|nowhere|no|its|his|her|their)\b)|, "
+    r"^(?:as|since|because|while|although|though|given that|no,) |,? (?:but|and|so|because|since|"
+    r"as|though|although) (?=(?:i|we|it|there|the|this|that|nothing|found|nowhere|no|its|his|her|"
+    r"their)\b)|, "
 )
 _MARKS_BEFORE = re.compile(r"^[^\w\u0300-\u036f\u0900-\u0eff]+")
 _MARKS_AFTER = re.compile(r"[^\w\u0300-\u036f\u0900-\u0eff]+$")
@@ -77,19 +71,15 @@ _ENGLISH = re.compile("|".join(f"(?:{form})" for form in ENGLISH.values()))
 _OTHERS = re.compile("|".join(f"(?:{forms})" for forms in OTHERS.values()))
 _TURNS = re.compile(
     r"\b(?:but|although|though|however|yet)\b(?!.*(?:\b(?:not|no|nothing|cannot|never|unclear|"
-    r"unknown)\b|n't))|"
-    r"\b(?:here (?:is|are)|here's)\b|, so (?:the|he|she|they|it)\b(?!.*\b(?:not|no|cannot|"
-    r"un\w+)\b)|"
-    r",? (?:he|she|they|(?:the )?\w+) (?:said|says|wrote|writes|replied|told|asked|thought)\b"
+    r"unknown)\b|n't))|\bhere (?:is|are)\b|, so (?:the|he|she|they|it)\b(?!.*\b(?:not|no|cannot|"
+    r"un\w+)\b)|,? (?:he|she|they|(?:the )?\w+) (?:said|says|wrote|writes|replied|told|asked|"
+    r"thought)\b"
 )
 _GOES_ON = re.compile(
-    r"(?:but|although|though|however|nevertheless|nonetheless|that said|still|yet|here (?:is|"
-    r"are)|here's|"
-    r"(?:possibly|probably|perhaps|maybe|presumably|most likely|likely)\b|(?:my|a|the|an?) "
-    r"(?:\w+ )?guess|"
-    r"if i (?:had|have) to|i (?:would |'d )?(?:think|believe|guess|suspect|say|assume|"
-    r"suppose)\b(?!.*\bnot\b)|"
-    r"(?:so )?the answer is (?!not)|answer:)"
+    r"(?:but|although|though|however|nevertheless|nonetheless|that said|still|yet|here (?:is|are)|"
+    r"(?:possibly|probably|perhaps|maybe|presumably|most likely|likely)\b|(?:my|a|the|"
+    r"an?) (?:\w+ )?guess|if i (?:had|have) to|i (?:would )?(?:think|believe|guess|suspect|say|"
+    r"assume|suppose)\b(?!.*\bnot\b)|(?:so )?the answer is (?!not)|answer:)"
 )
 
 

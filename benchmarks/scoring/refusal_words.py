@@ -22,14 +22,14 @@ TAIL = (
 TEXT = rf"(?:{A}?(?:{NAMED})s?\b{TAIL})"
 ANY_TEXT = rf"(?:{A}(?:{ANY})s?\b{TAIL})"
 SPEAKER = rf"(?:{A}(?:{ANY}|{KINDS})s?\b{TAIL})"
-OF_TEXT = rf"(?:{A}(?:{ANY})s?\b{TAIL}|what (?:is|was) \w+)"
+OF_TEXT = rf"(?:{ANY_TEXT}|what (?:is|was) \w+)"
 IN_TEXT = (
-    rf"(?:(?:\w+ )?(?:in|by|within|from|on|with|using|based on|anywhere in) {OF_TEXT}|"
-    r"in (?:text|context|passage|document)$)"
+    rf"(?:(?:\w+ )?(?:in|by|within|from|on|with|using|based on|anywhere in) {OF_TEXT}|in (?:text|"
+    rf"context|passage|document)$)"
 )
 HERE = (
     rf"(?:$|,| (?:explicitly|directly|clearly|specifically)$| -| {IN_TEXT}| here\b| anywhere\b|"
-    r" so\b| and\b)"
+    rf" so\b| and\b)"
 )
 HOW = (
     r"(?:(?:explicitly|directly|clearly|specifically|actually|ever|really|even|further|anywhere|"
@@ -38,21 +38,19 @@ HOW = (
 MENTIONED = r"(?:mentioned|stated|specified|disclosed|indicated|revealed|addressed|answered)"
 STATED = (
     rf"(?:{MENTIONED}|given|provided|said|found|included|known|described|discussed|available|"
-    r"contained|present|covered|listed|named|identified|recorded|explained|established|defined|"
-    r"clear|made clear|"
-    r"supplied|noted|reported|detailed|written|shown|determinable|answerable|inferable)"
+    rf"contained|present|covered|listed|named|identified|recorded|explained|established|defined|"
+    rf"clear|made clear|supplied|noted|reported|detailed|written|shown|determinable|answerable|"
+    rf"inferable)"
 )
 SAYS = (
     r"(?:say|state|mention|specify|provide|give|contain|include|indicate|tell|reveal|discuss|"
-    r"address|"
-    r"answer|explain|describe|disclose|identify|name|list|have|offer|make|cover|supply|clarify|"
-    r"touch|"
-    r"refer|go into|report|record|note|define|elaborate|supply|hold|show|talk)"
+    r"address|answer|explain|describe|disclose|identify|name|list|have|offer|make|cover|supply|"
+    r"clarify|touch|refer|go into|report|record|note|define|elaborate|hold|show|talk)"
 )
 WH = r"(?:who(?:se|m)?|what|when|where|why|how|which|whether|if)\b"
 INFORMATION = (
-    r"(?:information|info|mention|details?|answers?|indication|evidence|data|context|clues?|hints?|"
-    r"reference|facts|explanation|specifics|record|statement|description|basis|way|wording)"
+    r"(?:information|info|mention|details?|answers?|indication|evidence|data|context|clues?|"
+    r"hints?|reference|facts|explanation|specifics|record|statement|description|basis|way|wording)"
 )
 ENOUGH = r"(?:no|not enough|insufficient|not sufficient|too little|nothing|not any|little)"
 SOME = (
@@ -61,9 +59,9 @@ SOME = (
 )
 # What a text is said to lack: a question, information, or a plain thing without a number.
 LACKED = (
-    rf"(?:(?:us |me |you |the reader )?{WH}|(?:us|me|you)\b|(?:to|about|on|into) |(?:the|any|an|"
-    rf"a|this|that|it|its|his|her|their|such|enough|"
-    rf"sufficient|anything|specific|explicit|details?|information|\w+(?:'s|s'))\b(?!.*\d)|$|,)"
+    rf"(?:(?:us |me |you |the reader )?{WH}|(?:us|me|you)\b|(?:to|about|on|into) |(?:the|any|an|a|"
+    rf"this|that|it|its|his|her|their|such|enough|sufficient|anything|specific|explicit|details?|"
+    rf"information|\w+(?:'s|s'))\b(?!.*\d)|$|,)"
 )
 STRONG = (
     r"(?:say|state|mention|specify|indicate|provide|reveal|discuss|address|tell|disclose|clarify|"
@@ -71,8 +69,7 @@ STRONG = (
 )
 LACKED_STRICT = (
     rf"(?:(?:us |me |you )?{WH}|(?:us|me|you)$|(?:to|about|on) |(?:anything|enough|sufficient|"
-    rf"this|that|it)\b|"
-    rf"(?:any |the |an |enough )?{SOME}{INFORMATION}\b(?!.*\d)|$)"
+    rf"this|that|it)\b|(?:any |the |an |enough )?{SOME}{INFORMATION}\b(?!.*\d)|$)"
 )
 TOLD = (
     r"(?:determined?|answer(?:ed)?|known?|found|find|infer(?:red)?|said|say|told?|tell|"
@@ -80,25 +77,22 @@ TOLD = (
     r"confirm(?:ed)?|verif(?:y|ied)|given|be (?:sure|certain)|work(?:ed)? out|judged?)\b"
 )
 CANNOT = (
-    r"(?:can ?not|can't|cant|could not|couldn't|(?:am|'m|was|were|are) (?:unable|not able) to|"
-    r"wasn't able to|would not be able to|have been unable to|have not been able to|failed to)"
+    r"(?:can ?not|could not|(?:am|was|were|are) (?:unable|not able) to|would not be able to|"
+    r"have (?:been unable|not been able) to|failed to)"
 )
-NOT = r"(?: not|n't)"
 WE = r"(?:i|we|one|you|the reader)"
 IT = (
     r"(?:it|this|that|there|the (?:\w+ )?(?:answer|question|information|detail)s?(?: (?:needed|"
-    r"required|necessary))?(?: to (?:(?:this|the|your) )?\w+(?: (?:this|the|your) \w+)?)?|the "
-    r"correct answer)"
+    r"required|necessary))?(?: to (?:(?:this|the|your) )?\w+(?: (?:this|the|your) \w+)?)?|"
+    r"the correct answer)"
 )
 # After `I cannot tell`: nothing, a question, a text or information, but no thing of the world.
 OBJECT = (
-    rf"(?:$|,| {WH}(?! to\b)| {IN_TEXT}| (?:from|based|given|without|with|because|since|as|due|"
-    rf"so|for "
-    rf"sure|for certain)\b|"
-    rf" (?:this|that|it|these)(?: one| question| information)?(?:$|,| from| based| because| as|"
-    rf"{IN_TEXT})| (?:your (?:question|request)|the (?:question|answer)|the (?:exact )?\w+(?: "
-    rf"\w+)? (?:of|for|in|from|without|based)|"
-    rf"(?:an?|any|the|such|enough|sufficient) {SOME}{INFORMATION}|information|anything|any\b|"
-    rf"an? \w+(?: \w+){{0,4}} (?:without|because|as there|as no)|the (?:given|provided|attached)|"
-    r"an? (?:definitive|certain|correct|precise|exact|specific) answer)\b)"
+    rf"(?:$|,| {WH}(?! to\b)| {IN_TEXT}| (?:from|based|given|without|with|because|since|as|due|so|"
+    rf"for sure|for certain)\b| (?:this|that|it|these)(?: one| question| information)?(?:$|,|"
+    rf" from| based| because| as|{IN_TEXT})| (?:your (?:question|request)|the (?:question|answer)|"
+    rf"the (?:exact )?\w+(?: \w+)? (?:of|for|in|from|without|based)|(?:an?|any|the|such|enough|"
+    rf"sufficient) {SOME}{INFORMATION}|information|anything|any\b|an? \w+(?: \w+){{0,4}} "
+    rf"(?:without|because|as there|as no)|the (?:given|provided|attached)|an? (?:definitive|"
+    rf"certain|correct|precise|exact|specific) answer)\b)"
 )

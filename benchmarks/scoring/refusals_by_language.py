@@ -8,72 +8,65 @@ Patterns over one sentence in lower case, found anywhere in it.
 OTHERS = {
     "German": (
         r"wei(?:ß|ss) (?:ich |es )?(?:leider )?nicht|keine (?:angaben?|informationen|antwort|"
-        r"auskunft)\b|"
-        r"nicht (?:\w+ )?(?:angegeben|erwähnt|genannt|beantwort\w*|bekannt|im text|hervor|"
-        r"ersichtlich|bestimmbar|enthalten)|"
-        r"(?:der|im) text .*\b(?:sagt|nennt|erwähnt|enthält|steht|gibt)\b.*\b(?:nicht|nichts|"
-        r"keine\w*)\b|sagt (?:der|dieser) text nichts|keine information\b|"
-        r"^(?:im|in diesem|in dem) text (?:wird|werden|ist|sind|findet sich) kein\w*\b|"
-        r"unbekannt$|lässt sich nicht (?:sagen|beantworten|bestimmen)"
+        r"auskunft)\b|nicht (?:\w+ )?(?:angegeben|erwähnt|genannt|beantwort\w*|bekannt|im text|"
+        r"hervor|ersichtlich|bestimmbar|enthalten)|(?:der|im) text .*\b(?:sagt|nennt|erwähnt|"
+        r"enthält|steht|gibt)\b.*\b(?:nicht|nichts|keine\w*)\b|sagt (?:der|dieser) text nichts|"
+        r"keine information\b|^(?:im|in diesem|in dem) text (?:wird|werden|ist|sind|"
+        r"findet sich) kein\w*\b|unbekannt$|lässt sich nicht (?:sagen|beantworten|bestimmen)"
     ),
     "French": (
         r"je ne (?:sais|connais) pas|(?:n'est|ne sont|n'a|est) (?:pas|nulle part) (?:\w+ "
-        r")?(?:mentionné|précisé|indiqué|spécifié|dit|donné|dans le texte)\w*|"
-        r"ne (?:le |la |les |l')?(?:dit|mentionne|précise|indique|donne|permet|contient|"
-        r"fournit) (?:pas|rien|aucun)|"
-        r"pas (?:dans le texte|d'informations?|mentionné|précisé)|"
-        r"^non (?:précisé|mentionné|indiqué|spécifié)e?s?$|"
-        r"aucune (?:information|réponse|mention|indication)|impossible (?:de|à) (?:dire|savoir|"
-        r"déterminer|répondre)|^inconnue?$"
+        r")?(?:mentionné|précisé|indiqué|spécifié|dit|donné|dans le texte)\w*|ne (?:le |la |les |"
+        r"l')?(?:dit|mentionne|précise|indique|donne|permet|contient|fournit) (?:pas|rien|aucun)|"
+        r"pas (?:dans le texte|d'informations?|mentionné|précisé)|^non (?:précisé|mentionné|"
+        r"indiqué|spécifié)e?s?$|aucune (?:information|réponse|mention|indication)|"
+        r"impossible (?:de|à) (?:dire|savoir|déterminer|répondre)|^inconnue?$"
     ),
     "Spanish": (
         r"no (?:lo )?sé\b|no (?:puedo|se puede|podemos) (?:determinar|saber|responder)\w*|"
-        r"no se (?:menciona|indica|especifica|dice|sabe|proporciona|puede "
-        r"(?:determinar|saber|responder))|no (?:está|figura|aparece) (?:\w+ )?en el texto|"
-        r"el texto no (?:\w+ )?(?:dice|menciona|indica|especifica|proporciona|da|contiene)|no hay "
-        r"(?:suficiente )?(?:información|respuesta|mención|datos)|^desconocid[oa]$|no "
-        r"(?:mencionado|especificado)"
+        r"no se (?:menciona|indica|especifica|dice|sabe|proporciona|puede (?:determinar|saber|"
+        r"responder))|no (?:está|figura|aparece) (?:\w+ )?en el texto|el texto no (?:\w+ "
+        r")?(?:dice|menciona|indica|especifica|proporciona|da|contiene)|no hay (?:suficiente "
+        r")?(?:información|respuesta|mención|datos)|^desconocid[oa]$|no (?:mencionado|"
+        r"especificado)"
     ),
     "Italian": (
         r"non (?:lo )?so\b|non (?:è|viene|sono) (?:\w+ )?(?:menzionat|indicat|specificat|dett|"
-        r"precisat|riportat|presente|nel testo)\w*|"
-        r"il testo non (?:lo )?(?:dice|menziona|indica|specifica|fornisce|contiene)|non (?:ci "
-        r"sono|c'è|si fa|si può|è possibile)\b.*(?:informazion|menzion|rispost|dire|determinare|"
-        r"stabilire|rispondere)\w*|^sconosciut[oa]$|nessuna informazione"
+        r"precisat|riportat|presente|nel testo)\w*|il testo non (?:lo )?(?:dice|menziona|indica|"
+        r"specifica|fornisce|contiene)|non (?:ci sono|c'è|si fa|si può|è "
+        r"possibile)\b.*(?:informazion|menzion|rispost|dire|determinare|stabilire|rispondere)\w*|"
+        r"^sconosciut[oa]$|nessuna informazione"
     ),
     "Portuguese": (
         r"não (?:sei|consta|há (?:informaç|respost|menç)|é (?:mencionad|informad|especificad|dit|"
         r"possível)|foi (?:mencionad|informad|especificad)|está (?:\w+ )?no texto|se (?:menciona|"
-        r"sabe|diz))|"
-        r"o texto não (?:diz|menciona|informa|especifica|fornece|indica)|^desconhecid[oa]$|não "
-        r"(?:mencionado|informado|especificado)"
+        r"sabe|diz))|o texto não (?:diz|menciona|informa|especifica|fornece|indica)|"
+        r"^desconhecid[oa]$|não (?:mencionado|informado|especificado)"
     ),
     "Dutch": (
         r"(?:weet|zou) (?:ik )?(?:het )?niet|niet (?:\w+ )?(?:vermeld|genoemd|bekend|in de tekst|"
-        r"aangegeven|gegeven|duidelijk|te bepalen|te beantwoorden)|"
-        r"de tekst (?:\w+ )?(?:zegt|vermeldt|noemt|geeft)\b.*\b(?:niet|niets|geen)\b|geen "
-        r"(?:informatie|antwoord|vermelding)|^onbekend$"
+        r"aangegeven|gegeven|duidelijk|te bepalen|te beantwoorden)|de tekst (?:\w+ )?(?:zegt|"
+        r"vermeldt|noemt|geeft)\b.*\b(?:niet|niets|geen)\b|geen (?:informatie|antwoord|"
+        r"vermelding)|^onbekend$"
     ),
     "Polish": (
         r"nie wiem|nie (?:podano|wspomniano|określono|ma (?:informacji|odpowiedzi|tego|mowy)|"
-        r"wiadomo|można (?:określić|ustalić|odpowiedzieć))|"
-        r"tekst nie (?:mówi|podaje|wspomina|zawiera|określa)|brak (?:informacji|odpowiedzi|"
-        r"danych)|^nieznan[yea]$|w tekście nie"
+        r"wiadomo|można (?:określić|ustalić|odpowiedzieć))|tekst nie (?:mówi|podaje|wspomina|"
+        r"zawiera|określa)|brak (?:informacji|odpowiedzi|danych)|^nieznan[yea]$|w tekście nie"
     ),
     "Swedish, Danish, Norwegian": (
         r"(?:jag|jeg) vet? (?:det )?(?:inte|ikke)|(?:nämns|anges|framgår|står|nevnes|nævnes|"
-        r"fremgår|angis|oppgis) (?:inte|ikke|det inte|det ikke)|"
-        r"(?:texten|teksten) (?:säger|nämner|anger|sier|siger|nevner|nævner|oppgir)\b.*\b(?:inte|"
-        r"ikke|inget|ingenting|intet)\b|ing(?:en|a) (?:information|uppgift|informasjon|"
-        r"oplysninger|opplysninger)|^(?:okänt|ukjent|ukendt)$|(?:inte|ikke) (?:nämnt|angivet|i "
-        r"texten|nevnt|nævnt|oppgitt|i teksten)"
+        r"fremgår|angis|oppgis) (?:inte|ikke|det inte|det ikke)|(?:texten|teksten) (?:säger|"
+        r"nämner|anger|sier|siger|nevner|nævner|oppgir)\b.*\b(?:inte|ikke|inget|ingenting|"
+        r"intet)\b|ing(?:en|a) (?:information|uppgift|informasjon|oplysninger|opplysninger)|"
+        r"^(?:okänt|ukjent|ukendt)$|(?:inte|ikke) (?:nämnt|angivet|i texten|nevnt|nævnt|oppgitt|"
+        r"i teksten)"
     ),
     "Russian": (
         r"не (?:знаю|указан\w*|упомина\w*|сказано|говорится|упомянут\w*|известно|сообщается|"
-        r"содержится|приводится|определить)|"
-        r"нет (?:информации|ответа|данных|упоминани\w*|сведений)|(?:невозможно|нельзя) (?:\w+ "
-        r")?(?:определить|сказать|ответить|установить)|^неизвестно$|(?:нет|отсутствует) в тексте|"
-        r"в тексте (?:этого )?нет\b"
+        r"содержится|приводится|определить)|нет (?:информации|ответа|данных|упоминани\w*|"
+        r"сведений)|(?:невозможно|нельзя) (?:\w+ )?(?:определить|сказать|ответить|установить)|"
+        r"^неизвестно$|(?:нет|отсутствует) в тексте|в тексте (?:этого )?нет\b"
     ),
     "Ukrainian": (
         r"не (?:знаю|вказано|згад\w+|сказано|зазначен\w*|відомо)|немає (?:інформації|відповіді|"
@@ -98,29 +91,31 @@ OTHERS = {
         r"אין (?:מידע|תשובה)"
     ),
     "Persian": (
-        r"نمی\s?دانم|(?:ذکر|اشاره|بیان|مشخص|گفته) (?:ن?شده نیست|نشده|نمی\s?شود)|اطلاعاتی "
-        r".*(?:نیست|ندارد|وجود ندارد)|در متن نیست"
+        r"نمی\s?دانم|(?:ذکر|اشاره|بیان|مشخص|گفته) (?:ن?شده نیست|نشده|نمی\s?شود)|"
+        r"اطلاعاتی .*(?:نیست|ندارد|وجود ندارد)|در متن نیست"
     ),
     "Hindi": (
         r"(?:नहीं|नही) (?:पता|मालूम|जानता|जानती|बताया|दिया|कहा|है पाठ|मिल|दी गई)|(?:उल्लेख|"
         r"जानकारी|उत्तर|जवाब) (?:\S+ ){0,3}(?:नहीं|नही)|^अज्ञात$|पाठ में नहीं"
     ),
     "Chinese": (
-        r"不知道|不清楚|[没沒]有(?:明确|明確|具体|具體|直接)?(?:提到|提及|说明|說明|指出|给出|給出|提供|写明|相关|相關|足够|足夠|信息|答案|记载|記載)|"
-        r"未(?:明确|明確|具体|直接|曾)?(?:提及|提到|说明|說明|指出|给出|給出|提供|知)|(?:无法|無法|不能|不可)(?:从\S*|從\S*|"
-        r"根据\S*)?(?:确定|確定|回答|得知|判断|判斷|推断|推斷|得出)|"
-        r"(?:不在|没有在|沒有在)(?:文|原文|文本|文中|文章)|(?:无|無|没有|沒有)(?:相关|相關)?(?:信息|资讯|資訊|答案)"
+        r"不知道|不清楚|[没沒]有(?:明确|明確|具体|具體|直接)?(?:提到|提及|说明|說明|指出|给出|"
+        r"給出|提供|写明|相关|相關|足够|足夠|信息|答案|记载|記載)|未(?:明确|明確|具体|直接|"
+        r"曾)?(?:提及|提到|说明|說明|指出|给出|給出|提供|知)|(?:无法|無法|不能|不可)(?:从\S*|"
+        r"從\S*|根据\S*)?(?:确定|確定|回答|得知|判断|判斷|推断|推斷|得出)|(?:不在|没有在|"
+        r"沒有在)(?:文|原文|文本|文中|文章)|(?:无|無|没有|沒有)(?:相关|相關)?(?:信息|资讯|資訊|"
+        r"答案)"
     ),
     "Japanese": (
-        r"(?:わか|分か|判)りません|わからない|分からない|不明(?:です|である)?$|知りません|(?:記載|言及|記述|説明|情報|答え|回答|"
-        r"記述)\S{0,6}(?:ありません|ない|なし|されていません|見つかりません|含まれていません)|"
-        r"(?:書かれて|述べられて|触れられて|示されて|記されて|載って)い(?:ません|ない)|(?:特定|判断|回答|答えることは?|お答え)\S{0,4}でき(?:ません|ない)"
+        r"(?:わか|分か|判)りません|わからない|分からない|不明(?:です|である)?$|知りません|(?:記載|"
+        r"言及|記述|説明|情報|答え|回答|記述)\S{0,6}(?:ありません|ない|なし|されていません|"
+        r"見つかりません|含まれていません)|(?:書かれて|述べられて|触れられて|示されて|記されて|"
+        r"載って)い(?:ません|ない)|(?:特定|判断|回答|答えることは?|お答え)\S{0,4}でき(?:ません|"
+        r"ない)"
     ),
     "Korean": (
-        r"모르겠|모릅니다|알 수 없|"
-        r"(?:언급|명시|제시|기재|나와|기술|설명|제공)\S{0,6} ?(?:않|없)|"
-        r"(?:정보|내용|답|언급)\S{0,2} ?"
-        r"(?:\S+ )?없(?:습니다|다|음|어요)|답할 수 없|확인할 수 없"
+        r"모르겠|모릅니다|알 수 없|(?:언급|명시|제시|기재|나와|기술|설명|제공)\S{0,6} ?(?:않|없)|"
+        r"(?:정보|내용|답|언급)\S{0,2} ?(?:\S+ )?없(?:습니다|다|음|어요)|답할 수 없|확인할 수 없"
     ),
     "Vietnamese": (
         r"không (?:biết|được (?:đề cập|nêu|nhắc|nói|cung cấp)|có (?:thông tin|câu trả lời|trong)|"
@@ -147,7 +142,7 @@ OTHERS = {
         r"specificat|în text)|există informații)|textul nu"
     ),
     "Finnish": (
-        r"en tiedä|ei (?:mainita|kerrota|sanota|ilmoiteta|ole (?:tietoa|mainittu|tekstissä)|voida "
-        r"(?:määrittää|sanoa))|^tuntematon$"
+        r"en tiedä|ei (?:mainita|kerrota|sanota|ilmoiteta|ole (?:tietoa|mainittu|tekstissä)|"
+        r"voida (?:määrittää|sanoa))|^tuntematon$"
     ),
 }
