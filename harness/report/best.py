@@ -4,12 +4,14 @@ import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from harness.report import format as printing
 from harness.report.format import Mark
 from harness.report.sections import INVALID, is_usable
 from harness.run import metrics, plugins
 
 Name = TypeVar("Name", bound=Hashable)
 Figure = tuple[float, str]  # the less the better; and what is printed, where equals are equal
+UNKNOWN: Figure = (math.nan, printing.UNKNOWN)
 LEGEND = (
     "With a star, or bold: the best of its column. Floors, controls and backends that failed a "
     "check are left out."

@@ -91,21 +91,16 @@ def break_evens(section: Section) -> list[BreakEven]:
 
 
 def _break_evens(section: Section) -> Iterator[BreakEven]:
-    _, groups = cost_tables.cost_groups(section.of_own_contexts)
+    own = section.of_own_contexts
+    _, groups = cost_tables.cost_groups(own)
     times = {key: times_of(rows) for key, rows in groups.items()}
     sizes = dict.fromkeys(key[1:] for key in groups)
     compared, ceilings = section.backends_named(COMPARED), section.backends_named(CEILING)[:1]
-    backends = [backend for backend in section.of_own_contexts.backends if rank_of(backend) < 2]
-    pairs = [
-        (backend, other)
-        for backend in backends
-        for other in backends
-        if backend not in ceilings
-        and (other in ceilings or (backend in compared and other not in compared))
-    ]
-    for size, (backend, other) in product(sizes, pairs):
+    backends = [backend for backend in own.backends if rank_of(backend) < 2]
+    for size, backend, other in product(sizes, backends, backends):
+        is_asked = other in ceilings or (backend in compared and other not in compared)
         first, second = times.get((backend, *size)), times.get((other, *size))
-        if first is None or second is None:
+        if backend in ceilings or not is_asked or first is None or second is None:
             continue
         point = break_even(backend, first, other, second)
         if point is not None:

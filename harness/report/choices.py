@@ -25,14 +25,14 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Advice:
     """The way to choose when something matters most."""
 
     goal: str  # `memory`, `quality`, `time`, or `time, 10 questions`
     way: Way
 
 
-def choices(ways: Sequence[Way], baseline: str) -> Iterator[Choice]:
+def choices(ways: Sequence[Way], baseline: str) -> Iterator[Advice]:
     """Yield which way to choose when quality, memory or time matters most.
 
     Full context has the quality unless another way is shown to gain on it.
@@ -41,22 +41,22 @@ def choices(ways: Sequence[Way], baseline: str) -> Iterator[Choice]:
         return
     gaining = [way for way in ways if way.against.standing is Standing.GAINS]
     own = [way for way in ways if way.backend == baseline]
-    yield Choice(QUALITY, max(gaining or own or ways, key=lambda way: way.quality.mean))
+    yield Advice(QUALITY, max(gaining or own or ways, key=lambda way: way.quality.mean))
     yield from _cheapest("memory", [(way, way.held_bytes) for way in ways])
     first, last = (
         [choice.way for choice in _cheapest("", [(way, way.question_s[asked]) for way in ways])]
         for asked in ASKED
     )
     for way in first:
-        yield Choice("time" if first == last else f"time, {ASKED[0]} question", way)
+        yield Advice("time" if first == last else f"time, {ASKED[0]} question", way)
     for way in last if first != last else ():
-        yield Choice(f"time, {ASKED[1]} questions", way)
+        yield Advice(f"time, {ASKED[1]} questions", way)
 
 
-def _cheapest(goal: str, costs_of: Sequence[tuple[Way, float]]) -> Iterator[Choice]:
+def _cheapest(goal: str, costs_of: Sequence[tuple[Way, float]]) -> Iterator[Advice]:
     """Yield the way with the least cost, or one as cheap within `NEAR` that answers better."""
     known = [(cost, way) for way, cost in costs_of if cost > 0]  # NaN: not known
     if known:
         least = min(cost for cost, _ in known)
         near = [way for cost, way in known if cost <= NEAR * least]
-        yield Choice(goal, max(near, key=lambda way: way.quality.mean))
+        yield Advice(goal, max(near, key=lambda way: way.quality.mean))

@@ -6,6 +6,7 @@ answer is in none. tables.py has each backend by itself.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -33,59 +34,48 @@ RETRIEVAL = (
     "Evidence recall: fraction of the supporting sentences that are whole in the passages shown. "
     "A hit: all of them."
 )
+_compared = partial(Metric, kind="comparison", is_column=False)
 METRICS = (
-    Metric(
+    _compared(
         "gap_recovered",
         "(backend - closed_book) / (full - closed_book) on the headline metric; none where full "
         "and closed_book cannot be told apart.",
         "ratio",
-        kind="comparison",
         headings=("recovered",),
-        is_column=False,
     ),
-    Metric(
+    _compared(
         "difference",
         "Mean over questions that both backends answered of one backend's metric minus the "
         "other's; the interval resamples contexts.",
         better="neither",
         source="paired differences with clustered errors, arXiv 2411.00640",
-        kind="comparison",
-        is_column=False,
     ),
-    Metric(
+    _compared(
         "p",
         "How often equal backends would differ so much by chance: McNemar's exact test where "
         "every context has one yes-or-no question, else signs flipped over contexts.",
         better="neither",
         source="scipy binomtest and permutation_test",
-        kind="comparison",
         headings=("test", "p"),
-        is_column=False,
     ),
-    Metric(
+    _compared(
         "p_holm",
         "p adjusted for the number of pairs in the table.",
         better="neither",
         source="Holm 1979, Scandinavian Journal of Statistics 6",
-        kind="comparison",
         headings=("Holm",),
-        is_column=False,
     ),
-    Metric(
+    _compared(
         "detectable",
         "Minimum detectable difference: the true difference that as many contexts, equally "
         "spread, show at a level of 5 % in 80 of 100 runs.",
         better="lower",
-        kind="comparison",
-        is_column=False,
     ),
-    Metric(
+    _compared(
         "given_hit",
         "The headline metric over questions with an evidence_recall of 1, and over those below.",
         better="neither",
-        kind="comparison",
         headings=("given a hit", "given a miss"),
-        is_column=False,
     ),
 )
 
@@ -113,16 +103,16 @@ def pairs(section: Section) -> list[Pair]:
     Pairs of backends that answered no question in common are left out, and so are different
     backends at different budgets: they differ in two ways, and each pair widens Holm's correction.
     """
-    backends = section.backends
-    compared = section.backends_named(COMPARED) or backends
+    compared = section.backends_named(COMPARED) or section.backends
     # The backend that is compared stands in front, whatever the order of the rows.
-    ordered = [*compared, *(backend for backend in backends if backend not in compared)]
-    contrasts = []
-    for backend, other in combinations(ordered, 2):
-        if backend not in compared or not _is_fair(section, backend, other):
-            continue
-        if (found := contrast_of(section, backend, other)) is not None:
-            contrasts.append((backend, other, found))
+    ordered = dict.fromkeys((*compared, *section.backends))
+    contrasts = [
+        (backend, other, found)
+        for backend, other in combinations(ordered, 2)
+        if backend in compared
+        and _is_fair(section, backend, other)
+        and (found := contrast_of(section, backend, other)) is not None
+    ]
     adjusted = significance.holm([contrast.p for _, _, contrast in contrasts])
     return [Pair(*pair, p) for pair, p in zip(contrasts, adjusted, strict=True)]
 
@@ -169,29 +159,20 @@ def _gap_table(section: Section) -> Iterator[Table]:
     for backend in section.backends:
         if backend in (floor, ceiling):
             continue
-        columns, contexts = common(section, backend, floor, ceiling)
+        (mine, least, most), contexts = common(section, backend, floor, ceiling)
         if not len(contexts):
             continue
-        recovered = stats.gap_recovered(columns[0], columns[1], columns[2], contexts)
-        if recovered is None:
-            below = columns[2].mean() < columns[1].mean() and _differ(columns, contexts)
-            why = (
-                f"{floor} beats {ceiling}"
-                if below
-                else f"{ceiling} and {floor} cannot be told apart"
-            )
-            notes.append(f"{backend}: left out, as {why}.")
-        else:
+        recovered = stats.gap_recovered(mine, least, most, contexts)
+        if recovered is not None:
             rows.append((backend, printing.interval(recovered), *_counts(recovered)))
+        elif significance.contrast(least, most, contexts).is_above_zero:
+            notes.append(f"{backend}: left out, as {floor} beats {ceiling}.")
+        else:
+            notes.append(f"{backend}: left out, as {ceiling} and {floor} cannot be told apart.")
     if rows or notes:
         header = ("backend", "recovered", "n", "contexts")
         title = f"Gap recovered in {section.metrics[0]}"
         yield Table(title, header, tuple(rows), tuple(notes), (GAP,))
-
-
-def _differ(columns: stats.Floats, contexts: stats.Ints) -> bool:
-    """Say whether floor and ceiling, the last two columns, differ by the paired test."""
-    return significance.contrast(columns[1], columns[2], contexts).p < 1 - stats.LEVEL
 
 
 def retrieval_scores(section: Section) -> dict[str, dict[str, stats.Estimate]]:
@@ -244,21 +225,15 @@ def paired(
 ) -> pd.DataFrame:
     """Return a metric, a column for each backend, of the questions that all of them answered.
 
-    Args:
-        rows: of a section.
-        metric: which.
-        backends: at least one; not one twice.
-        besides: other columns of the first backend's rows.
-
-    Returns:
-        Questions by context, with `context` and `question`.
+    The questions stand by context, with `context`, `question` and, of the first backend's rows,
+    the columns `besides`.
     """
-    keys, table = ["context", "question"], None
-    for backend in backends:
-        shown = [*keys, metric, *(besides if table is None else ())]
-        known = rows.of(backend).having(metric)[shown].rename(columns={metric: backend})
-        table = known if table is None else table.merge(known, on=keys)
-    assert table is not None, "no backend"
+    keys, (first, *others) = ["context", "question"], backends
+    table = rows.of(first).having(metric)[[*keys, metric, *besides]]
+    table = table.rename(columns={metric: first})
+    for backend in others:
+        known = rows.of(backend).having(metric)[[*keys, metric]]
+        table = table.merge(known.rename(columns={metric: backend}), on=keys)
     return table.sort_values("context", kind="stable", ignore_index=True)
 
 

@@ -55,13 +55,7 @@ class Summary:
 def summarize(
     sections: Sequence[Section], checks: Sequence[Table], judged: Sequence[Verdict] = ()
 ) -> Summary:
-    """Return what the figures say, and what limits it.
-
-    Args:
-        sections: all of the report.
-        checks: its tables of validity checks.
-        judged: the verdicts that are shown beside the summary, which must not contradict them.
-    """
+    """Return what the figures say, and what limits it; `judged` stand beside and must agree."""
     ways = [way for verdict in judged for way in verdict.ways]
     shown = [one.difference for w in ways for one in (w.against, w.against_adapted) if one]
     answers: list[Answer] = []
@@ -155,24 +149,19 @@ def _sizes(section: Section, backend: str) -> str:
 
 
 def _verdict(pair: Pair, metric: str, compared: int) -> str:
-    """Return `loses 0.11 f1 (0.03 to 0.20)`, or that the difference is not certain.
-
-    Args:
-        pair: the comparison.
-        metric: what was compared.
-        compared: the number of comparisons, which Holm's p accounts for.
-    """
+    """Return `loses 0.11 f1 (0.03 to 0.20)`, or that the difference is not certain."""
     d = pair.contrast.difference
     if d.low is None or d.high is None:
         return f"cannot be compared: {printing.count(d.contexts)} contexts are too few"
     low, high = sorted((abs(d.low), abs(d.high)))
     size = f"{abs(d.mean):.2f} {metric} ({low:.2f} to {high:.2f})"
+    verb = "gain" if d.mean > 0 else "lose"
     if is_told_apart(pair):
-        return f"{'gains' if d.mean > 0 else 'loses'} {size}"
+        return f"{verb}s {size}"
     if d.excludes_zero:
         return (
-            f"seems to {'gain' if d.mean > 0 else 'lose'} {size}, but among {compared} comparisons "
-            f"one may look like that by chance (p = {pair.holm:.2f})"
+            f"seems to {verb} {size}, but among {compared} comparisons one may look like that by "
+            f"chance (p = {pair.holm:.2f})"
         )
     seen = pair.contrast.detectable
     besides = "" if seen is None else f"; a difference of {seen:.2f} would have been detected"
@@ -189,10 +178,10 @@ def _other_rivals(rivals: Sequence[Pair], compared: int) -> Iterator[str]:
             verdict, figures = "There are too few contexts to compare it with", ""
         else:
             figures = f" ({d.mean:+.2f}, {d.low:+.2f} to {d.high:+.2f})"
+            verb, to = ("gain", "over") if d.mean > 0 else ("lose", "to")
             if is_told_apart(pair):
-                verdict = "It gains over" if d.mean > 0 else "It loses to"
+                verdict = f"It {verb}s {to}"
             elif d.excludes_zero:
-                verb, to = ("gain", "over") if d.mean > 0 else ("lose", "to")
                 verdict = (
                     f"It seems to {verb}, perhaps by chance among {compared} comparisons, {to}"
                 )
@@ -219,16 +208,11 @@ def _above_floor(pair: Pair) -> str:
 
 def _memory(section: Section, backend: str) -> Iterator[str]:
     """Yield how many bytes are held, and how many full context holds: exact, medians."""
-    held = {
-        name: cost_tables.of_backend(section, name).held_bytes
-        for name in (backend, *section.backends_named(CEILING)[:1])
-    }
-    mine, *others = held.values()
-    if others and mine > 0 and others[0] > 0:
-        yield (
-            f"It holds {printing.size(mine)} per context, {list(held)[1]} "
-            f"{printing.size(others[0])}"
-        )
+    mine = cost_tables.of_backend(section, backend).held_bytes
+    for other in section.backends_named(CEILING)[:1]:
+        whole = cost_tables.of_backend(section, other).held_bytes
+        if mine > 0 and whole > 0:
+            yield f"It holds {printing.size(mine)} per context, {other} {printing.size(whole)}"
 
 
 def _time(points: Sequence[BreakEven]) -> Iterator[str]:

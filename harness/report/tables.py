@@ -5,8 +5,8 @@ left out. The functions return tables of text; format.py draws them, contrasts.p
 with each other, costs.py shows time and memory.
 """
 
-import math
 from collections.abc import Iterable, Iterator
+from functools import partial
 from statistics import mode
 
 import numpy as np
@@ -37,37 +37,33 @@ ANSWER_RATE = (
     "alone, so a backend that fails on hard questions looks better than it is."
 )
 WORDS = "answer_words"
-NOTHING: Figure = (math.nan, printing.UNKNOWN)
+_derived = partial(Metric, is_column=False)
 METRICS = (
-    Metric(
+    _derived(
         "compression",
         "Context tokens over the KV entries that stand for them, sums over questions.",
         "ratio",
         kind="cost",
-        is_column=False,
     ),
-    Metric(
+    _derived(
         "errors",
         "Fraction of questions that ended in an error (context_too_long, out_of_memory); tables "
         "give their number.",
         better="lower",
-        is_column=False,
     ),
-    Metric(
+    _derived(
         "answer_rate",
         "Fraction of a backend's questions that did not end in an error. Scores are means over "
         "these; compare counts the others as wrong.",
         headings=("answer rate",),
-        is_column=False,
     ),
-    Metric(
+    _derived(
         "n",
         "Questions, and contexts, behind a figure.",
         "count",
         "neither",
         kind="comparison",
         headings=("n", "contexts"),
-        is_column=False,
     ),
 )
 
@@ -86,7 +82,9 @@ def headline_table(section: Section) -> Table:
         score = scores.get(backend)
         n, contexts = (score.n, score.contexts) if score else (0, 0)
         means = [each.get(backend) for each in (scores, *besides)]
-        figures.append([(each.mean, f"{each.mean:.2f}") if each else NOTHING for each in means])
+        figures.append(
+            [(each.mean, f"{each.mean:.2f}") if each else best.UNKNOWN for each in means]
+        )
         rows.append(
             (
                 backend,

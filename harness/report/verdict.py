@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from harness.report import cost_tables
 from harness.report.checks_table import FAILED, check_tables
-from harness.report.choices import ASKED, QUALITY, Choice, Way, choices
+from harness.report.choices import ASKED, QUALITY, Advice, Way, choices
 from harness.report.contrasts import contrast_of
 from harness.report.estimates import estimates
 from harness.report.sections import CEILING, FLOOR, Section, is_usable, name_of, scored
@@ -44,7 +44,7 @@ class Verdict:
     baseline: str  # full context; empty: it did not run, or answered nothing
     obstacles: tuple[str, ...]  # why the comparison says little or nothing, the gravest first
     ways: tuple[Way, ...]
-    choices: tuple[Choice, ...]  # none: the figures are no ground to choose
+    choices: tuple[Advice, ...]  # none: the figures are no ground to choose
 
     @property
     def is_read(self) -> bool:
@@ -87,9 +87,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     unproven = _unproven(rows, section)
     floors = {name: scores[name].mean for name in section.backends_named(FLOOR) if name in scores}
     floor, answered = max(floors.items(), key=lambda named: named[1], default=("", 0.0))
-    few = (
-        largest is not None and largest.contexts < MIN_CONTEXTS
-    )  # no interval: quality is no ground
+    few = largest is not None and largest.contexts < MIN_CONTEXTS  # quality is no ground then
     low = [way.backend for way in ways if way.quality.mean <= answered and not few]
     weak = [way.backend for way in ways if way.backend not in low and _loses_half(way, scores)]
     judged = Verdict(
@@ -102,8 +100,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
         obstacles=(
             *(unreadable or _limits(ways, baseline)),
             *unproven.values(),
-            *([] if unreadable else _no_better(low, floor, answered)),
-            *([] if unreadable else _halved(weak, baseline)),
+            *([] if unreadable else _no_choice(low, weak, (floor, answered), baseline)),
         ),
         ways=tuple(ways),
         choices=(),
@@ -201,17 +198,16 @@ def _loses_half(way: Way, scores: Mapping[str, Estimate]) -> bool:
     return lost and way.quality.mean < scores[way.against.other].mean / 2
 
 
-def _no_better(low: Sequence[str], floor: str, answered: float) -> Iterator[str]:
-    """Yield which ways answer no more than what reads nothing, and so are no choice."""
+def _no_choice(
+    low: Sequence[str], weak: Sequence[str], reads_nothing: tuple[str, float], baseline: str
+) -> Iterator[str]:
+    """Yield which ways are no choice however cheap they are, and what answers better."""
+    floor, answered = reads_nothing
     if low and floor:
         yield (
             f"{', '.join(low)}: no choice, as {floor}, which reads nothing, answers at least as "
             f"well ({answered:.2f})."
         )
-
-
-def _halved(weak: Sequence[str], baseline: str) -> Iterator[str]:
-    """Yield which ways are no choice however cheap they are."""
     if weak:
         yield f"{', '.join(weak)}: no choice, as {baseline} answers more than twice as much."
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from harness.report import best
 from harness.report import format as printing
-from harness.report.choices import ASKED, Choice, Way
+from harness.report.best import Figure
+from harness.report.choices import ASKED, Advice, Way
 from harness.report.format import Mark, Page, Table
 from harness.report.standing import UNSETTLED, Comparison, Standing
 from harness.report.verdict import Verdict
@@ -53,43 +54,55 @@ def add_verdict(page: Page, verdict: Verdict) -> None:
 
 def verdict_table(verdict: Verdict) -> Table:
     """Return a row for each way; the notes say what else is known and which way to choose."""
-    knows_invented = any(way.invented for way in verdict.ways)
+    _, *others = columns = figures(verdict)
     rows = tuple(
         (
             way.backend,
             _quality(way),
-            *([_share(way)] if knows_invented else []),
-            printing.size(way.held_bytes, FIGURES),
-            *(printing.seconds(way.question_s[asked], FIGURES) for asked in ASKED),
+            *(columns[name][way.backend][1] for name in others),
             _short(way.against),
         )
         for way in verdict.ways
     )
-    header = (
-        "way",
-        verdict.metric,
-        *(["invented"] if knows_invented else []),
-        "memory",
-        *(f"{asked} q" for asked in ASKED),
-        "verdict",
-    )
+    header = ("way", verdict.metric, *others, "verdict")
     notes = (*remarks(verdict), *choose(verdict))
-    marks = dict(_marks(verdict, knows_invented=knows_invented))
+    marks = dict(_marks(verdict))
     return Table("Verdict", header, rows, notes, (best.LEGEND, IN_TABLES), marks=marks)
 
 
-def _marks(verdict: Verdict, *, knows_invented: bool) -> Iterator[tuple[tuple[int, int], Mark]]:
+def figures(verdict: Verdict) -> dict[str, dict[str, Figure]]:
+    """Return the columns of figures that are known, each by way; the first is the quality."""
+    ways = verdict.ways
+    columns = {
+        "quality": {w.backend: (-w.quality.mean, f"{w.quality.mean:.2f}") for w in ways},
+        "invented": {w.backend: _invented(w) for w in ways if any(w.invented for w in ways)},
+        "memory": {w.backend: (w.held_bytes, printing.size(w.held_bytes, FIGURES)) for w in ways},
+    }
+    for asked in ASKED:
+        times = {w.backend: w.question_s[asked] for w in ways}
+        columns[f"{asked} q"] = {w: (s, printing.seconds(s, FIGURES)) for w, s in times.items()}
+    return {name: column for name, column in columns.items() if column or name != "invented"}
+
+
+def best_ways(verdict: Verdict) -> dict[str, frozenset[str]]:
+    """Return the ways with the best figure, as it is printed, of each column that has two."""
+    failed = {w.backend for w in verdict.ways if w.against.standing is Standing.INVALID}
+    return {
+        name: best.best_of({way: one for way, one in column.items() if way not in failed})
+        for name, column in figures(verdict).items()
+    }
+
+
+def _marks(verdict: Verdict) -> Iterator[tuple[tuple[int, int], Mark]]:
     """Yield what is marked: the best of each column, and each verdict by its kind."""
     firsts = best_ways(verdict)
-    columns = ["", "quality", *(["invented"] if knows_invented else []), "memory"]
-    columns += [f"{asked} q" for asked in ASKED]
     for row, way in enumerate(verdict.ways):
-        for column, name in enumerate(columns):
-            if way.backend in firsts.get(name, ()):
+        for column, names in enumerate(firsts.values(), start=1):
+            if way.backend in names:
                 yield (row, column), Mark.BEST
         kind = mark_of(way.against.standing)
         if kind:
-            yield (row, len(columns)), kind
+            yield (row, len(firsts) + 1), kind
 
 
 def mark_of(standing: Standing) -> Mark | None:
@@ -143,24 +156,6 @@ def remarks(verdict: Verdict) -> Iterator[str]:
     yield from _unsettled(verdict)
 
 
-def best_ways(verdict: Verdict) -> dict[str, frozenset[str]]:
-    """Return the ways with the best figure, as it is printed, of each column that has two."""
-    ways = [way for way in verdict.ways if way.against.standing is not Standing.INVALID]
-    figures = {
-        "quality": {w.backend: (-w.quality.mean, f"{w.quality.mean:.2f}") for w in ways},
-        "invented": {w.backend: (w.invented.mean, _share(w)) for w in ways if w.invented},
-        "memory": {w.backend: (w.held_bytes, printing.size(w.held_bytes, FIGURES)) for w in ways},
-        **{
-            f"{asked} q": {
-                w.backend: (w.question_s[asked], printing.seconds(w.question_s[asked], FIGURES))
-                for w in ways
-            }
-            for asked in ASKED
-        },
-    }
-    return {column: best.best_of(of_ways) for column, of_ways in figures.items()}
-
-
 def _filled(text: str, width: int) -> str:
     return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
@@ -172,8 +167,8 @@ def _quality(way: Way) -> str:
     return shown if q.low is None or q.high is None else f"{shown} {q.low:.2f}-{q.high:.2f}"
 
 
-def _share(way: Way) -> str:
-    return printing.share(way.invented.mean if way.invented else None)
+def _invented(way: Way) -> Figure:
+    return (way.invented.mean, printing.share(way.invented.mean)) if way.invented else best.UNKNOWN
 
 
 def _short(comparison: Comparison) -> str:
@@ -209,7 +204,7 @@ def _unsettled(verdict: Verdict) -> Iterator[str]:
         yield f"Contexts that would settle it: {', '.join(parts)}."
 
 
-def price(choice: Choice, baseline: Way | None, *, word: Callable[[Comparison], str] = str) -> str:
+def price(choice: Advice, baseline: Way | None, *, word: Callable[[Comparison], str] = str) -> str:
     """Return what is given and taken by a choice; nothing if it is full context."""
     way = choice.way
     if baseline is None or way.backend == baseline.backend:

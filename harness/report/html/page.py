@@ -23,12 +23,13 @@ from harness.report.html.samples import samples, script_text
 from harness.report.html.scorecard import scorecards
 from harness.report.html.svg import picture
 from harness.report.plots.shapes import Chart
-from harness.report.plots.topics import TOPICS
+from harness.report.plots.topics import TOPICS, Topic
 from harness.report.render import legend_of, section_tables
 from harness.report.sections import Section, scored, sections_of
 from harness.report.summary import summarize
 from harness.report.sweeps import model_tables
 from harness.report.verdict import verdicts
+from harness.report.verdict_page import ON_PAGES
 from harness.run.rows import Rows
 
 
@@ -45,11 +46,9 @@ class Figure:
 class Chapter:
     """A topic and its figures."""
 
-    name: str
-    title: str
+    topic: Topic
     figures: tuple[Figure, ...]
     asides: tuple[Figure, ...]  # of floors and controls: folded
-    missing: str
 
 
 def make_page(rows: Rows) -> str:
@@ -59,17 +58,17 @@ def make_page(rows: Rows) -> str:
     if by_model := list(model_tables(sections)):
         tables = {"Models side by side": by_model, **tables}
     checks = list(check_tables(rows, sections))
-    script = _text("page.js")
     shown = samples(sections, rows.folders)
     chapters = list(_chapters(sections))
     pictures = sum(len(chapter.figures) + len(chapter.asides) for chapter in chapters)
     judged = verdicts(rows, sections)
-    cards = scorecards(judged, scored(sections), first=pictures)
+    script = _text("page.js")
     return _template().render(
         setups=rows.setups,
         notes=rows.notes,
         summary=summarize(sections, checks, judged),
-        cards=cards,
+        cards=list(scorecards(judged, scored(sections), first=pictures)),
+        card_legend=ON_PAGES,
         chapters=chapters,
         checks=checks,
         tables=tables,
@@ -103,9 +102,7 @@ def _chapters(sections: Sequence[Section]) -> Iterator[Chapter]:
             for chart in topic.charts(section)
         ]
         yield Chapter(
-            topic.name,
-            topic.title,
+            topic,
             tuple(figure for figure in figures if not figure.chart.aside),
             tuple(figure for figure in figures if figure.chart.aside),
-            topic.missing,
         )
