@@ -98,4 +98,4 @@ def _write(
     from harness.imports.imported import Names
 
     imported = read(path, Names(**names))
-    click.echo(write(imported, path, output, command=typed_command()))
+    click.echo(write(imported, output, command=typed_command()))

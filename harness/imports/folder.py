@@ -5,26 +5,21 @@ from pathlib import Path
 
 from harness.files import file_hash
 from harness.imports.imported import Imported
-from harness.imports.kvpress import PREDICTIONS
 from harness.run.records import columns
 from harness.run.runfolder import now, write_finished
 
 RUNS = Path("results/runs")
 
 
-def write(imported: Imported, path: Path, folder: Path | None, *, command: str) -> Path:
+def write(imported: Imported, folder: Path | None, *, command: str) -> Path:
     """Write `records.csv` and `run.json` into a new folder and return it.
 
-    Args:
-        imported: the rows.
-        path: the file that they were read from, or the folder that holds it.
-        folder: the new folder; by default one named by a hash of the rows' data and names.
-        command: what the user typed, for `run.json`.
+    Without a `folder`, its name is a hash of the rows' data and names; run.json has the `command`.
 
     Raises:
         UserError: the folder exists.
     """
-    source = path / PREDICTIONS if path.is_dir() else path
+    file = imported.file
     if folder is None:
         key = f"{imported.data_hash}{imported.names}"
         folder = RUNS / f"imported-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
@@ -34,7 +29,7 @@ def write(imported: Imported, path: Path, folder: Path | None, *, command: str) 
         "started": now(),
         "command": command,
         "notices": [
-            f"Imported from {imported.tool}: {source.name}. Tokens, times and memory are not known "
+            f"Imported from {imported.tool}: {file.name}. Tokens, times and memory are not known "
             "where the table has a dash.",
             *imported.notices,
         ],
@@ -42,11 +37,7 @@ def write(imported: Imported, path: Path, folder: Path | None, *, command: str) 
             "model": names.model,
             "suites": {names.suite: {"data": imported.data_hash}},
             "backends": {names.backend: {}},
-            "imported": {
-                "tool": imported.tool,
-                "file": source.name,
-                "sha256": file_hash(source),
-            },
+            "imported": {"tool": imported.tool, "file": file.name, "sha256": file_hash(file)},
         },
         "environment": {},
     }

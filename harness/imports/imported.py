@@ -41,6 +41,7 @@ class Imported:
     """The rows of one file of another tool."""
 
     tool: str
+    file: Path
     names: Names
     slice_names: tuple[str, ...]
     metrics: tuple[str, ...]
@@ -78,17 +79,14 @@ def listed(text: str) -> tuple[str, ...]:
     if not _LIST.fullmatch(text):
         return (text,)
     inside = text.strip()[1:-1]
-    quoted: list[str] = []
-    every: list[str] = []
-    for one, other, number in _ITEM.findall(inside):
-        item = number or _ESCAPED.sub(_unescaped, one or other)
-        every.append(item)
-        if not number:
-            quoted.append(item)
     # Numbers are items only in a list of nothing but items: "[see page 5]" is a text.
-    if not _ITEM.sub("", inside).replace(",", " ").strip():
-        return tuple(every)
-    return tuple(quoted) or (text,)
+    items_alone = not _ITEM.sub("", inside).replace(",", " ").strip()
+    found = [
+        number or _ESCAPED.sub(_unescaped, one or other)
+        for one, other, number in _ITEM.findall(inside)
+        if items_alone or not number
+    ]
+    return tuple(found) if items_alone or found else (text,)
 
 
 def _unescaped(found: re.Match[str]) -> str:

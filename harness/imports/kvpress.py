@@ -47,16 +47,15 @@ Layouts = Callable[[str], Any]  # a layout of data sets by its name: it has `sco
 def read(path: Path, names: Names, layouts: Layouts) -> Imported:
     """Return the predictions in `path`, a CSV or the folder that holds it.
 
-    Args:
-        path: the file, or its folder.
-        names: what to call suite, backend and model; the rest is read from the configuration.
-        layouts: gives the layout whose scorer is used.
+    Names that are not given are read from the configuration beside the file.
 
     Raises:
         UserError: the file is not as kvpress writes it, or the model is named nowhere.
     """
     file = path / PREDICTIONS if path.is_dir() else path
     table = list(_table(file))
+    if not table:
+        raise UserError(f"{file} has no rows below its header.")
     configured = _configured(file.parent)
     names = names.over(configured)
     if not names.model:
@@ -75,6 +74,7 @@ def read(path: Path, names: Names, layouts: Layouts) -> Imported:
         ] = None
     return Imported(
         "kvpress",
+        file,
         names,
         ("task",),
         tuple(layout.metrics),
@@ -109,17 +109,13 @@ def _table(file: Path) -> Iterator[dict[str, str]]:
                 f"{file} line 1: no column {missing[0]!r}, and kvpress writes {', '.join(NEEDED)}. "
                 f"Given: {shown}."
             )
-        found = False
         for row in reader:
             if len(row) != len(header):
                 raise UserError(
                     f"{file} line {reader.line_num}: {len(row)} cells, and the header has "
                     f"{len(header)}. Was the file cut?"
                 )
-            found = True
             yield dict(zip(header, row, strict=True))
-        if not found:
-            raise UserError(f"{file} has no rows below its header.")
     except csv.Error as error:
         raise UserError(f"{file} line {reader.line_num}: not CSV: {error}.") from error
     finally:
@@ -170,10 +166,10 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ob
 def _press(table: list[dict[str, str]], folder: Path) -> str:
     """Return a name for the backend by what its rows say."""
     ratios = {row.get("compression_ratio", "") for row in table}
-    known = {"compression_ratio": ratios.pop() if len(ratios) == 1 else None}
+    ratio = ratios.pop() if len(ratios) == 1 else None
     # The folder's name is all that is left where the configuration is missing.
-    known["query_aware"] = "True" if "query_aware" in folder.name.split("__") else None
-    return spec("kvpress", known)
+    aware = "True" if "query_aware" in folder.name.split("__") else None
+    return spec("kvpress", {"compression_ratio": ratio, "query_aware": aware})
 
 
 def _row(

@@ -7,7 +7,7 @@ fields of their own. The model is named by `results_DATE.json` in the same folde
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from harness.imports.kvpress import Layouts
 from harness.run.records import FIXED, Cell, Row
 
 _FILE = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?")
+_ADVICE = "Give a samples_TASK_DATE.jsonl of lm-eval --log_samples."
+_NEEDED = ("doc_id", "doc", "target", "filtered_resps")
 _OLD = frozenset(  # the fields that are no scores, in files that do not name their metrics
     "doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash "
     "target_hash".split()
@@ -37,17 +39,14 @@ SCORED_HERE = (
 def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None) -> Imported:
     """Return the logged samples of one task.
 
-    Args:
-        path: the file.
-        names: what to call suite, backend and model; the rest is read from the files' names.
-        layouts: gives the layout whose scorer is used where the file holds no scores of its rows.
-        only: the filter whose scores count, where a task has several.
+    Names that are not given are read from the files' names. Where a task has several filters,
+    the scores of `only` count; where it has no scores of its rows, a layout's scorer is used.
 
     Raises:
         UserError: the file is not as lm-eval writes it, has several filters and none is chosen,
             or the model is named nowhere.
     """
-    table = _chosen(path, list(_objects(path)), only)
+    table = _chosen(path, _objects(path), only)
     names = names.over(_names_from(path))
     if not names.model:
         raise UserError(
@@ -55,16 +54,16 @@ def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None)
             "Give its name with --model."
         )
     metrics, left_out = _metrics(table)
-    rows = [_row(row, names, metrics) for _, row in table]
+    rows = [_row(row, names, metrics) for row in table]
     scored_here = not (metrics or left_out)
     if scored_here:
         squad = layouts("squad_v2")
-        rows = [_scored(cells, row, squad) for cells, (_, row) in zip(rows, table, strict=True)]
+        rows = [_scored(cells, row, squad) for cells, row in zip(rows, table, strict=True)]
         metrics = [name for name in squad.metrics if any(name in cells for cells in rows)]
     if not metrics:
         named = ", ".join(_named(table)) or "none"
         raise UserError(f"{path}: no score between 0 and 1. Metrics of the file: {named}.")
-    shared = all(_sample(row) for _, row in table)
+    shared = all(map(_sample, table))
     notices = [] if shared else [NO_CONTEXTS]
     if scored_here:
         notices.append(SCORED_HERE)
@@ -72,17 +71,19 @@ def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None)
         notices.append(f"Not between 0 and 1, so left out: {', '.join(left_out)}.")
     return Imported(
         "lm-eval",
+        path,
         names,
         (),
         tuple(metrics),
         rows,
-        hash_of([row["doc_id"], row.get("doc_hash") or row["doc"]] for _, row in table),
+        hash_of([row["doc_id"], row.get("doc_hash") or row["doc"]] for row in table),
         tuple(notices),
     )
 
 
-def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield place and value of every line."""
+def _objects(path: Path) -> dict[int, dict[str, Any]]:
+    """Return the object of every line, by its number."""
+    found = {}
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         where = f"{path} line {number}"
         if not line.strip():
@@ -91,29 +92,23 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise UserError(
-                f"{where}: not JSON: {error.msg} at character {error.pos + 1}. "
-                "Give a samples_TASK_DATE.jsonl of lm-eval --log_samples."
+                f"{where}: not JSON: {error.msg} at character {error.pos + 1}. {_ADVICE}"
             ) from error
         except (ValueError, RecursionError) as error:
             raise UserError(f"{where}: not JSON that can be read: {error}.") from error
-        missing = [
-            name
-            for name in ("doc_id", "doc", "target", "filtered_resps")
-            if not isinstance(row, dict) or name not in row
-        ]
+        missing = [name for name in _NEEDED if not isinstance(row, dict) or name not in row]
         if missing:
-            raise UserError(
-                f"{where}: {missing[0]!r} is missing. "
-                "Give a samples_TASK_DATE.jsonl of lm-eval --log_samples."
-            )
-        yield where, row
+            raise UserError(f"{where}: {missing[0]!r} is missing. {_ADVICE}")
+        found[number] = row
+    return found
 
 
 def _chosen(
-    path: Path, table: list[tuple[str, dict[str, Any]]], only: str | None
-) -> list[tuple[str, dict[str, Any]]]:
+    path: Path, lines: Mapping[int, dict[str, Any]], only: str | None
+) -> list[dict[str, Any]]:
     """Return the rows of one filter, each question once."""
-    filters = list(dict.fromkeys(str(row.get("filter", "none")) for _, row in table))
+    filter_of = {number: str(row.get("filter", "none")) for number, row in lines.items()}
+    filters = list(dict.fromkeys(filter_of.values()))
     if only is not None and only not in filters:
         raise UserError(f"{path} has no filter {only!r}. Filters: {', '.join(filters)}.")
     if only is None and len(filters) > 1:
@@ -121,16 +116,16 @@ def _chosen(
             f"{path} scores every answer by several filters: {', '.join(filters)}. "
             f"Choose one with --filter, for example --filter {filters[0]}."
         )
-    chosen = [(at, row) for at, row in table if only in (None, str(row.get("filter", "none")))]
-    first: dict[str, str] = {}
-    for where, row in chosen:
-        known = first.setdefault(str(row["doc_id"]), where)
-        if known != where:
+    chosen = {at: row for at, row in lines.items() if only in (None, filter_of[at])}
+    first: dict[str, int] = {}
+    for number, row in chosen.items():
+        known = first.setdefault(str(row["doc_id"]), number)
+        if known != number:
             raise UserError(
-                f"{where}: doc_id {row['doc_id']} was in line {known.rpartition(' ')[2]} already. "
+                f"{path} line {number}: doc_id {row['doc_id']} was in line {known} already. "
                 "Are two files joined?"
             )
-    return chosen
+    return list(chosen.values())
 
 
 def _names_from(path: Path) -> Names:
@@ -154,22 +149,22 @@ def _names_from(path: Path) -> Names:
     return Names(suite, spec("lm-eval", {"model": results_json.get("model_source")}), str(model))
 
 
-def _named(table: list[tuple[str, dict[str, Any]]]) -> dict[str, None]:
+def _named(table: Sequence[Mapping[str, Any]]) -> dict[str, None]:
     """Return the names of the file's scores, in its order."""
     named: dict[str, None] = {}
-    for _, row in table:
+    for row in table:
         listed_here = row.get("metrics")
         given = listed_here if isinstance(listed_here, list) else [n for n in row if n not in _OLD]
         named |= dict.fromkeys(str(name) for name in given)
     return named
 
 
-def _metrics(table: list[tuple[str, dict[str, Any]]]) -> tuple[list[str], list[str]]:
+def _metrics(table: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
     """Return the scores that are shares, in the order of the file, and those that are not."""
     shares: list[str] = []
     left_out: list[str] = []
     for name in _named(table):
-        values = [value for _, row in table if (value := _share(row.get(name))) is not None]
+        values = [value for row in table if (value := _share(row.get(name))) is not None]
         if values and all(0 <= value <= 1 for value in values) and _is_column(name):
             shares.append(name)
         elif values:
@@ -196,8 +191,7 @@ def _references(row: Mapping[str, Any]) -> tuple[str, ...] | None:
 
     The target of SQuAD 2.0 is one answer of several, or a word for "none" that varies by task.
     """
-    document = row["doc"] if isinstance(row["doc"], dict) else {}
-    given = document.get("answers")
+    given = _document(row).get("answers")
     given = given.get("text") if isinstance(given, dict) else given
     if isinstance(given, list) and all(isinstance(text, str) for text in given):
         return tuple(dict.fromkeys(given))
@@ -228,11 +222,15 @@ def _row(row: Mapping[str, Any], names: Names, metrics: Sequence[str]) -> Row:
 
 def _sample(row: Mapping[str, Any]) -> str:
     """Return what the questions of one context share, where the document says it."""
-    document = row["doc"] if isinstance(row["doc"], dict) else {}
+    document = _document(row)
     if isinstance(name := document.get("sample_id"), str):  # of `gist-bench export`
         return name
     context = document.get("context")
     return hash_of([context]) if isinstance(context, str) and context else ""
+
+
+def _document(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return row["doc"] if isinstance(row["doc"], dict) else {}
 
 
 def _answer(responses: object) -> str | None:

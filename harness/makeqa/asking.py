@@ -14,6 +14,7 @@ from harness.makeqa.checks import normalize
 from harness.makeqa.cutting import Context
 from harness.makeqa.proposals import Proposal, Proposals, Teacher
 from harness.served.messages import Message
+from harness.text import encodable
 
 INSTRUCTION = """\
 Read the text. Then write questions about it, and reply with a JSON list and nothing else:
@@ -55,10 +56,9 @@ class Asking:
         found = parse(reply)
         if found.items:
             return found
-        found = parse(
-            self.teacher.ask([first, Message("assistant", reply), Message("user", AGAIN)])
-        )
-        return Proposals(found.items, max(found.malformed, 0 if found.items else 1))
+        again = [first, Message("assistant", reply), Message("user", AGAIN)]
+        found = parse(self.teacher.ask(again))
+        return found if found.items else Proposals((), max(found.malformed, 1))
 
 
 def _request(wanted: Mapping[str, int]) -> str:
@@ -98,8 +98,10 @@ def _proposal(row: Mapping[str, Any]) -> Proposal | None:
     support = _texts(row.get("proof", row.get("support")))
     if not isinstance(kind, str) or not isinstance(question, str):
         return None
-    if answers is None or support is None or not _encodable(question, *answers, *support):
+    if answers is None or support is None:
         return None
+    if any(encodable(text) != text for text in (question, *answers, *support)):
+        return None  # JSON can write half a character, no file can
     kind = kind.strip().lower()
     if kind == "unanswerable":
         answers = tuple(text for text in answers if normalize(text) not in _NOTHING)
@@ -113,12 +115,3 @@ def _texts(value: object) -> tuple[str, ...] | None:
     if any(isinstance(one, bool) or not isinstance(one, str | int | float) for one in several):
         return None
     return tuple(text for one in several if (text := str(one).strip()))
-
-
-def _encodable(*texts: str) -> bool:
-    """Say whether no text holds half a character: JSON can write it, no file can."""
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

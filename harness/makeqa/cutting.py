@@ -28,23 +28,17 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Size:
     """How many tokens a context may have."""
 
-    min_tokens: int
+    min_tokens: int  # at most half of the other: halves of what is too long must not be too short
     max_tokens: int
 
-    def __post_init__(self) -> None:
-        """Refuse limits that leave texts which cannot be cut."""
-        assert 1 <= self.min_tokens <= self.max_tokens / 2, (
-            "halves of what is too long must not be too short"
-        )
 
-
-def cut_document(document: Document, tokenizer: Tokenizer, limits: Limits) -> list[Context]:
+def cut_document(document: Document, tokenizer: Tokenizer, size: Size) -> list[Context]:
     """Return the contexts of a document in order; none if all of it has too few tokens."""
     text = document.text
-    units = list(_within(text, split_sentences(text), tokenizer, limits.max_tokens))
+    units = list(_within(text, split_sentences(text), tokenizer, size.max_tokens))
     starts = [*(unit.start for unit in units), len(text)]
     sizes = [len(tokenizer.encode(text[a:b])) for a, b in pairwise(starts)]
     total = [0, *accumulate(sizes)]  # total[i]: tokens before unit i
@@ -56,10 +50,10 @@ def cut_document(document: Document, tokenizer: Tokenizer, limits: Limits) -> li
     contexts: list[Context] = []
     first = 0
     while first < len(units):
-        end = _next_cut(units, total, first, limits)
-        while end > first + 1 and tokens(first, end) > limits.max_tokens:
+        end = _next_cut(units, total, first, size)
+        while end > first + 1 and tokens(first, end) > size.max_tokens:
             end -= 1
-        if tokens(first, end) >= limits.min_tokens:
+        if tokens(first, end) >= size.min_tokens:
             start, stop = units[first].start, units[end - 1].end
             name = f"{document.source}#{len(contexts) + 1}"
             contexts.append(Context(name, document.source, start, stop, text[start:stop]))
@@ -67,23 +61,22 @@ def cut_document(document: Document, tokenizer: Tokenizer, limits: Limits) -> li
     return contexts
 
 
-def _next_cut(units: Sequence[Span], total: Sequence[int], first: int, limits: Limits) -> int:
+def _next_cut(units: Sequence[Span], total: Sequence[int], first: int, size: Size) -> int:
     """Return before which unit to cut: one in place, at the end of a paragraph if one is near."""
     rest = total[-1] - total[first]
-    if rest <= limits.max_tokens:
+    if rest <= size.max_tokens:
         return len(units)
-    size = rest / -(-rest // int(limits.max_tokens * FILL))
+    wanted = rest / -(-rest // int(size.max_tokens * FILL))
+    places = range(first + 1, len(units) + 1)
+    distance = {end: abs(total[end] - total[first] - wanted) for end in places}
     near = [
         end
-        for end in range(first + 1, len(units))
-        if abs(total[end] - total[first] - size) <= NEARBY * size
-        and limits.min_tokens <= total[end] - total[first] <= limits.max_tokens
+        for end in places[:-1]
+        if distance[end] <= NEARBY * wanted
+        and size.min_tokens <= total[end] - total[first] <= size.max_tokens
     ]
-    if not near:
-        place = range(first + 1, len(units) + 1)
-        return min(place, key=lambda end: abs(total[end] - total[first] - size))
     paragraphs = [end for end in near if units[end].first]
-    return min(paragraphs or near, key=lambda end: abs(total[end] - total[first] - size))
+    return min(paragraphs or near or places, key=distance.__getitem__)
 
 
 def _within(text: str, units: list[Span], tokenizer: Tokenizer, max_tokens: int) -> Iterator[Span]:

@@ -170,10 +170,8 @@ def _html_pieces(soup: object) -> Iterator[str]:
 
 def pdf_text(data: bytes) -> str:
     """Return the text of all pages."""
-    import zlib
-
     from pypdf import PdfReader
-    from pypdf.errors import DependencyError, PyPdfError
+    from pypdf.errors import DependencyError
 
     try:
         reader = PdfReader(BytesIO(data))
@@ -182,19 +180,10 @@ def pdf_text(data: bytes) -> str:
         pages = [page.extract_text() for page in reader.pages]
     except DependencyError as error:  # a cipher of a package that is not installed
         raise Refused("is an encrypted PDF. Save a copy without encryption.") from error
+    except (Refused, MemoryError):
+        raise
     # Damaged files break the parser at any place, not only where it looks for damage.
-    except (
-        PyPdfError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        NotImplementedError,
-        AssertionError,
-        OSError,
-        zlib.error,
-    ) as error:
+    except Exception as error:
         raise Refused(f"is a damaged PDF: {printable(error)}.") from error
     letters = sum(char.isalnum() for page in pages for char in page)
     if letters < LETTERS_PER_PAGE * max(1, len(pages)):

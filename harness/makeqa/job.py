@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.api import Tokenizer
 from harness.errors import UserError
-from harness.makeqa.cutting import Context, Limits, cut_document
+from harness.makeqa.cutting import Context, Size, cut_document
 from harness.makeqa.journal import Journal
 from harness.makeqa.models import Models
 from harness.makeqa.pipeline import Totals, make, split_documents, wanted_of_each
@@ -76,8 +76,7 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
         paths: files and folders.
         options: of the command.
         notify: gets a line about each document that is left out.
-        progress: called with the number of contexts and of those that are finished; what it opens
-            gets the totals after each context.
+        progress: opened for so many contexts and finished ones; gets the totals after each.
 
     Raises:
         UserError: an option, a document, the teacher or an earlier output does not do.
@@ -93,11 +92,11 @@ def make_qa(paths: Sequence[Path], options: Options, notify: Notify, progress: P
     else:
         parts = dict.fromkeys((document.source for document in documents), "train")
     tokenizer, positions = models.facts(options.model_name)
-    limits = _limits(options, positions)
-    contexts, short = _cut(documents, tokenizer, limits)
+    size = _size(options, positions)
+    contexts, short = _cut(documents, tokenizer, size)
     for one in (*skipped, *short):
         notify(f"skipped: {one.source} {one.reason}")
-    settings = _settings(options, documents, limits)
+    settings = _settings(options, documents, size)
     journal = Journal(options.outputs, settings)
     with journal.open(restart=options.restart) as finished:
         unfiltered = options.no_closed_book_filter
@@ -135,7 +134,7 @@ def _read(paths: Sequence[Path]) -> tuple[list[Document], list[Skipped]]:
     return documents, skipped
 
 
-def _limits(options: Options, positions: int) -> Limits:
+def _size(options: Options, positions: int) -> Size:
     """Return how many tokens a context may have, so that a prompt with gists fits the model."""
     room = positions - PROMPT_TOKENS
     max_tokens = options.max_tokens or min(options.at_most, room * RATIO // (RATIO + 1))
@@ -150,31 +149,30 @@ def _limits(options: Options, positions: int) -> Limits:
             f"--min-tokens {min_tokens} is more than half of --max-tokens {max_tokens}, and what "
             "is too long is cut in halves. Lower one or raise the other."
         )
-    return Limits(min_tokens, max_tokens)
+    return Size(min_tokens, max_tokens)
 
 
 def _cut(
-    documents: Sequence[Document], tokenizer: Tokenizer, limits: Limits
+    documents: Sequence[Document], tokenizer: Tokenizer, size: Size
 ) -> tuple[list[Context], list[Skipped]]:
     """Return the contexts of all documents, and the documents that are too short for one."""
     contexts: list[Context] = []
     short: list[Skipped] = []
     for document in documents:
-        parts = cut_document(document, tokenizer, limits)
+        parts = cut_document(document, tokenizer, size)
         if not parts:
             tokens = len(tokenizer.encode(document.text.strip()))
-            reason = f"has {tokens} tokens, less than {limits.min_tokens} (--min-tokens)."
+            reason = f"has {tokens} tokens, less than {size.min_tokens} (--min-tokens)."
             short.append(Skipped(document.source, reason))
         contexts += parts
     if not contexts:
         raise UserError(
-            f"no document has {limits.min_tokens} tokens. "
-            "Give longer ones, or a lower --min-tokens."
+            f"no document has {size.min_tokens} tokens. Give longer ones, or a lower --min-tokens."
         )
     return contexts, short
 
 
-def _settings(options: Options, documents: Sequence[Document], limits: Limits) -> dict[str, Any]:
+def _settings(options: Options, documents: Sequence[Document], size: Size) -> dict[str, Any]:
     """Return what may not change between a command and the one that continues it."""
     teacher = options.teacher
     settings = {
@@ -182,8 +180,8 @@ def _settings(options: Options, documents: Sequence[Document], limits: Limits) -
         "teacher": teacher.rpartition("#")[2] if is_address(teacher) else teacher,
         "model": options.model_name,
         "questions": options.questions,
-        "min_tokens": limits.min_tokens,
-        "max_tokens": limits.max_tokens,
+        "min_tokens": size.min_tokens,
+        "max_tokens": size.max_tokens,
         "closed_book_filter": not options.no_closed_book_filter,
         "load_in_4bit": options.load_in_4bit,
         "shots": options.shots,

@@ -87,11 +87,11 @@ def make(
     Args:
         contexts: of all documents.
         journal: where they are written to, open.
-        proposer: the source of questions; called from `parallel` threads.
+        proposer: called from `parallel` threads.
         closed_book: the target model, to drop what it knows without the document; None: keep it.
         parts: of each source, which file its rows go to.
         wanted: questions to ask for, by kind.
-        finished: contexts that are not done again.
+        finished: what the journal has already.
         parallel: contexts that are asked about at the same time.
         report: called with the totals after each context.
 
@@ -104,7 +104,8 @@ def make(
     left = [context for context in contexts if context.id not in finished]
     for context, proposals in _proposed(proposer, left, wanted, parallel):
         if isinstance(proposals, NoReply):
-            totals.silent, silent = totals.silent + 1, silent + 1
+            totals.silent += 1
+            silent += 1
             if silent == SILENT_IN_A_ROW:
                 raise UserError(
                     f"the teacher had no reply to {silent} contexts in a row: {proposals}. "

@@ -16,12 +16,7 @@ Verdicts = npt.NDArray[np.bool_]
 
 
 def agreement_notes(rows: Kept, metrics: Sequence[str]) -> Iterator[str]:
-    """Yield a line with Cohen's kappa, for rows that a judge has seen.
-
-    Args:
-        rows: those of a section.
-        metrics: of the section, the headline first.
-    """
+    """Yield a line with Cohen's kappa, for rows that a judge has seen; the headline is first."""
     gold = next((name for name in metrics if name != JUDGED), None)
     if JUDGED not in metrics or gold is None:
         return
@@ -41,16 +36,8 @@ def agreement_notes(rows: Kept, metrics: Sequence[str]) -> Iterator[str]:
 def cohens_kappa(one: Verdicts, other: Verdicts, contexts: Ints) -> Estimate | None:
     """Return the agreement beyond chance, with a bootstrap over contexts; see `stats`.
 
-    Where both agree in every context, as many unseen ones may disagree as the exact bound for "0 of
-    so many" allows.
-
-    Args:
-        one: verdicts, (n,).
-        other: verdicts on the same answers, (n,).
-        contexts: the number of each answer's context, (n,).
-
-    Returns:
-        None where a side is constant.
+    All arrays are (n,); None where a side is constant. Where both agree in every context, as many
+    unseen ones may disagree as the exact bound for "0 of so many" allows.
 
     Source: Cohen 1960, https://doi.org/10.1177/001316446002000104
     """

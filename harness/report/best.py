@@ -30,12 +30,7 @@ def best_of(figures: Mapping[Name, Figure]) -> frozenset[Name]:
 def marked(
     names: Sequence[str], columns: Mapping[int, Sequence[Figure]]
 ) -> Iterator[tuple[tuple[int, int], Mark]]:
-    """Yield the places of a table that are the best of their column.
-
-    Args:
-        names: the backend of each row.
-        columns: figures of each row by column.
-    """
+    """Yield the places of a table, a row for each backend of `names`, with a column's best."""
     usable = [at for at, name in enumerate(names) if is_usable(name) and INVALID not in name]
     for column, figures in columns.items():
         for at in best_of({at: figures[at] for at in usable}):

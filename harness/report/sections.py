@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-import pandas as pd
-
 from harness.run.controls import CONTROLS, split_control
 from harness.run.headline import declared
 from harness.run.kept import Kept
@@ -61,11 +59,6 @@ class Section:
             self._found[key] = find()
         found: T = self._found[key]
         return found
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """All rows with all columns: as much memory as they take."""
-        return self.rows[self.rows.names]
 
     @property
     def backends(self) -> list[str]:

@@ -76,14 +76,7 @@ def _uses_adapter(rows: Rows, backend: str) -> bool:
 def comparisons(
     rows: Rows, section: Section, usable: Sequence[str], baseline: str
 ) -> dict[str, list[Comparison]]:
-    """Compare each way with full context, and those with the adapter with the adapted one too.
-
-    Args:
-        rows: those of the report, which know what uses the adapter.
-        section: with scores.
-        usable: its ways, among them the two baselines where they ran.
-        baseline: full context; empty: it did not run.
-    """
+    """Compare each way with full context, and those with the adapter with the adapted one too."""
     adapted = next((n for n in section.backends_named(CEILING) if n in usable and ADAPTED in n), "")
     contrasts: dict[tuple[str, str], significance.Contrast] = {}
     for way in usable:

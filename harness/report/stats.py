@@ -158,12 +158,7 @@ def _estimate(
 ) -> Estimate:
     """Return a value with the interval of sum(tops) / sum(bottoms) over contexts.
 
-    Args:
-        value: the estimate.
-        tops: (contexts,).
-        bottoms: (contexts,).
-        n: questions.
-        unseen: how far below and above a context that was not seen can be, if all are alike.
+    `unseen` says how far below and above a context that was not seen can be, if all are alike.
     """
     bounds: tuple[float | None, float | None]
     if len(tops) < MIN_CONTEXTS:

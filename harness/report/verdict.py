@@ -63,13 +63,7 @@ def verdicts(rows: Rows, sections: Sequence[Section]) -> list[Verdict]:
 
 
 def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> Verdict:
-    """Return what a section with scores says.
-
-    Args:
-        rows: those of the report, for the validity checks.
-        section: what is judged.
-        beside: sections that may know what was invented about the same documents.
-    """
+    """Return what a section says; those `beside` may know what was invented about its documents."""
     metric = section.metrics[0]
     scores = estimates(section.counted, metric)
     usable = [name for name in section.backends if is_usable(name) and name in scores]

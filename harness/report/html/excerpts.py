@@ -44,13 +44,7 @@ def find(text: str, piece: str) -> Span | None:
 
 
 def excerpt(text: str, spans: Sequence[Span], room: int) -> Excerpt:
-    """Return a text of about `room` letters: the surroundings of the first spans, else its start.
-
-    Args:
-        text: the whole.
-        spans: what should be there, the most important first.
-        room: letters.
-    """
+    """Return a text of about `room` letters: what surrounds the first spans, else its start."""
     if len(text) <= room:
         return Excerpt(text, ((0, len(text)),))
     kept: list[Span] = []

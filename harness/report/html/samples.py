@@ -37,9 +37,7 @@ class Samples:
 def samples(sections: Sequence[Section], folders: Sequence[Path] = ()) -> Samples:
     """Choose questions of the suites with scores, each with the answers of all backends.
 
-    Args:
-        sections: all sections of the report, their rows read with answers.
-        folders: of the runs, by number, for questions and contexts; none: they are not shown.
+    The texts of questions and contexts are in the `folders` of the runs, if they are given.
     """
     with_scores, backends = scored(sections), backends_of(sections)
     items: list[dict[str, Any]] = []

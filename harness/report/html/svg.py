@@ -25,12 +25,7 @@ _DROPPED = re.compile(r"font-family:[^;]*;|stroke-dasharray: ;|stroke-dashoffset
 
 
 def picture(chart: Chart, number: int) -> str:
-    """Return the chart as an `<svg>` element.
-
-    Args:
-        chart: what to draw.
-        number: of the picture on its page.
-    """
+    """Return the chart as an `<svg>` element, with its number on the page."""
     with in_style():
         figure, tips = draw(chart.drawing)
         text = StringIO()

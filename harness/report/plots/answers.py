@@ -19,18 +19,18 @@ ABSTENTION = ("accuracy", "abstained", "hallucinated", "false_refusal")  # what 
 
 def over_budget(section: Section) -> Iterator[Chart]:
     """Yield the headline metric over the KV entries that stand for the context."""
-    entries = _medians(section, "context_entries")
-    if len({kept for kept in entries.values() if kept > 0}) < 2:
+    if not section.metrics:
         return
-    yield _trade(
-        section,
-        "budget",
-        f"{section.metrics[0]} by cached tokens",
-        "cached tokens per context (median)",
-        entries,
-        printing.count,
-        floored=True,
-    )
+    main, column = section.metrics[0], "context_entries"
+    rows = section.counted.having(main).having(column)
+    entries = {
+        backend: float(known.median())
+        for backend in rows.backends
+        if len(known := rows.of(backend)[[column]][column])
+    }
+    if len({kept for kept in entries.values() if kept > 0}) > 1:
+        title, what = f"{main} by cached tokens", "cached tokens per context (median)"
+        yield from _trade(section, "budget", title, what, entries, printing.count, front=False)
 
 
 def trade_off(section: Section, ways: Sequence[str]) -> Chart | None:
@@ -47,12 +47,7 @@ def trade_off(section: Section, ways: Sequence[str]) -> Chart | None:
 
 
 def over_costs(section: Section, ways: Sequence[str] = ()) -> Iterator[Chart]:
-    """Yield the headline metric over memory held and over time, with the Pareto fronts.
-
-    Args:
-        section: what was measured.
-        ways: the backends to draw; none: all.
-    """
+    """Yield the headline metric of some ways, or of all, over memory held and over time."""
     if not section.metrics:
         return
     groups = cost_tables.group_costs(section.of_own_contexts)
@@ -60,13 +55,10 @@ def over_costs(section: Section, ways: Sequence[str] = ()) -> Iterator[Chart]:
     main = section.metrics[0]
     held = {backend: figures.held_bytes for backend, figures in found.items()}
     times = {backend: figures.per_question_s(QUESTIONS) for backend, figures in found.items()}
-    scored = estimates(section.counted, main)
-    for name, what, values, show in (
-        ("memory", "memory held per context (median)", held, printing.size),
-        ("seconds", f"time per question at {QUESTIONS} questions", times, printing.seconds),
-    ):
-        if any(values.get(backend, 0) > 0 for backend in scored):
-            yield _trade(section, name, f"{main} by {what}", what, values, show, front=True)
+    what = "memory held per context (median)"
+    yield from _trade(section, "memory", f"{main} by {what}", what, held, printing.size)
+    what = f"time per question at {QUESTIONS} questions"
+    yield from _trade(section, "seconds", f"{main} by {what}", what, times, printing.seconds)
 
 
 def abstentions(section: Section) -> Iterator[Chart]:
@@ -97,16 +89,13 @@ def retrieval(section: Section) -> Iterator[Chart]:
         return
     for table in contrasts.retrieval_tables(section):
         columns = contrasts.retrieval_scores(section)
-        points = tuple(
-            (
-                backend,
-                tuple(
-                    _point(backend, 0, of[backend], name) if backend in of else None
-                    for name, of in columns.items()
-                ),
+        points = {
+            backend: tuple(
+                _point(backend, 0, of[backend], name) if backend in of else None
+                for name, of in columns.items()
             )
             for backend, *_ in table.rows
-        )
+        }
         yield Chart(
             "retrieval",
             "Evidence recall, and scores by it",
@@ -125,10 +114,12 @@ def _trade(
     values: Mapping[str, float],
     show: Callable[[float], str],
     *,
-    floored: bool = False,
-    front: bool = False,
-) -> Chart:
-    """Return the headline metric over what each backend costs."""
+    front: bool = True,
+) -> Iterator[Chart]:
+    """Yield the headline metric over what backends cost, if the cost of one that has it is known.
+
+    It shows the Pareto front, or where there is none, as lines, the backends that keep nothing.
+    """
     main = section.metrics[0]
     found = estimates(section.counted, main)
     placed = {
@@ -136,25 +127,18 @@ def _trade(
         for backend in section.backends
         if backend in found and values.get(backend, 0) > 0
     }
-    best = (
-        pareto_front(
-            {
-                backend: (x, found[backend].mean)
-                for backend, x in placed.items()
-                if is_usable(backend)  # floors and controls are no options
-            }
-        )
-        if front
-        else ()
-    )
+    if not placed:
+        return
+    usable = {backend: x for backend, x in placed.items() if is_usable(backend)}
+    best = pareto_front({backend: (x, found[backend].mean) for backend, x in usable.items()})
     points = tuple(
-        _point(backend, x, found[backend], f"{show(x)}, {main}", marked=backend in best)
+        _point(backend, x, found[backend], f"{show(x)}, {main}", marked=front and backend in best)
         for backend, x in placed.items()
     )
     floors = tuple(
         _point(backend, math.nan, found[backend], f"nothing kept, {main}")
         for backend in section.backends
-        if floored and backend in found and values.get(backend) == 0
+        if not front and backend in found and values.get(backend) == 0
     )
     header = ["backend", what, main, "n"] + (["on the front"] if front else [])
     rows = tuple(
@@ -172,11 +156,11 @@ def _trade(
     description = (
         "Points are means with 95 % intervals. "
         + ("Joined by a line: one backend at several budgets. " * bool(families))
-        + ("Horizontal lines: backends that keep nothing. " * bool(floored))
+        + ("Horizontal lines: backends that keep nothing. " * (not front))
         + ("Dashed: the Pareto front of usable backends, by the means. " * front)
     )
     drawing = Points(what, main, points, show, families, floors)
-    return Chart(name, title, description.strip(), drawing, Table(title, tuple(header), rows))
+    yield Chart(name, title, description.strip(), drawing, Table(title, tuple(header), rows))
 
 
 def pareto_front(places: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
@@ -221,16 +205,14 @@ def _shares(
     bars: list[Bar] = []
     rows: list[tuple[str, ...]] = []
     for backend in backends:
-        found = [column.get(backend) if column is not None else None for column in columns]
-        known = [one.mean for one in found if one is not None]
+        found = [column.get(backend) if column else None for column in columns]
+        known = [one for one in found if one]
         if not known:
             continue
-        parts = tuple(one.mean if one is not None else 1 - sum(known) for one in found)
-        n = next(one.n for one in found if one is not None)
-        shown = [
-            printing.interval(one) if one is not None else f"{part:.2f}"
-            for one, part in zip(found, parts, strict=True)
-        ]
+        rest = 1 - sum(one.mean for one in known)
+        parts = tuple(one.mean if one else rest for one in found)
+        shown = [printing.interval(one) if one else f"{rest:.2f}" for one in found]
+        n = known[0].n
         tips = (f"{backend}: {part} {text}, n={n}" for part, text in zip(names, shown, strict=True))
         bars.append(Bar(backend, parts, tuple(tips)))
         rows.append((backend, *shown, printing.count(n)))
@@ -238,13 +220,7 @@ def _shares(
         name,
         title,
         "Fractions of the questions; the table has the 95 % intervals.",
-        Stacks(
-            "fraction of the questions",
-            names,
-            tuple(bars),
-            lambda part: f"{part:.2f}",
-            is_whole=True,
-        ),
+        Stacks("fraction of the questions", names, tuple(bars), printing.share, is_whole=True),
         Table(title, ("backend", *names, "n"), tuple(rows)),
     )
 
@@ -252,15 +228,3 @@ def _shares(
 def _point(backend: str, x: float, one: Estimate, what: str, *, marked: bool = False) -> Point:
     tip = f"{backend}: {what} {printing.interval(one)}, n={one.n}"
     return Point(backend, x, one.mean, one.low, one.high, tip, marked)
-
-
-def _medians(section: Section, column: str) -> dict[str, float]:
-    """Return each backend's median of a column, over the rows that have the headline metric."""
-    if not section.metrics:
-        return {}
-    rows = section.counted.having(section.metrics[0]).having(column)
-    return {
-        backend: float(known.median())
-        for backend in rows.backends
-        if len(known := rows.of(backend)[[column]][column])
-    }

@@ -22,11 +22,7 @@ TITLE = 0.32  # height of a title
 def draw(drawing: Drawing, title: str = "") -> tuple["Figure", dict[str, str]]:
     """Return a figure of the drawing, and the tip of each of its parts by gid.
 
-    To be called, and the figure saved, within `look.in_style()`.
-
-    Args:
-        drawing: what to draw.
-        title: above it; a page has its own.
+    To be called, and the figure saved, within `look.in_style()`. A page has its own title.
     """
     from matplotlib.figure import Figure
 
@@ -128,7 +124,7 @@ def _ranges(canvas: Canvas, drawing: Ranges) -> None:
     from matplotlib.lines import Line2D
 
     axes, step = canvas.axes, 0.6 / max(1, len(drawing.names))
-    for number, (backend, points) in enumerate(drawing.points):
+    for number, (backend, points) in enumerate(drawing.points.items()):
         axes.text(0, number - 0.3, short(backend, 44), va="bottom", fontsize=8)
         for place, point in enumerate(points):
             if point is None:

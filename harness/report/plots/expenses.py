@@ -21,9 +21,8 @@ def times(section: Section) -> Iterator[Chart]:
     names = ("prepare", "first token", "decode") if with_first else ("prepare", "answer")
     parts = {
         key: (
-            (c.prepare_s, c.first_s, c.question_s - c.first_s)
-            if with_first
-            else (c.prepare_s, c.question_s)
+            c.prepare_s,
+            *((c.first_s, c.question_s - c.first_s) if with_first else (c.question_s,)),
         )
         for key, c in groups.items()
     }

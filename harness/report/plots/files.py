@@ -1,11 +1,11 @@
 """Pictures of a report as files: PNG and SVG, one of each per chart."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 from harness.report.plots.draw import draw
 from harness.report.plots.look import in_style
-from harness.report.plots.shapes import Chart
 from harness.report.plots.topics import TOPICS
 from harness.report.sections import sections_of
 from harness.run.rows import Rows
@@ -17,24 +17,17 @@ LONGEST = 116  # characters of a file's name, a number and its ending left out
 
 def save_plots(rows: Rows, folder: Path) -> list[Path]:
     """Write every chart of the rows into `folder`, and return the files."""
-    sections = sections_of(rows)
     files: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
-    for section in sections:
-        for topic in TOPICS:
-            for chart in topic.charts(section):
-                taken = {file.stem for file in files}
-                name = file_name(section.name, chart.name, taken)
-                files += _save(chart, folder / name)
-    return files
-
-
-def _save(chart: Chart, path: Path) -> list[Path]:
-    with in_style():
-        figure, _ = draw(chart.drawing, chart.title)
-        files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
-        figure.savefig(files[0], dpi=DOTS_PER_INCH)
-        figure.savefig(files[1], metadata={"Date": None})
+    for section, topic in product(sections_of(rows), TOPICS):
+        for chart in topic.charts(section):
+            name = file_name(section.name, chart.name, {file.stem for file in files})
+            png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+            with in_style():
+                figure, _ = draw(chart.drawing, chart.title)
+                figure.savefig(png, dpi=DOTS_PER_INCH)
+                figure.savefig(svg, metadata={"Date": None})
+            files += [png, svg]
     return files
 
 

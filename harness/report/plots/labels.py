@@ -49,13 +49,7 @@ def along(path: Sequence[tuple[float, float]], step: float = 4.0) -> Iterator[Bo
 def dodged(
     places: Sequence[tuple[float, float]], size: float, area: Box
 ) -> list[tuple[float, float]]:
-    """Return the places of marks moved sideways, as little as needed, until none hides another.
-
-    Args:
-        places: where the figures are.
-        size: of a mark.
-        area: that the marks stay in, where there is room.
-    """
+    """Return the places of marks moved sideways, as little as needed, until none hides another."""
     found: list[tuple[float, float]] = []
     for x, y in places:
         for moved in _sideways(x, size):
@@ -92,15 +86,9 @@ def placed(
     area: Box,
     taken: Sequence[Box],
 ) -> list[Box]:
-    """Return a box for each text near its anchor, on as little of what is taken as possible.
+    """Return a box for each text near the mark that it names, covering as little as possible.
 
-    Args:
-        texts: of one line each.
-        anchors: the marks that they name.
-        font: size of the letters.
-        gap: from the middle of a mark to its text.
-        area: that the texts stay in.
-        taken: marks, intervals and whatever else should stay visible.
+    `gap` is from the middle of a mark to its text; `taken` should stay visible.
     """
     used = list(taken)
     found = []

@@ -1,7 +1,6 @@
 """Maps of scores over the size of a context and the depth of the answer in it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -30,23 +29,23 @@ def maps(section: Section) -> Iterator[Chart]:
             if backend in of_backends
         }
         if found:
-            one = _map(f"map-{backend}", f"{main} of {backend}", found)
-            yield replace(one, aside=rank_of(backend) == LAST)
+            yield _map(backend, f"map-{backend}", f"{main} of {backend}", found)
     for ceiling in ceilings:
         for backend in section.backends:
-            if backend == ceiling:
-                continue
-            differences = _differences(section, backend, ceiling)
-            if differences:
-                title = f"{main}: {backend} minus {ceiling}"
-                one = _map(f"map-{backend}-minus-{ceiling}", title, differences, signed=True)
-                yield replace(one, aside=rank_of(backend) == LAST)
+            if backend != ceiling and (found := _differences(section, backend, ceiling)):
+                name, title = f"map-{backend}-minus-{ceiling}", f"{main}: {backend} minus {ceiling}"
+                yield _map(backend, name, title, found, signed=True)
 
 
 def _map(
-    name: str, title: str, found: Mapping[tuple[str, str], Estimate], *, signed: bool = False
+    backend: str,
+    name: str,
+    title: str,
+    found: Mapping[tuple[str, str], Estimate],
+    *,
+    signed: bool = False,
 ) -> Chart:
-    """Return a map of estimates by (depth, size)."""
+    """Return a map of a backend's estimates by (depth, size)."""
     rows, columns = (tuple(ordered(dict.fromkeys(place[at] for place in found))) for at in (0, 1))
     cells = {
         (row, column): Cell(
@@ -67,6 +66,7 @@ def _map(
         f"Each cell shows {what} and its n; the table has the 95 % intervals.",
         HeatMap(SIZE, DEPTH, columns, rows, cells, -1.0 if signed else 0.0, 1.0, diverging=signed),
         Table(title, (DEPTH, *(f"{column} {SIZE}" for column in columns)), texts),
+        aside=rank_of(backend) == LAST,
     )
 
 

@@ -85,7 +85,7 @@ class Ranges:
 
     x_label: str
     names: tuple[str, ...]
-    points: tuple[tuple[str, tuple[Point | None, ...]], ...]  # backend -> one for each name
+    points: Mapping[str, tuple[Point | None, ...]]  # of each backend, one for each name
 
 
 @dataclass(frozen=True, slots=True)

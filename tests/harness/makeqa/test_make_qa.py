@@ -13,7 +13,7 @@ import pytest
 from harness.errors import UserError
 from harness.makeqa.asking import AGAIN, Asking, parse
 from harness.makeqa.checks import REASONS, check, drop_known, normalize
-from harness.makeqa.cutting import Context, Limits, cut_document
+from harness.makeqa.cutting import Context, Size, cut_document
 from harness.makeqa.journal import Journal
 from harness.makeqa.pipeline import make, split_documents, wanted_of_each
 from harness.makeqa.proposals import KINDS, Proposal, Proposals
@@ -63,7 +63,7 @@ def test_contexts_are_verbatim_and_within_the_limits(
     """Each is a piece of the document at its place, in order; only what is too short is missing."""
     text = f"\n\n{STORY * 3}{'word ' * 130}"
     counter = tokenizer()
-    contexts = cut_document(Document("a", text), counter, Limits(max_tokens // 3, max_tokens))
+    contexts = cut_document(Document("a", text), counter, Size(max_tokens // 3, max_tokens))
     assert len(contexts) > 3
     for one in contexts:
         assert one.text == text[one.start : one.end] == one.text.strip()
@@ -79,7 +79,7 @@ def test_cuts_are_at_the_ends_of_paragraphs_where_one_is_near() -> None:
     """With paragraphs of one size, every context ends with one."""
     paragraph = "It rained. The road was wet. They went home."
     document = Document("a", "\n\n".join([paragraph] * 40))
-    contexts = cut_document(document, WordTokenizer(), Limits(20, 60))
+    contexts = cut_document(document, WordTokenizer(), Size(20, 60))
     assert all(one.text.endswith(paragraph) for one in contexts)
     assert all(one.text.startswith("It rained.") for one in contexts)
 
@@ -88,7 +88,7 @@ def test_a_document_is_cut_into_parts_of_like_size() -> None:
     """No small rest is left behind."""
     document = Document("a", "They went home. " * 70)
     sizes = [
-        len(one.text.split()) for one in cut_document(document, WordTokenizer(), Limits(50, 100))
+        len(one.text.split()) for one in cut_document(document, WordTokenizer(), Size(50, 100))
     ]
     assert sum(sizes) == 210
     assert max(sizes) - min(sizes) <= 6
@@ -96,7 +96,7 @@ def test_a_document_is_cut_into_parts_of_like_size() -> None:
 
 def test_a_short_document_has_no_context() -> None:
     """Fewer tokens than min_tokens are too few."""
-    assert cut_document(Document("a", "They went home."), WordTokenizer(), Limits(4, 8)) == []
+    assert cut_document(Document("a", "They went home."), WordTokenizer(), Size(4, 8)) == []
 
 
 TEXT = (

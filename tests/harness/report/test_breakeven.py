@@ -82,7 +82,7 @@ def test_backends_are_compared_on_the_contexts_of_both() -> None:
 def test_the_figures_are_those_of_the_table_of_costs(tmp_path: Path) -> None:
     """Reading and questions take what `measured` says they take."""
     (section,) = sections(made_run(tmp_path / "run", suites=("qa",)))
-    for backend, rows in section.frame.groupby("backend"):
+    for backend, rows in section.rows[section.rows.names].groupby("backend"):
         costs, own = measured(rows), times_of(rows)
         assert np.median(own.read_s) == pytest.approx(costs.prepare_s), backend
         assert own.answers_s.sum() / own.questions.sum() == pytest.approx(costs.question_s), backend

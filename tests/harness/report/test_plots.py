@@ -64,7 +64,7 @@ def test_a_map_has_the_means_of_its_cells(tmp_path: Path) -> None:
     found = {chart.title: chart for chart in maps(section)}
     drawing = found["exact_match of gist"].drawing
     assert isinstance(drawing, HeatMap)
-    frame = section.frame
+    frame = section.rows[section.rows.names]
     for (depth, tokens), cell in drawing.cells.items():
         rows = frame[(frame["depth"] == depth) & (frame["tokens"] == tokens)]
         mean = rows.loc[rows["backend"] == "gist", "exact_match"].mean()
