@@ -29,7 +29,6 @@ NO_CONTEXTS = (
     "It is not known which samples share a context: they are taken as independent, and "
     "intervals are too narrow where some do."
 )
-
 SCORED_HERE = (
     "The file holds no score of its rows, as in tasks that lm-eval scores as a whole: answers are "
     "scored here, by SQuAD's F1 and exact match."
@@ -63,12 +62,11 @@ def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None)
     if not metrics:
         named = ", ".join(_named(table)) or "none"
         raise UserError(f"{path}: no score between 0 and 1. Metrics of the file: {named}.")
-    shared = all(map(_sample, table))
-    notices = [] if shared else [NO_CONTEXTS]
-    if scored_here:
-        notices.append(SCORED_HERE)
-    if left_out:
-        notices.append(f"Not between 0 and 1, so left out: {', '.join(left_out)}.")
+    notices = {
+        NO_CONTEXTS: not all(map(_sample, table)),
+        SCORED_HERE: scored_here,
+        f"Not between 0 and 1, so left out: {', '.join(left_out)}.": bool(left_out),
+    }
     return Imported(
         "lm-eval",
         path,
@@ -77,7 +75,7 @@ def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None)
         tuple(metrics),
         rows,
         hash_of([row["doc_id"], row.get("doc_hash") or row["doc"]] for row in table),
-        tuple(notices),
+        tuple(notice for notice, holds in notices.items() if holds),
     )
 
 
@@ -153,16 +151,15 @@ def _named(table: Sequence[Mapping[str, Any]]) -> dict[str, None]:
     """Return the names of the file's scores, in its order."""
     named: dict[str, None] = {}
     for row in table:
-        listed_here = row.get("metrics")
-        given = listed_here if isinstance(listed_here, list) else [n for n in row if n not in _OLD]
-        named |= dict.fromkeys(str(name) for name in given)
+        given = row.get("metrics")
+        names = given if isinstance(given, list) else [name for name in row if name not in _OLD]
+        named |= dict.fromkeys(map(str, names))
     return named
 
 
 def _metrics(table: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
     """Return the scores that are shares, in the order of the file, and those that are not."""
-    shares: list[str] = []
-    left_out: list[str] = []
+    shares, left_out = [], []
     for name in _named(table):
         values = [value for row in table if (value := _share(row.get(name))) is not None]
         if values and all(0 <= value <= 1 for value in values) and _is_column(name):
@@ -182,8 +179,8 @@ def _scored(cells: Row, row: Mapping[str, Any], layout: Any) -> Row:
     references, answer = _references(row), cells["answer"]
     if references is None or not isinstance(answer, str):
         return cells
-    question = Question("q", "", references)
-    return {**cells, **layout.score(question, answer), "targets": references}
+    scores = layout.score(Question("q", "", references), answer)
+    return {**cells, **scores, "targets": references}
 
 
 def _references(row: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -222,10 +219,9 @@ def _row(row: Mapping[str, Any], names: Names, metrics: Sequence[str]) -> Row:
 
 def _sample(row: Mapping[str, Any]) -> str:
     """Return what the questions of one context share, where the document says it."""
-    document = _document(row)
-    if isinstance(name := document.get("sample_id"), str):  # of `gist-bench export`
+    name, context = (_document(row).get(field) for field in ("sample_id", "context"))
+    if isinstance(name, str):  # of `gist-bench export`
         return name
-    context = document.get("context")
     return hash_of([context]) if isinstance(context, str) and context else ""
 
 

@@ -117,11 +117,11 @@ def drop_known(kept: Sequence[Proposal], closed_book: ClosedBook) -> Checked:
     What the text does not say cannot be known: such questions stay.
     """
     asked = [proposal for proposal in kept if proposal.answers]
-    given_answers = closed_book.answer_without_document([proposal.question for proposal in asked])
-    known = {
-        id(proposal)
-        for proposal, given in zip(asked, given_answers, strict=True)
+    said = closed_book.answer_without_document([proposal.question for proposal in asked])
+    known = [
+        proposal
+        for proposal, given in zip(asked, said, strict=True)
         if any(holds(given, answer) for answer in proposal.answers)
-    }
-    left = tuple(proposal for proposal in kept if id(proposal) not in known)
+    ]
+    left = tuple(proposal for proposal in kept if proposal not in known)
     return Checked(left, {"known_without_document": len(known)} if known else {})

@@ -20,18 +20,16 @@ def backends_and_suites() -> str:
     """Return every backend and suite with its options and metrics."""
     backends = [_described(plugins.BACKENDS, name) for name in plugins.names(plugins.BACKENDS)]
     suites = [_described(plugins.SUITES, name) for name in plugins.names(plugins.SUITES)]
-    lines = "\n".join(
-        [
-            "Backends (--backend name,option=value,...)",
-            *backends,
-            "\nBackends of a served model (--model http://host:port/v1#name), and their options",
-            *map(_of_server, plugins.names(plugins.SERVED)),
-            "\nSuites (--suite name,option=value,...)",
-            *suites,
-            "",
-        ]
-    ).split("\n")
-    return "\n".join(map(_folded, lines))
+    parts = [
+        "Backends (--backend name,option=value,...)",
+        *backends,
+        "\nBackends of a served model (--model http://host:port/v1#name), and their options",
+        *map(_of_server, plugins.names(plugins.SERVED)),
+        "\nSuites (--suite name,option=value,...)",
+        *suites,
+        "",
+    ]
+    return "\n".join(_folded(line) for part in parts for line in part.split("\n"))
 
 
 def _folded(line: str) -> str:

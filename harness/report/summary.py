@@ -57,7 +57,7 @@ def summarize(
 ) -> Summary:
     """Return what the figures say, and what limits it; `judged` stand beside and must agree."""
     ways = [way for verdict in judged for way in verdict.ways]
-    shown = [one.difference for w in ways for one in (w.against, w.against_adapted) if one]
+    beside = [one.difference for w in ways for one in (w.against, w.against_adapted) if one]
     answers: list[Answer] = []
     compared: list[Pair] = []
     notes: dict[str, list[str]] = {}
@@ -67,12 +67,10 @@ def summarize(
         answers += _answers(section, of_section, _name(section, scored(sections)))
         for note in headline_table(section).notes:
             notes.setdefault(note, []).append(section.name)
+    shown = [*beside, *(pair.contrast.difference for pair in compared)]
     if not scored(sections):
         answers = [Answer(NO_SCORES)]
-    elif compared and not any(
-        difference is not None and difference.excludes_zero
-        for difference in (*shown, *(pair.contrast.difference for pair in compared))
-    ):
+    elif compared and not any(one and one.excludes_zero for one in shown):
         answers = [Answer(NOTHING), *answers]
     of_suites = [f"{', '.join(suites)}: {note}" for note, suites in notes.items()]
     return Summary(tuple(answers), (*_open_checks(checks), *of_suites))
@@ -104,7 +102,7 @@ def _answers(section: Section, compared: Sequence[Pair], called: str) -> Iterato
             yield Answer(f"{called}: no statement about {backend}, as a check failed.")
             continue
         rivals = [one for one in of_backend if _is_rival(one.other, backend)]
-        rivals.sort(key=lambda one: rank_of(one.other))
+        rivals.sort(key=lambda one: rank_of(one.other))  # full context first
         if not rivals:
             continue
         floor = next((one for one in of_backend if name_of(one.other) == FLOOR), None)
@@ -200,10 +198,8 @@ def _above_floor(pair: Pair) -> str:
         if is_told_apart(pair):
             return f"It is {size}"
         return f"It seems to be {size}, but among so many comparisons that may be chance"
-    return (
-        f"It is not shown to be better than {pair.other}: its answers may not come from the "
-        "context at all"
-    )
+    why = "its answers may not come from the context at all"
+    return f"It is not shown to be better than {pair.other}: {why}"
 
 
 def _memory(section: Section, backend: str) -> Iterator[str]:
@@ -243,16 +239,13 @@ def _break_even(point: BreakEven) -> tuple[str, str]:
 
 def _open_checks(checks: Sequence[Table]) -> Iterator[str]:
     """Yield the checks that failed, were not run, or did not show what they should."""
-    open_checks: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
-    for table in checks:
-        for backend, check, measured, _, verdict in table.rows:
-            if verdict == PASS:
-                continue
+    open_checks: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+    for backend, check, measured, _, verdict in (row for table in checks for row in table.rows):
+        if verdict != PASS:
             name, _, suite = check.partition(": ")
-            backends, suites = open_checks.setdefault((name, measured, verdict), ({}, {}))
-            backends[backend] = None
-            suites |= {suite: None} if suite else {}
-    for (name, measured, verdict), (backends, suites) in open_checks.items():
-        where = f" in {', '.join(suites)}" if suites else ""
-        who = ", ".join(backends)
+            open_checks.setdefault((name, measured, verdict), []).append((backend, suite))
+    for (name, measured, verdict), found in open_checks.items():
+        columns = (dict.fromkeys(filter(None, words)) for words in zip(*found, strict=True))
+        who, suites = map(", ".join, columns)
+        where = f" in {suites}" if suites else ""
         yield f"Open validity check, {name}: {measured} ({verdict}) for {who}{where}."

@@ -7,7 +7,7 @@ page show.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from harness.report import cost_tables
 from harness.report.checks_table import FAILED, check_tables
@@ -16,7 +16,6 @@ from harness.report.contrasts import contrast_of
 from harness.report.estimates import estimates
 from harness.report.sections import CEILING, FLOOR, Section, is_usable, name_of, scored
 from harness.report.standing import (
-    Comparison,
     Standing,
     comparisons,
     not_compared,
@@ -73,10 +72,21 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     if unreadable:  # to be as good as what reads nothing is no praise, and more contexts no help
         found = {name: list(map(without_praise, of_way)) for name, of_way in found.items()}
     invented = _invented(section, beside)
-    ways = [
-        _way(section, scores[name], found[name], (name, baseline), invented.get(name))
-        for name in usable
-    ]
+    ways: list[Way] = []
+    for name in usable:
+        costs = cost_tables.of_backend(section, name)
+        against = {one.other == baseline: one for one in found[name]}
+        ways.append(
+            Way(
+                name,
+                scores[name],
+                invented.get(name),
+                costs.held_bytes,
+                {asked: costs.per_question_s(asked) for asked in ASKED},
+                against=against.get(True) or not_compared(name, baseline),
+                against_adapted=against.get(False),
+            )
+        )
     largest = max((scores[name] for name in usable), key=lambda score: score.n, default=None)
     unproven = _unproven(rows, section)
     floors = {name: scores[name].mean for name in section.backends_named(FLOOR) if name in scores}
@@ -84,7 +94,13 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     few = largest is not None and largest.contexts < MIN_CONTEXTS  # quality is no ground then
     low = [way.backend for way in ways if way.quality.mean <= answered and not few]
     weak = [way.backend for way in ways if way.backend not in low and _loses_half(way, scores)]
-    judged = Verdict(
+    advice: list[Advice] = []
+    if not unreadable and len(ways) > 1:
+        failed = {way.backend for way in ways if way.against.standing is Standing.INVALID}
+        left_out = {*low, *weak, *unproven, *failed}
+        candidates = [way for way in ways if way.backend not in left_out]
+        advice = [one for one in choices(candidates, baseline) if one.goal != QUALITY or not few]
+    return Verdict(
         suite=section.name,
         setup=section.setup,
         metric=metric,
@@ -97,39 +113,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
             *([] if unreadable else _no_choice(low, weak, (floor, answered), baseline)),
         ),
         ways=tuple(ways),
-        choices=(),
-    )
-    if unreadable or len(ways) < 2:
-        return judged
-    candidates = [
-        way
-        for way in ways
-        if way.backend not in (*low, *weak)
-        and way.against.standing is not Standing.INVALID
-        and way.backend not in unproven
-    ]
-    found_choices = choices(candidates, baseline)
-    return replace(judged, choices=tuple(c for c in found_choices if c.goal != QUALITY or not few))
-
-
-def _way(
-    section: Section,
-    quality: Estimate,
-    compared: Sequence[Comparison],
-    names: tuple[str, str],
-    invented: Estimate | None,
-) -> Way:
-    """Return what a backend is worth, from its comparisons; `names`: itself and full context."""
-    name, baseline = names
-    cost = cost_tables.of_backend(section, name)
-    return Way(
-        name,
-        quality,
-        invented,
-        cost.held_bytes,
-        {asked: cost.per_question_s(asked) for asked in ASKED},
-        next((c for c in compared if c.other == baseline), not_compared(name, baseline)),
-        next((c for c in compared if c.other != baseline), None),
+        choices=tuple(advice),
     )
 
 

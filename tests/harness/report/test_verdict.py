@@ -146,15 +146,6 @@ def test_floors_and_controls_are_no_ways(tmp_path: Path) -> None:
     assert set(chosen(verdict).values()) <= {"full", "gist", "rag"}
 
 
-def test_floors_alone_have_no_table_of_ways(tmp_path: Path) -> None:
-    """The page says what is missing, and counts nothing."""
-    compare(tmp_path, {"closed_book": shares(0.1), "truncate,ratio=4": shares(0.2)})
-    last = render([tmp_path / "run"], width=80).split("A dash: not known.")[1]
-    assert (
-        last.split() == "qa == full context was not run: there is nothing to compare with.".split()
-    )
-
-
 def test_gists_are_compared_with_the_adapted_model_too(tmp_path: Path) -> None:
     """What the adapter teaches the model by itself is not credited to compression."""
     verdict = compare(
@@ -365,10 +356,13 @@ def test_a_way_that_loses_more_than_half_is_no_choice(tmp_path: Path) -> None:
     assert verdict.obstacles[-1] == "gist: no choice, as full answers more than twice as much."
 
 
-def test_floors_alone_have_no_table_in_short_nor_on_the_page(tmp_path: Path) -> None:
-    """Neither counts questions that no way was asked."""
+def test_floors_alone_have_no_table_of_ways(tmp_path: Path) -> None:
+    """In full, in short and on the page: what is missing is said, and nothing is counted."""
     verdict = compare(tmp_path, {"closed_book": shares(0.1), "truncate,ratio=4": shares(0.2)})
-    assert in_short(verdict, width=80) == verdict.obstacles[0]
+    said = "full context was not run: there is nothing to compare with."
+    last = render([tmp_path / "run"], width=80).split("A dash: not known.")[1]
+    assert last.split() == f"qa == {said}".split()
+    assert in_short(verdict, width=80) == verdict.obstacles[0] == said
     page = make_page(read_rows([tmp_path / "run"], answers=True))
     first, _ = page.split("<nav")
     assert verdict.obstacles[0] in first
