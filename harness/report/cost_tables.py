@@ -124,22 +124,20 @@ def _name(value: object) -> str:
 
 def _cells(costs: Costs, rows: Kept) -> Mapping[str, Figure]:
     """Return the cells of one table row by column, without the backend: less is better."""
-    errors = ", ".join(error for error in rows.distinct(["error"])["error"] if error)
-    unread = bool(errors) and math.isnan(costs.prepare_s)
-    prepare = errors if unread else printing.seconds(costs.prepare_s)
-    overall = printing.rate(costs.overall_rate) if costs.first_s > 0 else printing.UNKNOWN
+    per_question = {heading: costs.per_question_s(n) for n, heading in HEADINGS.items()}
+    times = {"prepare": costs.prepare_s, "first token": costs.first_s, "asked again": costs.again_s}
+    overall = costs.overall_rate if costs.first_s > 0 else math.nan
+    rates = {"tokens/s": costs.decode_rate, "overall": overall}
+    sizes = {"held": costs.held_bytes, "peak": costs.peak_bytes}
     cells = {
-        "prepare": (costs.prepare_s, prepare),
-        "first token": (costs.first_s, printing.seconds(costs.first_s)),
-        "asked again": (costs.again_s, printing.seconds(costs.again_s)),
-        "tokens/s": (-costs.decode_rate, printing.rate(costs.decode_rate)),
-        "overall": (-costs.overall_rate if costs.first_s > 0 else math.nan, overall),
-        "held": (costs.held_bytes, printing.size(costs.held_bytes)),
-        "peak": (costs.peak_bytes, printing.size(costs.peak_bytes)),
+        **{name: (value, printing.seconds(value)) for name, value in times.items()},
+        **{name: (-value, printing.rate(value)) for name, value in rates.items()},
+        **{name: (value, printing.size(value)) for name, value in sizes.items()},
+        **{name: (value, printing.seconds(value)) for name, value in per_question.items()},
     }
-    for questions, heading in HEADINGS.items():
-        each_s = costs.per_question_s(questions)
-        cells[heading] = each_s, printing.seconds(each_s)
+    errors = ", ".join(error for error in rows.distinct(["error"])["error"] if error)
+    if errors and math.isnan(costs.prepare_s):
+        cells["prepare"] = costs.prepare_s, errors
     return cells
 
 

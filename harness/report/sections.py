@@ -45,12 +45,12 @@ class Section:
     rows: Kept  # at least one, to be read column by column
     slices: tuple[str, ...]  # the columns that the suite fills
     metrics: tuple[str, ...]  # those that it fills, the headline first; none: costs only
-    budgets: Mapping[str, Budget] = field(default_factory=dict)  # of the backends that have one
-    name: str = ""  # the suite, and the setup if a report has several
-    headline_note: str = ""  # why the headline is not the suite's own
-    holds_out: bool = True  # whether the headline leaves the held-out slice out
-    suite: str = ""
-    setup: str = ""  # model and settings
+    budgets: Mapping[str, Budget]  # of the backends that have one
+    name: str  # the suite, and the setup if a report has several
+    headline_note: str  # why the headline is not the suite's own
+    holds_out: bool  # whether the headline leaves the held-out slice out
+    suite: str
+    setup: str  # model and settings
     _found: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, key: object, find: Callable[[], T]) -> T:
@@ -153,8 +153,7 @@ def backends_of(sections: Iterable[Section]) -> list[str]:
 
 def name_of(backend: str) -> str:
     """Return the name of a backend or control, without its options."""
-    name = re.match("[^,( ]*", backend)
-    return name[0] if name else backend
+    return re.split("[,( ]", backend, maxsplit=1)[0]
 
 
 def rank_of(backend: str) -> int:

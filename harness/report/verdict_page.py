@@ -110,8 +110,8 @@ def mark_of(standing: Standing) -> Mark | None:
     return Mark.OPEN if standing in UNSETTLED else KINDS.get(standing)
 
 
-def in_short(verdict: Verdict, *, width: int, lines: int = LINES, colour: bool = False) -> str:
-    """Return a verdict in at most so many lines: what matters least is left out."""
+def in_short(verdict: Verdict, *, width: int, colour: bool = False) -> str:
+    """Return a verdict in at most `LINES` lines: what matters least is left out."""
     if not verdict.ways:  # floors and controls alone
         return "\n".join(_filled(sentence, width) for sentence in verdict.obstacles)
     table = verdict_table(verdict)
@@ -121,7 +121,7 @@ def in_short(verdict: Verdict, *, width: int, lines: int = LINES, colour: bool =
     first = [_filled(sentence, width) for sentence in verdict.obstacles[:1]]
     others = (*verdict.obstacles[1:], *remarks(verdict))
     text = [_filled(counts, width), *first, drawn, *choice]
-    room = lines - "\n".join(text).count("\n") - 1
+    room = LINES - "\n".join(text).count("\n") - 1
     if room < 0:  # who reads it has named the model
         text[0] = _filled(counted(verdict), width)
     between = []

@@ -31,7 +31,7 @@ class Samples:
     suites: tuple[str, ...]
     items: tuple[Mapping[str, Any], ...]  # as page.js reads them
     counts: tuple[str, ...]  # how many questions of each suite are shown, in words
-    contexts: tuple[str, ...] = ()  # that the items name by number
+    contexts: tuple[str, ...]  # that the items name by number
 
 
 def samples(sections: Sequence[Section], folders: Sequence[Path] = ()) -> Samples:

@@ -71,7 +71,7 @@ def _heat_map(canvas: Canvas, drawing: HeatMap) -> None:
     colours = matplotlib.colormaps["PuOr" if drawing.diverging else "cividis"]
     for (row, column), cell in drawing.cells.items():
         x, y = drawing.columns.index(column), drawing.rows.index(row)
-        colour = colours((cell.value - drawing.low) / (drawing.high - drawing.low))
+        colour = colours((cell.value + 1) / 2 if drawing.diverging else cell.value)
         gid = canvas.tip(cell.tip)
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor=GREY, lw=0.5, gid=gid))
         letters = "#000000" if _brightness(colour) > 0.179 else "#ffffff"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, pairwise
 
+STEP = 4.0  # size of the squares that cover a line
 LETTER, LINE = 0.56, 1.25  # width of an average letter and height of a line, in font sizes
 
 
@@ -37,13 +38,13 @@ def around(x: float, y: float, size: float) -> Box:
     return Box(x - half, y - half, x + half, y + half)
 
 
-def along(path: Sequence[tuple[float, float]], step: float = 4.0) -> Iterator[Box]:
+def along(path: Sequence[tuple[float, float]]) -> Iterator[Box]:
     """Yield small squares that cover a line from place to place."""
     for (a, b), (x, y) in pairwise(path):
-        pieces = max(1, round(max(abs(x - a), abs(y - b)) / step))
+        pieces = max(1, round(max(abs(x - a), abs(y - b)) / STEP))
         for piece in range(pieces + 1):
             share = piece / pieces
-            yield around(a + share * (x - a), b + share * (y - b), step)
+            yield around(a + share * (x - a), b + share * (y - b), STEP)
 
 
 def dodged(

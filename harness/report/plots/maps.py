@@ -64,7 +64,7 @@ def _map(
         name,
         title,
         f"Each cell shows {what} and its n; the table has the 95 % intervals.",
-        HeatMap(SIZE, DEPTH, columns, rows, cells, -1.0 if signed else 0.0, 1.0, diverging=signed),
+        HeatMap(SIZE, DEPTH, columns, rows, cells, diverging=signed),
         Table(title, (DEPTH, *(f"{column} {SIZE}" for column in columns)), texts),
         aside=rank_of(backend) == LAST,
     )

@@ -43,16 +43,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Values over two sizes: columns to the right, rows downwards."""
+    """Values from 0 to 1 over two sizes: columns to the right, rows downwards."""
 
     x_label: str
     y_label: str
     columns: tuple[str, ...]
     rows: tuple[str, ...]
     cells: Mapping[tuple[str, str], Cell]  # (row, column)
-    low: float
-    high: float
-    diverging: bool = False
+    diverging: bool  # the values are differences, from -1 to 1
 
 
 @dataclass(frozen=True, slots=True)
