@@ -197,7 +197,10 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[Manifest, dict[str, str]]:
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     if size < _LENGTH_BYTES or not 0 < length <= min(HEADER_BYTES, size - _LENGTH_BYTES):
-        raise UserError(f"{path} is no gist file, or its beginning is damaged")
+        raise UserError(
+            f"{path} is no gist file, or its beginning is damaged. From a document, gist-bench "
+            "compress makes one."
+        )
     try:
         parsed = json.loads(file.read(length))
         metadata = parsed["__metadata__"]

@@ -20,7 +20,9 @@ from gist.training.stages import grow
 from harness.errors import UserError
 
 
-@pytest.mark.parametrize("name", ["adapter.yaml", "adapter-more.yaml", "babi.yaml"])
+@pytest.mark.parametrize(
+    "name", ["adapter.yaml", "adapter-more.yaml", "adapter-abstain.yaml", "babi.yaml"]
+)
 def test_the_committed_configurations_are_read(name: str) -> None:
     """Every key of the file stands in the configuration under its own name."""
     settings = yaml.safe_load((Path(CURRICULUM).parent / name).read_text())
