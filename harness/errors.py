@@ -11,9 +11,12 @@ Anything else is a fault of the program and stops the run; the same command resu
 """
 
 import difflib
+import errno
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
+
+DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class UserError(Exception):
@@ -86,6 +89,10 @@ def reading(what: object, *, fault: str = "cannot be read", advice: str = "") ->
     except BaseException as error:
         panicked = type(error).__name__ == "PanicException"  # of pyo3, which no module exports
         if not (panicked or isinstance(error, Exception)) or _is_out_of_memory(error):
+            raise
+        if (
+            isinstance(error, OSError) and error.errno in DISK_IS_FULL
+        ):  # of what a reader wrote elsewhere
             raise
         subject = f"{what} {fault}".strip()
         raise UserError(f"{subject}: {one_line(error)}. {advice}".strip()) from error

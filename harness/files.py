@@ -58,6 +58,29 @@ def write_atomically(path: Path, data: bytes) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Write a file that a person named, in UTF-8: all of it or nothing.
+
+    A link is followed, permissions stay, and a pipe or a device is written to as it is.
+
+    Raises:
+        OSError: with the name that was given.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        place = path.resolve()
+        mode = place.stat().st_mode if place.exists() else None
+        write_atomically(place, content)
+        if mode is not None:
+            place.chmod(mode)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
 def file_hash(path: Path) -> str:
     """Return the hash of a file's content."""
     with path.open("rb") as file:

@@ -6,6 +6,7 @@ import click
 
 from harness.cli.options import PATH, has_colours, headline_option, terminal_width
 from harness.errors import UserError
+from harness.files import write_whole
 
 
 @click.command(name="report")
@@ -96,7 +97,7 @@ def _draw(paths: tuple[Path, ...], page: Path | None, plots: Path | None, *, hea
 
         text = make_page(rows)
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text, encoding="utf-8")
+        write_whole(page, text)
         click.echo(f"{page}: open it in a browser.", err=True)
     if plots is not None:
         from harness.report.plots.files import save_plots
@@ -114,5 +115,5 @@ def _update(file: Path, *, check: bool) -> None:
         click.echo(f"{file} is stale. Run: gist-bench report --update {file}", err=True)
         raise click.exceptions.Exit(1)
     else:
-        file.write_text(text, encoding="utf-8")
+        write_whole(file, text)
         click.echo(f"{file} has new tables.", err=True)

@@ -27,6 +27,7 @@ from harness.cli.trial import (
     train,
     ways_of,
 )
+from harness.files import write_whole
 
 if TYPE_CHECKING:
     from harness.api import Sample
@@ -140,7 +141,7 @@ def _show(
 
     rows = read_rows([folder], answers=True)
     page = trial.out / "report.html"
-    page.write_text(make_page(rows), encoding="utf-8")
+    write_whole(page, make_page(rows))
     (verdict,) = verdicts(rows, sections_of(rows))
     width, colour = terminal_width(80), has_colours()
     click.echo(in_short(verdict, width=width, colour=colour), color=colour)

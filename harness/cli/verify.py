@@ -8,6 +8,7 @@ from harness.checks.adapter import SAMPLES, SUITE, examples_of, has_adapter, set
 from harness.cli.completing import complete_spec
 from harness.cli.options import load, model_options, terminal_width
 from harness.errors import UserError
+from harness.files import write_whole
 from harness.run import plugins
 from harness.run.spec import Spec, check
 
@@ -97,7 +98,7 @@ def command(
     checks = verify(model, spec, suite=asked, samples=samples, seed=seed)
     click.echo(checks_text(checks, width=terminal_width()))
     if file is not None:
-        file.write_text(checks_json(model, spec, checks))
+        write_whole(file, checks_json(model, spec, checks))
     if pictures is not None:
         examples = examples_of(model, spec, asked, seed=seed)
         for path in draw_pictures(pictures, model, spec, examples):

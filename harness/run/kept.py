@@ -19,6 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.errors import DISK_IS_FULL
+
 Test = Callable[["pd.Series[Any]"], "pd.Series[bool]"]
 CONSTANT = ("run", "suite", "model", "setup", "seed")  # in all rows of a group: not stored
 
@@ -175,6 +177,10 @@ def write_groups(
                     whose = {**constants, "suite": suite, "model": model}
                     found.append((len(rows), whose, backends))
         file = pq.ParquetFile(pa.OSFile(name))  # the open file outlives its name
+    except OSError as error:
+        if error.errno in DISK_IS_FULL:  # Arrow names no file
+            error.filename = str(Path(name).parent)
+        raise
     finally:
         Path(name).unlink()
     return [Group(file, place, *group) for place, group in enumerate(found)]

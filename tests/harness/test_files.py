@@ -1,5 +1,6 @@
 """Files: whole after a crash, and written by one process at a time."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UserError
-from harness.files import append, locked, open_to_append, write_atomically
+from harness.errors import UserError, reading
+from harness.files import append, locked, open_to_append, write_atomically, write_whole
 from tests.support.paths import ROOT
 
 
@@ -102,3 +103,54 @@ def test_a_link_is_not_followed_to_what_it_leads_to(tmp_path: Path) -> None:
     assert target.read_bytes() == b"precious"
     assert not (tmp_path / "link").is_symlink()
     assert not waiting.exists()
+
+
+def test_a_named_file_that_does_not_fit_stays_as_it_was(tmp_path: Path) -> None:
+    """A limit on the size of files stops the writing half-way: old content, no rest, its name."""
+    code = (
+        "import resource, signal, sys\nfrom pathlib import Path\n"
+        "from harness.files import write_whole\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: write_whole(Path(sys.argv[1]), 'new' * 1000)\n"
+        "except OSError as error: print(error.errno, error.filename)"
+    )
+    page = tmp_path / "page.html"
+    page.write_text("old")
+    command = [sys.executable, "-c", code, str(page)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{errno.EFBIG} {page}"
+    assert page.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_named_file_keeps_its_link_and_its_permissions(tmp_path: Path) -> None:
+    """What a link leads to is written, with the mode that it had."""
+    page, link = tmp_path / "page.html", tmp_path / "link.html"
+    page.write_text("old")
+    page.chmod(0o640)
+    link.symlink_to(page)
+    write_whole(link, "näw")
+    assert page.read_bytes() == "näw".encode()
+    assert link.is_symlink()
+    assert stat.S_IMODE(page.stat().st_mode) == 0o640
+
+
+def test_a_named_pipe_is_written_to(tmp_path: Path) -> None:
+    """It is not replaced by a file."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_whole(pipe, "text")
+        assert os.read(reader, 100) == b"text"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_damaged_file(number: int) -> None:
+    """A reader that keeps something elsewhere meets a full disk there; what it reads is whole."""
+    with pytest.raises(OSError, match=f"Errno {number}"), reading("records.csv"):
+        raise OSError(number, os.strerror(number))

@@ -1,9 +1,11 @@
 """Pictures of a report as files: PNG and SVG, one of each per chart."""
 
 import re
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 
+from harness.files import write_whole
 from harness.report.plots.draw import draw
 from harness.report.plots.look import in_style
 from harness.report.plots.topics import TOPICS
@@ -11,6 +13,7 @@ from harness.report.sections import sections_of
 from harness.run.rows import Rows
 
 DOTS_PER_INCH = 160
+UNDATED = {"Date": None}  # the same rows give the same bytes
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.=]+")
 LONGEST = 116  # characters of a file's name, a number and its ending left out
 
@@ -25,8 +28,10 @@ def save_plots(rows: Rows, folder: Path) -> list[Path]:
             png, svg = folder / f"{name}.png", folder / f"{name}.svg"
             with in_style():
                 figure, _ = draw(chart.drawing, chart.title)
-                figure.savefig(png, dpi=DOTS_PER_INCH)
-                figure.savefig(svg, metadata={"Date": None})
+                for file, options in ((png, {"dpi": DOTS_PER_INCH}), (svg, {"metadata": UNDATED})):
+                    drawn = BytesIO()
+                    figure.savefig(drawn, format=file.suffix[1:], **options)
+                    write_whole(file, drawn.getvalue())
             files += [png, svg]
     return files
 
