@@ -5,6 +5,7 @@ the queries and keys of a compression.
 """
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Layout
 from gist.models.model import LanguageModel
 from gist.sdpa import EachAttention, Inputs
 from gist.validity import shortened
+from harness.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -219,5 +221,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _save(figure: "Figure", path: Path) -> Path:
-    figure.savefig(path, dpi=DPI)
+    drawn = BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:], dpi=DPI)
+    write_whole(path, drawn.getvalue())
     return path

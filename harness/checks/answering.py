@@ -135,7 +135,7 @@ def _run(table: Table, pairs: Sequence[tuple[Job, Sample]], place: int) -> Trial
 def _reported(lm: LanguageModel, trials: Sequence[Trial]) -> Iterator[Check]:
     """Yield the checks of what was reported, each over all samples."""
     yield judging.given(trials)
-    if any(trial.seen.handed for trial in trials):
+    if any(trial.seen.handed is not None for trial in trials):
         yield handed(trials)
     # Who says how many entries stand for the context says what stands before them as well.
     claims = ("prompt_tokens", "context_entries")

@@ -16,7 +16,7 @@ _DETAIL = (
 def handed(trials: Sequence[Trial]) -> Check:
     """Check questions to learn from, over all samples that were run."""
     made = sum(trial.seen.handed == questions_of(trial.sample.context) for trial in trials)
-    learnt = [normalize(question.text) for trial in trials for question in trial.seen.handed]
+    learnt = [normalize(question.text) for trial in trials for question in trial.seen.handed or ()]
     asked = {
         normalize(question.text)
         for trial in trials

@@ -22,7 +22,7 @@ class Observed:
 
     context: str
     questions: list[tuple[str, ...]] = field(default_factory=list)  # of each batch
-    handed: tuple[Question, ...] = ()  # made by the harness, for a backend that learns from them
+    handed: tuple[Question, ...] | None = None  # to a backend that wants to learn from questions
     reading: list[Pass] = field(default_factory=list)  # of the model, while the context is read
     passes: list[list[Pass]] = field(default_factory=list)  # of the model, for each batch
     differences: list[float] = field(default_factory=list)  # from the base model's logits
@@ -50,7 +50,7 @@ class Watched:
 
     def prepare(self, context: str, questions: Sequence[Question] = ()) -> "WatchedContext":
         """Have the backend read a context, and learn from questions if it wants them."""
-        seen = Observed(context, handed=tuple(questions))
+        seen = Observed(context, handed=tuple(questions) if self.wants_questions else None)
         self.observed.append(seen)
         before = living_tensors()
         if self.poison:

@@ -176,6 +176,14 @@ def test_a_question_of_another_context_handed_to_learn_from_is_noticed(
     assert failed(tiny_llama, Path(), FINETUNE) == {FINETUNE: {"handed questions"}}
 
 
+def test_a_backend_that_is_not_handed_what_it_wants_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, tiny_llama: "LanguageModel"
+) -> None:
+    """It would learn from the text alone, and its figures would be another backend's."""
+    monkeypatch.setattr(harness.run.handed, "questions_of", lambda _: ())
+    assert failed(tiny_llama, Path(), FINETUNE) == {FINETUNE: {"handed questions"}}
+
+
 def test_a_question_handed_over_behind_the_contract_is_noticed(
     tiny_llama: "LanguageModel", adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
