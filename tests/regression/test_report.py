@@ -121,7 +121,11 @@ def test_a_hundred_thousand_rows(benchmark: BenchmarkFixture, tmp_path: Path) ->
 def test_memory_does_not_grow_with_the_rows(
     benchmark: BenchmarkFixture, tmp_path: Path, words: tuple[str, ...], times: int
 ) -> None:
-    """So many times the rows take as many times the work, and 100 bytes a row at most."""
+    """So many times the rows take 100 bytes a row at most, and hardly more work for each.
+
+    A second of work has lasted 1.3 seconds beside another process, so half as much again is let
+    pass; work that grew with the square of the rows would take five or ten times as much.
+    """
     small = large_run(tmp_path / "run")
     large = grown(small, tmp_path / "grown", times)
     before, used = (
@@ -131,4 +135,4 @@ def test_memory_does_not_grow_with_the_rows(
     rest = [used.get(word, word) for word in words]
     found = benchmark.pedantic(used_by, rest, rounds=1)
     assert found["bytes"] - first["bytes"] < 100 * (times - 1) * ROWS
-    assert found["s"] < 1.05 * times * first["s"]
+    assert found["s"] < 1.5 * times * first["s"]
