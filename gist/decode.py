@@ -57,6 +57,14 @@ class KVState:
             kept.update(keys.gather(2, where), values.gather(2, where), number)
         return KVState(kept, self.next_position)
 
+    def followed_by(self, other: "KVState") -> "KVState":
+        """Copy these entries and, behind them, another state's, whose position comes next."""
+        joined = DynamicCache()
+        for number, pair in enumerate(zip(self.cache.layers, other.cache.layers, strict=True)):
+            keys, values = zip(*map(entries_of, pair), strict=True)
+            joined.update(torch.cat(keys, dim=2), torch.cat(values, dim=2), number)
+        return KVState(joined, other.next_position)
+
     def opened(self, lm: LanguageModel) -> "KVState":  # noqa: ARG002 - packed entries need it
         """Return the state: its entries are numbers already."""
         return self

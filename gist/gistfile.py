@@ -3,6 +3,9 @@
     document.gist   safetensors: `keys.0`, `values.0`, ... (kv_heads, entries, head_dim), one pair
                     per layer; its metadata is the fields of `Manifest` and a checksum over both
 
+The entries are those of the prompt's beginning and of the gists, or of the gists alone: then who
+opens the file reads the beginning, which is the same for every document.
+
 KV entries mean nothing to another model, adapter or prompt, so these are checked before the entries
 are read, and the checksum after. A file may come from anywhere: sizes
 and shapes are compared with the model's before anything of that size is allocated.
@@ -94,6 +97,12 @@ def hints(lm: LanguageModel, checkpoint: Path | None) -> dict[str, str]:
 def write_gist_file(path: Path, state: KVState, manifest: Manifest, *, force: bool = False) -> None:
     """Write a gist file whole or not at all.
 
+    Args:
+        path: of the file.
+        state: the KV entries, with those of the prompt's beginning or without them.
+        manifest: what the file says of itself, the same in both cases.
+        force: overwrite what is there.
+
     Raises:
         UserError: there is something at `path`, and not `force`.
         OSError: the disk is full, or the folder cannot be written.
@@ -143,6 +152,10 @@ def load_gist_file(path: Path, lm: LanguageModel, adapter_hash: str) -> tuple[Ma
         lm: the model.
         adapter_hash: of the adapter, as `gist.checkpoint.file_hash` gives it.
 
+    Returns:
+        What the file says of itself, and the entries that it holds: `manifest.entries`, or
+        `manifest.gists` where it was written without the prompt's beginning.
+
     Raises:
         UserError: it is damaged, or made for another model, adapter, prompt or dtype.
         OutOfMemory: its entries need more memory than there is.
@@ -150,7 +163,7 @@ def load_gist_file(path: Path, lm: LanguageModel, adapter_hash: str) -> tuple[Ma
     with _opened(path) as file:
         manifest, header = _read_header(file, path)
         _check_identity(path, manifest, identity(lm, adapter_hash))
-        shape = _check_sizes(path, manifest, lm)
+        shapes = _check_sizes(path, manifest, lm)
         need_bytes = os.fstat(file.fileno()).st_size
         check_fits(2 * need_bytes, lm.model.device, what=str(path))
         file.seek(0)
@@ -161,8 +174,12 @@ def load_gist_file(path: Path, lm: LanguageModel, adapter_hash: str) -> tuple[Ma
         raise UserError(f"{path} is damaged: {error}") from error
     layers = int(lm.model.config.get_text_config().num_hidden_layers)
     wanted = {f"{kind}.{number}" for number in range(layers) for kind in ("keys", "values")}
-    if set(tensors) != wanted or any(
-        tensor.shape != shape or tensor.dtype != lm.model.dtype for tensor in tensors.values()
+    found = {tuple(tensor.shape) for tensor in tensors.values()}
+    if (
+        set(tensors) != wanted
+        or len(found) != 1
+        or not found <= shapes
+        or any(tensor.dtype != lm.model.dtype for tensor in tensors.values())
     ):
         raise UserError(f"{path} is damaged: its tensors are not those of {manifest.model}")
     if header.pop("checksum") != _checksum(header, tensors):
@@ -253,8 +270,8 @@ def _check_identity(path: Path, manifest: Manifest, here: Mapping[str, Any]) -> 
             raise UserError(f"{path} was made with {advice} ({made}, here {here[name]})")
 
 
-def _check_sizes(path: Path, manifest: Manifest, lm: LanguageModel) -> tuple[int, int, int]:
-    """Return the shape that every tensor must have; refuse numbers that cannot be."""
+def _check_sizes(path: Path, manifest: Manifest, lm: LanguageModel) -> set[tuple[int, ...]]:
+    """Return the shapes of which every tensor must have one; refuse numbers that cannot be."""
     prefix = len(lm.prompt.before)
     possible = (
         manifest.gists >= 1
@@ -267,7 +284,7 @@ def _check_sizes(path: Path, manifest: Manifest, lm: LanguageModel) -> tuple[int
             f"{manifest.next_position} are not what {lm.name} gives"
         )
     kv_heads, head_dim = kv_heads_and_dim(lm.model.config)
-    return kv_heads, manifest.entries, head_dim
+    return {(kv_heads, entries, head_dim) for entries in (manifest.entries, manifest.gists)}
 
 
 def _checksum(header: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from harness.api import Source
 from harness.errors import OutOfMemory, SampleError, UserError
 
 if TYPE_CHECKING:
+    from gist.decode import KVState
     from gist.gistfile import Manifest
     from gist.models.model import LanguageModel
 
@@ -86,6 +88,9 @@ class GistFiles:
     ) -> "Iterator[tuple[int, Manifest | UserError | SampleError]]":
         """Compress documents into files, those of like length together.
 
+        The files hold gists alone: of a short document, most entries would be those of the prompt's
+        beginning. In a batch that is read by itself, as `open` reads it again.
+
         Yields:
             the number of each document with what its file says, or why there is none.
         """
@@ -100,32 +105,40 @@ class GistFiles:
         for number, context in compressed:
             if isinstance(context, CachedContext):
                 try:
-                    yield number, self._write(sources[number], context, paths[number])
+                    yield number, self._write(sources[number], context, paths[number], front=False)
                 except UserError as refused:
                     yield number, refused
             else:
                 yield number, context
 
     def _write(
-        self, source: Source, context: CachedContext, path: Path, *, force: bool = False
+        self,
+        source: Source,
+        context: CachedContext,
+        path: Path,
+        *,
+        front: bool = True,
+        force: bool = False,
     ) -> "Manifest":
         from gist.gistfile import Manifest, printable, write_gist_file
 
         hints, state = self.hints(), context.state.opened(self.model)
+        prefix_entries = state.entries - context.context_entries
         manifest = Manifest(
             model=printable(hints["model"]),
             checkpoint=printable(hints["checkpoint"]),
             **self.identity(),
             context_tokens=len(self.model.tokenizer.encode(source.text)),
             gists=context.context_entries,
-            prefix_entries=state.entries - context.context_entries,
+            prefix_entries=prefix_entries,
             next_position=state.next_position,
             source=printable(source.name),
             source_bytes=source.size_bytes,
             source_sha256=source.sha256,
             options=self.options,
         )
-        write_gist_file(path, state, manifest, force=force)
+        held = state if front else state.part(prefix_entries, state.entries)
+        write_gist_file(path, held, manifest, force=force)
         return manifest
 
     def open(self, path: Path) -> CachedContext:
@@ -138,7 +151,16 @@ class GistFiles:
         from gist.gistfile import load_gist_file
 
         manifest, state = load_gist_file(path, self.model, self._adapter.adapter_id)
+        if state.entries < manifest.entries:
+            state = self._front.followed_by(state)
         return CachedContext(self.model, state, context_entries=manifest.gists)
+
+    @cached_property
+    def _front(self) -> "KVState":
+        """The entries of the prompt's beginning, which every document has in front."""
+        from gist.decode import read
+
+        return read(self.model, self.model.prompt.before)
 
     def is_whole(self, path: Path, sha256: str) -> bool:
         """Say whether a file is there, undamaged, and of the document with this hash."""

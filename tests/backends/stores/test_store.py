@@ -20,6 +20,7 @@ from backends.stores.gistfiles import GistFiles
 from backends.stores.held import DocumentCache
 from backends.stores.passages import Passages
 from backends.stores.store import Change, Store, document_id
+from gist.decode import KVState, entries_of
 from gist.gistfile import read_manifest
 from gist.models.model import LanguageModel
 from harness.api import Source
@@ -432,13 +433,26 @@ def test_a_batch_is_compressed_as_its_documents_one_by_one(words: Store, tmp_pat
         alone = tmp_path / each.name
         path = words._path(document_id(each.name))
         assert words._files.write(each, alone) == read_manifest(path)
-        for made, expected in zip(load(path), load(alone), strict=True):
-            torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+        opened, expected = (words._files.open(file).state for file in (path, alone))
+        assert isinstance(opened, KVState)
+        assert isinstance(expected, KVState)
+        assert opened.next_position == expected.next_position
+        assert opened.held_bytes == expected.held_bytes
+        for layers in zip(opened.cache.layers, expected.cache.layers, strict=True):
+            mine, others = map(entries_of, layers)
+            torch.testing.assert_close(mine, others, rtol=1e-4, atol=1e-5)
 
 
-def load(path: Path) -> list[torch.Tensor]:
-    """Return the tensors of a gist file in order."""
-    return [tensor for _, tensor in sorted(load_file(path).items())]
+def test_a_store_does_not_repeat_the_beginning_of_the_prompt(words: Store, tmp_path: Path) -> None:
+    """Its files hold the gists alone; the file of one document holds all that is in memory."""
+    updated(words, SOURCES)
+    (path, *_) = words.folder.rglob("*.gist")
+    assert {tensor.shape[1] for tensor in load_file(path).values()} == {6}
+    manifest = words._files.write(SOURCES[0], tmp_path / "alone.gist")
+    (entries,) = {tensor.shape[1] for tensor in load_file(tmp_path / "alone.gist").values()}
+    assert entries == manifest.entries > 6
+    context = words._files.open(path)
+    assert context.state.entries == manifest.entries
 
 
 def test_one_document_that_cannot_be_indexed_fails_alone(
