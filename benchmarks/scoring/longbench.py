@@ -6,15 +6,11 @@ ROUGE-L is that of the package `rouge`, which the script uses, and Chinese words
 
 import logging
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from difflib import SequenceMatcher
-from importlib import import_module
-from typing import Any
 
-from harness.errors import UserError
+from benchmarks.scoring.wordings import installed, rouge
 
 _NOT_CODE = ("`", "#", "//")  # in lines that are a comment, or fence a block
 # The marks that do not count in Chinese: those of ASCII, the same in full width, and quotes. The
@@ -24,7 +20,6 @@ _MARKS_ZH = re.compile(
     r"\u300b-\u3011\u3014-\u301f\u3030\u303e\u303f\u2013\u2014\u2018\u2019\u201b-\u201f\u2026"
     r"\u2027\ufe4f]"
 )
-_EXTRA = "pip install 'gist-bench[longbench]'"
 
 
 def f1_zh(answer: str, target: str) -> float:
@@ -37,15 +32,6 @@ def f1_zh(answer: str, target: str) -> float:
 def rouge_l(answer: str, target: str) -> float:
     """Return the F of ROUGE-L over words between spaces, at the level of the summary."""
     return rouge(answer, target, "rouge-l", "f")
-
-
-def rouge(answer: str, target: str, kind: str, figure: str) -> float:
-    """Return a figure of the package `rouge`: `f`, `p` or `r` of rouge-1, rouge-2 or rouge-l."""
-    if not (answer.strip(" .\n\t") and target.strip(" .\n\t")):
-        return 0.0
-    package = _installed("rouge").Rouge(metrics=[kind])
-    with _recursion_of(len(answer) + len(target)):
-        return float(package.get_scores(answer, target)[0][kind][figure])
 
 
 def rouge_l_zh(answer: str, target: str) -> float:
@@ -84,31 +70,7 @@ def _plain_words(text: str) -> Iterator[str]:
 
 
 def _words(text: str) -> list[str]:
-    jieba = _installed("jieba")
+    jieba = installed("jieba")
     jieba.setLogLevel(logging.WARNING)  # it tells how long its dictionary took to load
     found: list[str] = jieba.lcut(text)
     return found
-
-
-@contextmanager
-def _recursion_of(depth: int) -> Iterator[None]:
-    """Let the package walk back through a sentence of so many words by recursion, as it does.
-
-    Without that it fails at 1,000 words, and the official script then scores 0: a Chinese summary
-    is one sentence, since the package ends them at full stops of ASCII.
-    """
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(limit + depth)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
-
-
-def _installed(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as missing:
-        raise UserError(
-            f"this task is scored with the package {name}, which is not installed: {_EXTRA}."
-        ) from missing

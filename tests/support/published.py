@@ -103,6 +103,61 @@ HELMET_NIAH = {
     "outputs": ["41", "52"],
 }
 
+HELMET_RERANK = {
+    "qid": "9",
+    "query": "who painted it?",
+    "ctxs": [
+        {"id": "4", "label": 0, "text": "It grinds corn."},
+        {"id": "7", "label": 3, "title": "Barn", "text": "Ada Byron painted it."},
+        {"id": "8", "label": 1, "text": "It is red."},
+    ],
+}
+ASQA = {
+    "question": "Who painted the barn, and when?",
+    "qa_pairs": [
+        {"question": "Who?", "short_answers": ["Ada Byron", "Byron"]},
+        {"question": "When?", "short_answers": ["May"]},
+    ],
+    "docs": [
+        {"title": "Barn", "text": "Ada Byron painted it."},
+        {"title": "Year", "text": "It was in May."},
+    ],
+    "answer": "Ada Byron painted it in May.",
+}
+QAMPARI = {
+    "id": "5_wiki",
+    "question": "Which books are there?",
+    "answers": [["Marazan"], ["Pied Piper", "The Piper"], ["No Highway"]],
+    "docs": ASQA["docs"],
+}
+NARRATIVEQA = {
+    "document": {"text": "Ada painted the barn.", "kind": "gutenberg"},
+    "question": {"text": "Who painted it?"},
+    "answers": [{"text": "Ada"}, {"text": "it was Ada"}],
+}
+BOOK_QA = {
+    "id": 3,
+    "context": "Ada painted the barn.",
+    "input": "Who painted it?",
+    "answer": ["Ada", "Ada Byron"],
+    "options": [],
+}
+BOOK_CHOICE = {**BOOK_QA, "options": ["Bo", "Ada", "Cy", "Di"], "answer": ["Ada"]}
+BOOK_SUM = {**BOOK_QA, "input": "", "answer": ["Ada paints a barn."]}
+LEXSUM = {
+    "id": "EE-1",
+    "sources": ["The city was sued.", "It settled."],
+    "summary/long": None,
+    "summary/short": "The city was sued and settled.",
+}
+ICL = {
+    "text": "Is it far?",
+    "label": 3,
+    "context": "Where is it?\nlabel: 4\n\nHow far is it?\nlabel: 17",
+    "question": "Is it far?",
+    "answer": "17",
+}
+
 LOOGLE = {
     "input": "Ada Byron painted the barn in May. It was red.",
     "title": "The barn",

@@ -24,6 +24,7 @@ class Entry:
     paragraphs: tuple[Paragraph, ...]
     questions: tuple[Question, ...]
     max_new_tokens: int | None = None  # that its task gives; None: what the layout gives
+    notice: str = ""  # what its official score needs and is not here
 
 
 def distinct(entries: Iterable[tuple[str, Entry]]) -> list[Entry]:

@@ -5,13 +5,13 @@ the hub's (the same as columns, `context.title` and `context.sentences`), both a
 line, and the subsets of IRCoT (arXiv 2212.10509; `question_text`, `contexts`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.data.formats.fields import answers, field, name_of, objects, text, texts
 from benchmarks.data.formats.format import Entry, Format, distinct
-from benchmarks.data.formats.lines import read_json, read_objects, starts_with
+from benchmarks.data.formats.lines import read_rows
 from benchmarks.data.formats.nq import titled
 from benchmarks.scoring.answers import exact_match, f1
 from harness.api import Question
@@ -25,22 +25,11 @@ def read(path: Path) -> list[Entry]:
     """Return one entry per question; its id is that of the file, or the number of the row."""
     entries = distinct(
         (where, _ircot(where, row) if "question_text" in row else _published(where, row, number))
-        for number, (where, row) in enumerate(_rows(path))
+        for number, (where, row) in enumerate(read_rows(path))
     )
     if not entries:
         raise UserError(f"{path} is empty. Give a file of HotpotQA.")
     return entries
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not starts_with(path, "["):
-        yield from read_objects(path)
-        return
-    for number, row in enumerate(read_json(path), start=1):
-        where = f"{path}, question {number}"
-        if not isinstance(row, dict):
-            raise UserError(f"{where}: is {name_of(row)}, not an object.")
-        yield where, row
 
 
 def _published(where: str, row: dict[str, Any], number: int) -> Entry:

@@ -60,6 +60,18 @@ def read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise UserError(f"{path} is empty. Give one JSON object per line.")
 
 
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield place and JSON object of every row of a file: one object per line, or one list."""
+    if not starts_with(path, "["):
+        yield from read_objects(path)
+        return
+    for number, row in enumerate(read_json(path), start=1):
+        where = f"{path}, question {number}"
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: is {name_of(row)}, not an object.")
+        yield where, row
+
+
 def read_json(path: Path) -> Any:
     """Return the value of a file that is one JSON text.
 

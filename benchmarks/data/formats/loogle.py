@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.data.formats.fields import check_encodable, field, name_of, text
 from benchmarks.data.formats.format import Entry, Format, Paragraph
 from benchmarks.data.formats.lines import read_objects
-from benchmarks.scoring.longbench import rouge
+from benchmarks.scoring.wordings import bleu, has_wordnet, meteor, rouge
 from harness.api import Metric, Question
 from harness.errors import UserError, reading
 
@@ -37,8 +37,17 @@ def read(path: Path) -> list[Entry]:
         context = Paragraph(text(where, row, "input"), str(row.get("title", "")))
         questions = _questions(where, row)
         task = questions[0].slices["task"]
-        entries.append(Entry(str(len(entries)), (context,), questions, _TOKENS[task]))
+        notice = "" if task == CLOZE else _missing()
+        entries.append(Entry(str(len(entries)), (context,), questions, _TOKENS[task], notice))
     return entries
+
+
+def _missing() -> str:
+    """Return what the official script computes of answers in words and is not computed here."""
+    lacks = "LooGLE's BERTScore needs the model roberta-large and is not computed"
+    if has_wordnet():
+        return lacks
+    return f"{lacks}; its METEOR needs WordNet: python -m nltk.downloader wordnet"
 
 
 def _questions(where: str, row: dict[str, Any]) -> tuple[Question, ...]:
@@ -82,15 +91,17 @@ def score(question: Question, answer: str) -> Mapping[str, float]:
     """Return the automatic metrics of the question's task.
 
     Raises:
-        UserError: ROUGE is asked for, and its package is not installed.
+        UserError: an answer in words is scored with a package that is not installed.
     """
     (target,) = question.targets
     if question.slices["task"] == CLOZE:
         return _of_masks(json.loads(target), answer)
     said = answer or "None"  # as the official script does
+    by_wordnet = meteor(said, target)
     return {
-        "rouge_l_recall": rouge(said, target, "rouge-l", "r"),
-        "rouge_1_recall": rouge(said, target, "rouge-1", "r"),
+        **{f"rouge_{kind}_recall": rouge(said, target, f"rouge-{kind}", "r") for kind in "l12"},
+        **{f"bleu_{order}": bleu(said, target, order) for order in (1, 4)},
+        **({} if by_wordnet is None else {"meteor": by_wordnet}),
     }
 
 
@@ -123,7 +134,16 @@ FORMAT = Format(
     licence="CC BY-SA 4.0",
     source="https://github.com/bigai-nlco/LooGLE",
     read=read,
-    metrics=("rouge_l_recall", "rouge_1_recall", "mask_match", "mask_overlap"),
+    metrics=(
+        "rouge_l_recall",
+        "rouge_1_recall",
+        "rouge_2_recall",
+        "bleu_1",
+        "bleu_4",
+        "meteor",
+        "mask_match",
+        "mask_overlap",
+    ),
     score=score,
     slice_names=("task", "type"),
     max_new_tokens=500,
@@ -141,6 +161,28 @@ METRICS = (
         "rouge_1_recall",
         "Recall of ROUGE-1: the share of the reference's different words that the answer has.",
         source=f"{_OFFICIAL} (get_rouge_score)",
+    ),
+    Metric(
+        "rouge_2_recall",
+        "Recall of ROUGE-2: the share of the reference's different pairs of words that it has.",
+        source=f"{_OFFICIAL} (get_rouge_score)",
+    ),
+    Metric(
+        "bleu_1",
+        "Fraction of the answer's words that are the reference's, times BLEU's penalty for an "
+        "answer that is shorter than it.",
+        source=f"{_OFFICIAL} (get_bleu_score); BLEU, aclanthology P02-1040",
+    ),
+    Metric(
+        "bleu_4",
+        "As bleu_1, over rows of four words alone: no mean over orders.",
+        source=f"{_OFFICIAL} (get_bleu_score)",
+    ),
+    Metric(
+        "meteor",
+        "METEOR over the different words of both in their order, stems and WordNet's synonyms "
+        "matched. Empty where NLTK does not find WordNet.",
+        source=f"{_OFFICIAL} (get_meteor_score, which takes the words in no fixed order)",
     ),
     Metric(
         "mask_match",

@@ -135,7 +135,7 @@ def test_a_package_that_is_missing_is_named_before_a_model_is_loaded(
 ) -> None:
     """Tasks that need it are refused with what to install, others are read."""
     monkeypatch.setitem(sys.modules, "rouge", None)
-    with pytest.raises(UserError, match=r"the package rouge, .*gist-bench\[longbench\]"):
+    with pytest.raises(UserError, match=r"the package rouge, .*gist-bench\[published\]"):
         opened(tmp_path, "gov_report", "Rome")
     assert opened(tmp_path, "hotpotqa", "Rome")[0].metrics == ("f1", "contains")
 
