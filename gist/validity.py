@@ -10,10 +10,9 @@ looks at the mask at its longest context that fits as well, since a fault may be
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel
 from transformers import Cache, PreTrainedModel
 
 from gist.collator import IGNORED, Example, PackedCollator
@@ -24,6 +23,9 @@ from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, max_gists
 from gist.models.fit import kv_bytes_per_entry
 from gist.models.model import LanguageModel
 from gist.sdpa import EachAttention, Inputs
+
+if TYPE_CHECKING:
+    from peft import PeftModel  # seconds: every run takes a limit from here
 
 EXAMPLES, CONTEXT_TOKENS, QUESTIONS, ANSWER_TOKENS = 2, 128, 2, 4  # upper limits of what is checked
 LIMITS = {  # of the difference between two ways to the same logits, as a share of the largest
@@ -113,7 +115,7 @@ def shortened(example: Example, plan: GistPlan, tokens: int = CONTEXT_TOKENS) ->
 
 
 def mask_blocks(
-    model: PreTrainedModel | PeftModel,
+    model: "PreTrainedModel | PeftModel",
     forward: Forward,
     examples: Sequence[Example],
     *,
@@ -165,7 +167,7 @@ def mask_blocks(
 
 
 def _kept_alone(
-    model: PreTrainedModel | PeftModel, forward: TwoPassForward, examples: Sequence[Example]
+    model: "PreTrainedModel | PeftModel", forward: TwoPassForward, examples: Sequence[Example]
 ) -> MaskCheck:
     """Measure what reaches the answers of two passes past the entries that the first has kept."""
     read: list[torch.Tensor] = []  # embeddings of each pass: `before`, contexts, questions

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from harness.api import PROMPT
+from harness.cli.importing import importing
 from harness.cli.options import device_option, dtype_option, model_option
 from harness.errors import UserError
 from harness.report.gpu import GPU, GPU_USABLE_BYTES
@@ -73,7 +74,8 @@ def command(*, model_name: str, device: str | None, dtype: str | None) -> None:
             problems.append(f"{package.name} is {package.advice}")
     if {"torch", "transformers", "psutil"} & {p.name for p in packages if p.version is None}:
         _finish(problems)
-    from gist import eviction
+    with importing():
+        from gist import eviction
 
     click.echo(f"  {'kvpress':<24}{eviction.missing() or version('kvpress')}")
     click.echo("\nMachine")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.api import SHOTS, prompt_with
+from harness.cli.importing import importing
 from harness.errors import UserError
 from harness.run.spec import Spec
 from harness.served.address import is_address
@@ -190,7 +191,8 @@ def load(
             f"{model_name} is behind a server, which gist-bench run can test. This command needs "
             "a model that is loaded here."
         )
-    from gist.models.loading import load_model  # torch and transformers: seconds
+    with importing():
+        from gist.models.loading import load_model  # torch and transformers: seconds
 
     return load_model(
         model_name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.importing import importing
 from harness.cli.options import load, typed_command
 from harness.errors import UserError
 from harness.run import plugins
@@ -125,8 +126,8 @@ class Sweep:
 
 def _check_there(names: Sequence[str]) -> None:
     """Read what is small of models that are loaded later, so that a wrong name is known now."""
-    from gist.models.loading import read_facts
-
     for name in names:
         if not is_address(name):
+            with importing():
+                from gist.models.loading import read_facts
             read_facts(name)

@@ -63,7 +63,6 @@ class Meter:
 
     def clear(self) -> None:
         """Free the memory of earlier backends, reference cycles included."""
-        gc.unfreeze()
         gc.collect()
         self._memory.reset()
 

@@ -43,6 +43,15 @@ def test_help_and_list_are_quick(command: str) -> None:
     assert seconds < 0.5
 
 
+def test_a_run_imports_what_its_backends_need(tmp_path: Path) -> None:
+    """Full context needs no adapter, and neither do its checks: peft takes a second to import."""
+    options = ("--backend", "full", "--suite", "passkey", "--limit", "1", "--out", str(tmp_path))
+    out, modules, _ = in_a_process("run", *options)
+    assert "backend as run" in out
+    assert "torch" in modules
+    assert not modules & {"peft", "bitsandbytes", "chromadb", "sentence_transformers", "ray"}
+
+
 def test_help_says_what_each_command_does_in_a_whole_sentence(gist_bench: GistBench) -> None:
     """No summary is cut off, and every one ends with its point."""
     _, out, _ = gist_bench("--help")

@@ -71,6 +71,20 @@ def asked(stub: Stub) -> Counter[str]:
     return Counter(json.dumps(body, sort_keys=True) for body in bodies)
 
 
+def test_a_served_model_needs_no_torch(stub: Stub, data: Path, tmp_path: Path) -> None:
+    """Who asks a server does not wait for packages that compute, nor needs them."""
+    code = (
+        "import atexit, sys\nfrom harness.cli import main\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        f"main({command(stub, data, tmp_path / 'out')!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert len(rows_of(tmp_path / "out")) == 16
+    assert not {"torch", "transformers", "peft"} & set(done.stderr.split())
+
+
 def test_a_served_model_answers_as_the_others_do(
     gist_bench: GistBench, stub: Stub, data: Path, tmp_path: Path
 ) -> None:
