@@ -27,7 +27,20 @@ from harness.cli.options import PATH, typed_command
     metavar="NAME",
     help="Environment variable that holds the judge's API key. Default: OPENAI_API_KEY.",
 )
-def command(*, run: Path, output: Path | None, judge_name: str | None, key_env: str | None) -> None:
+@click.option(
+    "--bert-score",
+    "encoder",
+    metavar="FOLDER",
+    help="Add a column of BERTScore, by the model in a folder such as models/roberta-large.",
+)
+def command(
+    *,
+    run: Path,
+    output: Path | None,
+    judge_name: str | None,
+    key_env: str | None,
+    encoder: str | None,
+) -> None:
     """Score the answers of RUNDIR again, without a model, into a new run folder.
 
     For runs that were scored by an earlier version. Answers, times and memory stay as they are, and
@@ -43,6 +56,7 @@ def command(*, run: Path, output: Path | None, judge_name: str | None, key_env: 
       gist-bench rescore results/runs/1f3a5c7e9b2d -o results/runs/rescored
       gist-bench rescore results/runs/1f3a5c7e9b2d --judge http://localhost:8000/v1#my-model
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
+    from harness.run.bertscore import BertScore
     from harness.run.rescore import rescore
 
     judge = None
@@ -50,7 +64,13 @@ def command(*, run: Path, output: Path | None, judge_name: str | None, key_env: 
         from harness.cli.judge import open_judge
 
         judge = open_judge(judge_name, key_env=key_env)
-    done = rescore(run, output, command=typed_command(), judge=judge)
+    done = rescore(
+        run,
+        output,
+        command=typed_command(),
+        judge=judge,
+        bert_score=BertScore(encoder) if encoder else None,
+    )
     for notice in done.notices:
         click.echo(notice, err=True)
     click.echo(done.folder)

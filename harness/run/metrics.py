@@ -9,6 +9,7 @@ from harness.api import Metric
 __all__ = ["METRICS", "Metric"]
 
 JUDGED = "judged"  # the column of a judge's verdicts
+BERT_SCORE = "bert_score"  # of runs that were rescored with --bert-score
 
 METRICS = (
     Metric(
@@ -23,6 +24,13 @@ METRICS = (
         "says the text does not tell where there is none. Of runs that were rescored with --judge; "
         "never the headline unless --headline names it.",
         source="LLM as a judge with a reference answer, after arXiv 2306.05685",
+    ),
+    Metric(
+        BERT_SCORE,
+        "BERTScore's precision, the best over targets: how alike a model's embedding of each token "
+        "of the answer is to the most alike one of the target, on average, as a cosine. Of runs "
+        "that were rescored with --bert-score.",
+        source="BERTScore, arXiv 1904.09675; LooGLE, arXiv 2311.04939 (get_bertscore)",
     ),
     Metric(
         "prepare_s",

@@ -18,10 +18,11 @@ from typing import Any
 from harness.api import Question, Suite
 from harness.errors import UserError
 from harness.run import plugins
+from harness.run.bertscore import BertScore
 from harness.run.choose import choose_suites
 from harness.run.environment import code_hash
 from harness.run.metadata import RECORDS, read_run
-from harness.run.metrics import JUDGED
+from harness.run.metrics import BERT_SCORE, JUDGED
 from harness.run.records import LISTS, Cell, Row, cell, columns, each_row, listed_cell, unescaped
 from harness.run.rows import read_rows
 from harness.run.runfolder import AT_ONCE, folder_name, refuse_existing, write_finished
@@ -39,7 +40,12 @@ class Rescored:
 
 
 def rescore(
-    run: Path, folder: Path | None, *, command: str, judge: Judge | None = None
+    run: Path,
+    folder: Path | None,
+    *,
+    command: str,
+    judge: Judge | None = None,
+    bert_score: BertScore | None = None,
 ) -> Rescored:
     """Write a run folder with the rows of another and their metrics computed anew.
 
@@ -48,6 +54,7 @@ def rescore(
         folder: the new folder; by default one beside `run`, named by a hash.
         command: what the user typed, for `run.json`.
         judge: adds a column of its verdicts.
+        bert_score: adds a column of BERTScore.
 
     Raises:
         UserError: `run` is no run, its suites are not installed, or the folder exists.
@@ -65,10 +72,13 @@ def rescore(
         "rescored": {"run": source.resolve().name, "code": code_hash(map(type, suites.values()))},
     }
     if judge:
-        of_suites = configuration["metrics"]
-        configuration["metrics"] = {name: [*each, JUDGED] for name, each in of_suites.items()}
         configuration["judge"] = {"model": judge.name, "prompt": judge.prompt}
-        known.add(JUDGED)
+    if bert_score:
+        configuration[BERT_SCORE] = {"model": bert_score.name}
+    added = [*([JUDGED] if judge else []), *([BERT_SCORE] if bert_score else [])]
+    of_suites = configuration["metrics"]
+    configuration["metrics"] = {name: [*each, *added] for name, each in of_suites.items()}
+    known.update(added)
     new = folder or source.resolve().parent / folder_name(configuration)
     tally = _Tally()
     scored: Iterable[Row] = (
@@ -76,10 +86,10 @@ def rescore(
         for row in each_row(source / RECORDS)
     )
     about = f"Metrics computed anew from the answers of run {source.resolve().name}."
-    verdicts: list[_Verdicts] = []
+    asked: list[_Column] = []
 
     def notices() -> list[str]:
-        return [about, *tally, *map(str, verdicts)]
+        return [about, *tally, *map(str, asked)]
 
     def describe() -> dict[str, Any]:
         return {
@@ -94,8 +104,11 @@ def rescore(
         if judge:
             refuse_existing(new)
             ask = asking.enter_context(judge.asking(new.with_name(f".{new.name}.judging")))
-            verdicts.append(_Verdicts(judge, ask))
-            scored = verdicts[0].add(scored, suites)
+            asked.append(_Column(JUDGED, judge.name, ask))
+        if bert_score:
+            asked.append(_Column(BERT_SCORE, bert_score.name, bert_score.ask))
+        for column in asked:
+            scored = column.add(scored, suites)
         write_finished(new, columns(rows.slices, known), scored, describe)
     return Rescored(new, tuple(notices()))
 
@@ -176,10 +189,11 @@ def _scored(
 
 
 @dataclass(slots=True)
-class _Verdicts:
-    """The verdicts of a judge about some rows, and how many there are."""
+class _Column:
+    """What a model says of some answers, and how many it was shown."""
 
-    judge: Judge
+    name: str
+    model: str
     ask: Ask
     shown: int = 0
     silent: int = 0
@@ -191,20 +205,18 @@ class _Verdicts:
             places = [
                 at for at, row in enumerate(some) if row["suite"] in suites and not row["error"]
             ]
-            verdicts = self.ask([_asked(some[at]) for at in places])
-            self.shown += len(verdicts)
-            self.silent += verdicts.count(None)
-            found = dict(zip(places, verdicts, strict=True))
-            yield from ({**row, JUDGED: found.get(at)} for at, row in enumerate(some))
+            said = self.ask([_asked(some[at]) for at in places])
+            self.shown += len(said)
+            self.silent += said.count(None)
+            found = dict(zip(places, said, strict=True))
+            yield from ({**row, self.name: found.get(at)} for at, row in enumerate(some))
 
     def __str__(self) -> str:
         without = f", {self.silent:,} of them without a verdict" if self.silent else ""
-        return f"judged: {self.shown:,} answers were shown to {self.judge.name}{without}."
+        return f"{self.name}: {self.shown:,} answers were shown to {self.model}{without}."
 
 
 def _asked(row: Row) -> Judged:
-    if not row.get("question"):
-        raise UserError("a run of an earlier version does not hold its questions to be judged.")
     targets = row["targets"]
     _, answer = split_thought(str(row["answer"] or ""))
-    return str(row["question"]), targets if isinstance(targets, tuple) else (), answer
+    return str(row.get("question") or ""), targets if isinstance(targets, tuple) else (), answer

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.api import ABSTENTION
-from harness.errors import ContextTooLong
+from harness.errors import ContextTooLong, UserError
 from harness.served.kept import KeptReplies
 from harness.served.messages import Completion, Message, NoReply
 
@@ -82,6 +82,8 @@ class Judge:
     def _text(self, judged: Judged) -> str:
         """Fill in the prompt; what stands in braces in a text is left as it is."""
         question, targets, answer = judged
+        if not question:
+            raise UserError("a run of an earlier version does not hold its questions to be judged.")
         accepted = " | ".join(targets or (ABSTENTION,))
         of_slot = {"question": question, "targets": accepted, "answer": answer}
         return _SLOTS.sub(lambda slot: of_slot[slot[1]], self.prompt)

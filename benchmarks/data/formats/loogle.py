@@ -43,11 +43,11 @@ def read(path: Path) -> list[Entry]:
 
 
 def _missing() -> str:
-    """Return what the official script computes of answers in words and is not computed here."""
-    lacks = "LooGLE's BERTScore needs the model roberta-large and is not computed"
+    """Return what the official script computes of answers in words and is not yet there."""
+    later = "LooGLE's BERTScore comes by gist-bench rescore --bert-score FOLDER of roberta-large"
     if has_wordnet():
-        return lacks
-    return f"{lacks}; its METEOR needs WordNet: python -m nltk.downloader wordnet"
+        return later
+    return f"{later}; its METEOR needs WordNet: python -m nltk.downloader wordnet"
 
 
 def _questions(where: str, row: dict[str, Any]) -> tuple[Question, ...]:

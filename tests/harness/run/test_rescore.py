@@ -136,3 +136,71 @@ def test_a_folder_of_runs_is_no_run(
     done = gist_bench(*command, tmp_path / "runs", "-o", tmp_path / "new")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "Give one run folder." in done.err
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Path:
+    """Return the folder of a RoBERTa that knows nothing, whose tokens are bytes."""
+    import torch
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import RobertaConfig, RobertaModel
+
+    folder = tmp_path / "roberta-base"  # of which BERTScore takes the tenth layer
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(ByteLevel.alphabet())]
+    config = RobertaConfig(
+        vocab_size=len(tokens),
+        hidden_size=16,
+        num_hidden_layers=10,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=130,
+    )
+    torch.manual_seed(0)
+    RobertaModel(config).save_pretrained(folder)
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    names = {"tokenizer_class": "RobertaTokenizer", "model_max_length": 128}
+    (folder / "tokenizer_config.json").write_text(json.dumps(names))
+    return folder
+
+
+def test_bert_score_is_that_of_the_package_as_loogle_calls_it(
+    tmp_path: Path, gist_bench: GistBench, encoder: Path
+) -> None:
+    """Its recall with both texts exchanged, the best over targets; nothing where there are none."""
+    package = pytest.importorskip("bert_score")
+    said = [("Ada did it.", ("Ada Byron", "She did it.")), ("", ("Rome",)), ("Rome", ())]
+    rows = [
+        row(question=number, answer=answer, targets=targets)
+        for number, (answer, targets) in enumerate(said)
+    ]
+    old = write_run(tmp_path / "old", rows)
+    done = gist_bench("rescore", old, "-o", tmp_path / "new", "--bert-score", encoder)
+    assert done.code == 0
+    for each, (answer, targets) in zip(read(tmp_path / "new"), said, strict=True):
+        best = [
+            package.score([target], [answer or "None"], model_type=str(encoder), num_layers=10)[1]
+            for target in targets
+        ]
+        assert (
+            each["bert_score"] == ""
+            if not targets
+            else float(each["bert_score"]) == (pytest.approx(max(best).item(), abs=1e-5))
+        )
+    configuration = json.loads((tmp_path / "new" / "run.json").read_text())["configuration"]
+    assert configuration["bert_score"] == {"model": str(encoder)}
+    assert all(metrics[-1] == "bert_score" for metrics in configuration["metrics"].values())
+
+
+def test_a_model_that_bert_score_cannot_use_is_refused_in_one_line(
+    tmp_path: Path, gist_bench: GistBench
+) -> None:
+    """By its name, or because it is not there."""
+    pytest.importorskip("bert_score")
+    old = write_run(tmp_path / "old", [row(answer="Ada", targets=("Ada",))])
+    for name, said in (("mine", "called as its model"), ("roberta-large", "cannot load")):
+        done = gist_bench("rescore", old, "--bert-score", tmp_path / name)
+        assert done.code == 2
+        assert said in done.err
+        assert not list(tmp_path.glob("old-*"))
