@@ -32,10 +32,11 @@ class Advice:
     way: Way
 
 
-def choices(ways: Sequence[Way], baseline: str) -> Iterator[Advice]:
+def choices(ways: Sequence[Way], baseline: str, *, timed: bool) -> Iterator[Advice]:
     """Yield which way to choose when quality, memory or time matters most.
 
-    Full context has the quality unless another way is shown to gain on it.
+    Full context has the quality unless another way is shown to gain on it. Unless they are `timed`
+    well, on a machine that did nothing else, there is no choice by time.
     """
     if not ways:
         return
@@ -43,6 +44,8 @@ def choices(ways: Sequence[Way], baseline: str) -> Iterator[Advice]:
     own = [way for way in ways if way.backend == baseline]
     yield Advice(QUALITY, max(gaining or own or ways, key=lambda way: way.quality.mean))
     yield from _cheapest("memory", [(way, way.held_bytes) for way in ways])
+    if not timed:
+        return
     first, last = (
         [choice.way for choice in _cheapest("", [(way, way.question_s[asked]) for way in ways])]
         for asked in ASKED

@@ -10,7 +10,7 @@ import pandas as pd
 from harness.report import best
 from harness.report import format as printing
 from harness.report.best import Figure
-from harness.report.costs import HEADINGS, HELD, Costs, measured
+from harness.report.costs import HEADINGS, HELD, Costs, measured, too_busy
 from harness.report.format import Mark, Table
 from harness.report.sections import Section
 from harness.report.tables import errors_by_backend, notices
@@ -73,12 +73,14 @@ def cost_tables(section: Section) -> Iterator[Table]:
     marks = dict(_marks(list(groups), [[row[name] for name in shown] for row in cells]))
     kinds = memory_kinds(section.rows)
     # A suite with metrics shows its errors and notices with the answers.
-    notes = () if section.metrics else (*_failures(groups), *notices(section.rows))
+    notes = [] if section.metrics else [*_failures(groups), *notices(section.rows)]
+    if busy := too_busy({", ".join(key): of_group for key, of_group in costs.items()}):
+        notes.append(busy)
     yield Table(
         f"Costs (peak: {', '.join(kinds)})" if kinds else "Costs",
         ("backend", *keys, *shown),
         tuple((*key, *row) for key, row in zip(groups, figures, strict=True)),
-        notes,
+        tuple(notes),
         (*LEGEND, *([best.LEGEND] if marks else [])),
         keys=1 + len(keys),
         marks=marks,

@@ -6,6 +6,7 @@ which is the highest. A sweep over context sizes gets a row per size.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +20,9 @@ HELD = "contexts_held"
 SAMPLE = ["run", "context"]  # of one suite and backend
 BATCH = [*SAMPLE, "batch_id"]
 BASELINE = "baseline_bytes"
+WAITED = ("prepare_waited_s", "generate_waited_s")  # older runs have no such columns
+BUSY = 0.1  # of the time: with more of it lost to other work, a time says little of a backend
+ENOUGH_S = 1.0  # of what is measured: of less, nothing is said
 STREAMED = "first_token_s"  # of requests that a server streamed; older runs have no such column
 SIZE = ["context_tokens", HELD, "batch_size"]
 PER_SAMPLE = ["prepare_s", "held_bytes"]  # the same in all rows of a sample
@@ -89,6 +93,7 @@ class Costs:
     held_bytes: float
     peak_bytes: float
     baseline_bytes: float  # in use before a context was read: weights, and on a CPU the process
+    waited: float  # share of the time in which other work had the processor
 
     def per_question_s(self, questions: int) -> float:
         """Return the time per question for so many about one context, prepare included."""
@@ -111,6 +116,31 @@ def measured(rows: Columns) -> Costs:
         held_bytes=samples["held_bytes"].median(),
         peak_bytes=peaks.max().max(),
         baseline_bytes=samples[BASELINE].median() if BASELINE in samples else NAN,
+        waited=_waited(rows),
+    )
+
+
+def _waited(rows: Columns) -> float:
+    """Return for which share of all phases other work had the processor."""
+    if any(name not in rows for name in WAITED):
+        return NAN
+    phases = rows[[*BATCH, "prepare_s", "generate_s", *WAITED]]
+    waited = total = 0.0
+    for once, took, name in zip((SAMPLE, BATCH), ("prepare_s", "generate_s"), WAITED, strict=True):
+        known = phases.drop_duplicates(once)[[took, name]].dropna()
+        total += float(known[took].sum())
+        waited += float(known[name].sum())
+    return waited / total if total >= ENOUGH_S else NAN
+
+
+def too_busy(costs: Mapping[str, Costs]) -> str:
+    """Return whose times are too long as the machine did other work too; empty: nobody's."""
+    busy = [f"{name} {found.waited:.2f}" for name, found in costs.items() if found.waited > BUSY]
+    if not busy:
+        return ""
+    return (
+        f"Times are too long: other work had the processor for a part of them, {', '.join(busy)}. "
+        "Measure on a machine that does nothing else."
     )
 
 

@@ -13,6 +13,7 @@ from harness.report import cost_tables
 from harness.report.checks_table import FAILED, check_tables
 from harness.report.choices import ASKED, QUALITY, Advice, Way, choices
 from harness.report.contrasts import contrast_of
+from harness.report.costs import too_busy
 from harness.report.estimates import estimates
 from harness.report.sections import CEILING, FLOOR, Section, is_usable, name_of, scored
 from harness.report.standing import (
@@ -72,9 +73,10 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
     if unreadable:  # to be as good as what reads nothing is no praise, and more contexts no help
         found = {name: list(map(without_praise, of_way)) for name, of_way in found.items()}
     invented = _invented(section, beside)
+    costs_of = {name: cost_tables.of_backend(section, name) for name in usable}
+    busy = too_busy(costs_of)
     ways: list[Way] = []
-    for name in usable:
-        costs = cost_tables.of_backend(section, name)
+    for name, costs in costs_of.items():
         against = {one.other == baseline: one for one in found[name]}
         ways.append(
             Way(
@@ -99,7 +101,8 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
         failed = {way.backend for way in ways if way.against.standing is Standing.INVALID}
         left_out = {*low, *weak, *unproven, *failed}
         candidates = [way for way in ways if way.backend not in left_out]
-        advice = [one for one in choices(candidates, baseline) if one.goal != QUALITY or not few]
+        found_best = choices(candidates, baseline, timed=not busy)
+        advice = [one for one in found_best if one.goal != QUALITY or not few]
     return Verdict(
         suite=section.name,
         setup=section.setup,
@@ -110,6 +113,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
         obstacles=(
             *(unreadable or _limits(ways, baseline)),
             *unproven.values(),
+            *([busy] if busy else []),
             *([] if unreadable else _no_choice(low, weak, (floor, answered), baseline)),
         ),
         ways=tuple(ways),

@@ -205,6 +205,7 @@ def _question_cells(sample: Sample, question: Question) -> dict[str, Value]:
 def _cost_cells(phase: str, measured: Measurement) -> dict[str, Value]:
     return {
         f"{phase}_s": measured.seconds,
+        f"{phase}_waited_s": measured.waited_s,
         f"{phase}_peak_bytes": measured.peak_bytes,
         f"{phase}_reserved_bytes": measured.reserved_bytes,
     }

@@ -2,6 +2,9 @@
 
 Every phase starts from the same state: garbage collected, freed memory handed back to the system
 (glibc's heap or CUDA's cache), the peak reset. What is counted: see `harness.memory`.
+
+Seconds are those of a clock, so they hold the time in which other work had the processor too. Linux
+counts that for each thread, and it stands beside them.
 """
 
 import gc
@@ -9,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import OutOfMemory
 from harness.memory import memory_of
 
 T = TypeVar("T")
+WAITING = Path("/proc/thread-self/schedstat")  # of this thread: ns it ran, ns it waited to run
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class Measurement:
     """What one phase took."""
 
     seconds: float
+    waited_s: float | None  # of them, ready to run while other work had the processor
     baseline_bytes: int | None  # in use when the phase began
     peak_bytes: int | None  # the most in use during the phase, the baseline included
     reserved_bytes: int | None  # the most that CUDA's caching allocator held; None on CPU
@@ -30,6 +36,14 @@ class Measurement:
 def clock_s() -> float:
     """Return seconds on the clock that all measurements read; only differences mean anything."""
     return time.perf_counter()
+
+
+def _waited_s() -> float | None:
+    """Return the seconds for which this thread has waited for a processor; None: not known."""
+    try:
+        return int(WAITING.read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):  # another system, or a kernel that does not count
+        return None
 
 
 class Meter:
@@ -46,11 +60,17 @@ class Meter:
         memory.reset()
         memory.synchronize()
         baseline = memory.used_bytes()
-        start = clock_s()
+        waited_before, start = _waited_s(), clock_s()
         result = phase()
         memory.synchronize()
-        seconds = clock_s() - start
-        return result, Measurement(seconds, baseline, memory.peak_bytes(), memory.reserved_bytes())
+        seconds, waited = clock_s() - start, _waited_s()
+        return result, Measurement(
+            seconds,
+            None if waited is None or waited_before is None else waited - waited_before,
+            baseline,
+            memory.peak_bytes(),
+            memory.reserved_bytes(),
+        )
 
     @contextmanager
     def frozen_gc(self) -> Iterator[None]:

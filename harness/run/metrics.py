@@ -48,6 +48,20 @@ METRICS = (
         kind="cost",
     ),
     Metric(
+        "prepare_waited_s",
+        "Of prepare_s, the time in which other work had the processor that this needed (Linux).",
+        "s",
+        "lower",
+        kind="cost",
+    ),
+    Metric(
+        "generate_waited_s",
+        "The same of generate_s.",
+        "s",
+        "lower",
+        kind="cost",
+    ),
+    Metric(
         "prepare_peak_bytes",
         "Peak memory while the context was read, weights included; memory_kind says what was "
         "counted.",

@@ -53,7 +53,14 @@ OF_ANSWERS = (  # filled where there is an answer, as the metrics are
 ANSWERS = frozenset({"answer", "targets"})  # the bulk of a file, and in no table
 TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
 COUNTED = ("contexts_held", "batch_size")  # at least one of each
-OTHER_MEASURES = ("answer_words", "thought_words", "first_token_s", "baseline_bytes")
+OTHER_MEASURES = (
+    "answer_words",
+    "thought_words",
+    "prepare_waited_s",
+    "generate_waited_s",
+    "first_token_s",
+    "baseline_bytes",
+)
 UNREAD = frozenset({"question", "evidence"})  # more than all the rest
 
 

@@ -40,6 +40,8 @@ _COSTS = (
     "batch_size",
     "prepare_s",  # the same in all rows of a sample
     "generate_s",  # the same in all rows of a batch
+    "prepare_waited_s",  # of them, ready to run while other work had the processor
+    "generate_waited_s",
     "first_token_s",  # of a streamed request: from sending it to the first token
     "baseline_bytes",  # in use when the sample's prepare phase began
     "prepare_peak_bytes",

@@ -188,6 +188,21 @@ def test_each_goal_has_its_choice_and_its_price(tmp_path: Path) -> None:
     assert "for quality full; for memory gist (0.10 of full; loses 0.30)" in sentence
 
 
+def test_times_beside_other_work_are_no_ground_to_choose(tmp_path: Path) -> None:
+    """Whose times are too long is said, and by how much; quality and memory are as they were."""
+    half = shares(0.5)
+    scores = {"full": half, "rag": half}
+    busy = {"prepare_waited_s": 0.6, "generate_waited_s": 0.0}  # of 1.2 s a context
+    quiet = {"prepare_waited_s": 0.1, "generate_waited_s": 0.0}
+    verdict = compare(tmp_path / "busy", scores, {"full": quiet, "rag": busy})
+    assert set(chosen(verdict)) == {"quality", "memory"}
+    assert "a part of them, rag 0.50. Measure" in verdict.obstacles[-1]
+    for name, costs in (("quiet", quiet), ("unknown", {})):
+        verdict = compare(tmp_path / name, scores, {"full": costs, "rag": costs})
+        assert "time" in chosen(verdict)
+        assert "Times" not in "".join(verdict.obstacles)
+
+
 def test_a_tie_in_cost_goes_to_the_better_answers(tmp_path: Path) -> None:
     """Two per cent of time are no reason to take worse answers."""
     verdict = compare(

@@ -1,16 +1,25 @@
 """The meter: phases are measured from level ground, whatever came before."""
 
 import gc
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.errors import OutOfMemory
+from harness.run import measure
 from harness.run.measure import Meter, memory_errors
 from tests.support.paths import ROOT
 
 MIB = 2**20
+
+needs_count_of_waiting = pytest.mark.skipif(
+    not measure.WAITING.exists(), reason="this system does not count how long a thread waits"
+)
 
 needs_resident_peak = pytest.mark.skipif(
     Meter("cpu").memory_kind != "cpu_rss", reason="this system does not reset the resident peak"
@@ -45,6 +54,41 @@ def test_a_phase_returns_its_result_and_its_time() -> None:
     outside = time.perf_counter() - start
     assert result == sum(range(100_000))
     assert 0 < taken.seconds < outside
+
+
+@needs_count_of_waiting
+def test_time_lost_to_other_work_is_known() -> None:
+    """Beside another process on the same processor, about half of the time is waiting."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    other = subprocess.Popen([sys.executable, "-c", "print('ready', flush=True)\nwhile True: pass"],
+                             stdout=subprocess.PIPE)  # fmt: skip
+    try:
+        assert other.stdout is not None
+        other.stdout.readline()
+        _, taken = Meter("cpu").measure(lambda: sum(range(20_000_000)))
+    finally:
+        other.kill()
+        other.communicate()
+        os.sched_setaffinity(0, allowed)
+    assert taken.waited_s is not None
+    assert 0.2 * taken.seconds < taken.waited_s < taken.seconds
+
+
+def test_waiting_for_something_else_is_not_time_lost_to_other_work() -> None:
+    """Who sleeps, as for a disk or a server, wants no processor."""
+    _, taken = Meter("cpu").measure(lambda: time.sleep(1))
+    assert taken.waited_s is None or taken.waited_s < 0.5
+
+
+def test_where_waiting_is_not_counted_it_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another system has no such file, or one with nothing in it: None, never 0."""
+    monkeypatch.setattr(measure, "WAITING", tmp_path / "schedstat")
+    assert Meter("cpu").measure(lambda: None)[1].waited_s is None
+    (tmp_path / "schedstat").write_text("")
+    assert Meter("cpu").measure(lambda: None)[1].waited_s is None
 
 
 @needs_resident_peak

@@ -20,8 +20,8 @@ from harness.run.runner import run
 from tests.support.fakes import FakeModel
 from tests.support.processes import Start
 
-MEASURED = ("prepare_s", "generate_s", "baseline_bytes", "prepare_peak_bytes",
-            "generate_peak_bytes")  # fmt: skip
+MEASURED = ("prepare_s", "generate_s", "prepare_waited_s", "generate_waited_s", "baseline_bytes",
+            "prepare_peak_bytes", "generate_peak_bytes")  # fmt: skip
 
 
 def wait_for_rows(out: Path, rows: int, process: subprocess.Popen[str]) -> Path:

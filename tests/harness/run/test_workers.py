@@ -35,8 +35,8 @@ from tests.support.fakes import FakeModel
 from tests.support.processes import Start
 
 FAKES = "tests.support.fakes"
-MEASURED = ("prepare_s", "generate_s", "baseline_bytes", "prepare_peak_bytes",
-            "generate_peak_bytes")  # fmt: skip
+MEASURED = ("prepare_s", "generate_s", "prepare_waited_s", "generate_waited_s", "baseline_bytes",
+            "prepare_peak_bytes", "generate_peak_bytes")  # fmt: skip
 
 
 def read(folder: Path) -> list[dict[str, str]]:
