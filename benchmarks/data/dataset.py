@@ -1,8 +1,8 @@
 """What the option `data` names: a file in a known layout, as samples.
 
 `data=squad:FILE` names a layout of `benchmarks.data.formats`, `data=hub:NAME` a data set of the
-Hugging Face hub. A plain path is a person's own JSONL, as `benchmarks.data.datafile` describes it,
-or a CSV, TSV or Parquet file with a row per question.
+Hugging Face hub, `data=loogle:hub:NAME` one in such a layout. A plain path is a person's own JSONL,
+as `benchmarks.data.datafile` describes it, or a CSV, TSV or Parquet file with a row per question.
 """
 
 import random
@@ -48,6 +48,8 @@ class Dataset:
             )
         if parts and parts[1] in formats.names():
             kind, path = formats.load(parts[1]), Path(parts[2]).expanduser()
+            if parts[2].startswith(f"{hub.PREFIX}:"):
+                return cls(kind, hub.read_as(kind, parts[2].partition(":")[2], split))
         else:
             kind, path = datafile.FORMAT, Path(data).expanduser()
             if parts and not path.exists():

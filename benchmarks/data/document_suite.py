@@ -34,8 +34,9 @@ class DocumentSuite:
 
     Args:
         data: JSONL of your own contexts and questions, or PREFIX:FILE for a data set in its
-            published layout (`gist-bench list --data`), or hub:NAME. Of the other options, only
-            those that name data, `filler_tokens` and `max_new_tokens` are then in effect.
+            published layout (`gist-bench list --data`), or hub:NAME, or PREFIX:hub:NAME. Of the
+            other options, only those that name data, `filler_tokens` and `max_new_tokens` are then
+            in effect.
         context: column of the context in data=hub:NAME.
         question: column of the question there.
         answers: column of the accepted answers there.
@@ -86,7 +87,7 @@ class DocumentSuite:
             if value is not None and not low <= value <= (high or value):
                 allowed = f"between {low} and {high}" if high else f"at least {low}"
                 raise ValueError(f"{name}={value} must be {allowed}")
-        if not (self.data or "").startswith(f"{hub.PREFIX}:") and self.split not in _SPLITS:
+        if not hub.NAMED.match(self.data or "") and self.split not in _SPLITS:
             raise ValueError(f"split={self.split} must be {' or '.join(_SPLITS)}")
         if self.template == "unseen" and self.split == "train":
             raise ValueError("template=unseen has no questions in split=train; give split=test")

@@ -2,6 +2,7 @@
 
 `data=hub:NAME` takes `NAME`, `NAME@REVISION` or `NAME:CONFIG@REVISION`; a folder or a file of
 `FILES` is a name as well. Rows with the same context become one context with all its questions.
+In `data=LAYOUT:hub:NAME` rows are read as those of a published layout.
 
 CSV has no types: its cells are read as the texts that they are (`007` is no 7), and an empty one
 or `NA` in the column of answers means that the context does not say.
@@ -9,9 +10,12 @@ or `NA` in the column of answers means that the context does not say.
 
 import json
 import math
+import re
 from ast import literal_eval
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.data.formats import Entry, Format, Paragraph
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PREFIX = "hub"
+NAMED = re.compile(rf"(\w+:)?{PREFIX}:")  # how `data` begins where it names one
 FILES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}  # how `datasets` calls their readers
 _NO_ANSWER = frozenset("na n/a nan null none <na> #n/a".split())  # in a cell of a CSV; or nothing
 
@@ -70,6 +75,22 @@ def read(name: str, split: str, columns: Columns) -> list[Entry]:
         Entry(questions[0].id, (Paragraph(context),), tuple(questions))
         for context, questions in asked.items()
     ]
+
+
+def read_as(layout: Format, name: str, split: str) -> Sequence[Entry]:
+    """Return the contexts of a data set whose rows are those of a published layout.
+
+    Raises:
+        UserError: the data set cannot be loaded, or a row is not in the layout.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "rows.jsonl")
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, default=str) + "\n" for row in _load(name, split))
+        try:
+            return layout.read(path)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), f"{PREFIX}:{name}, {split}")) from error
 
 
 def _load(name: str, split: str) -> "Dataset":

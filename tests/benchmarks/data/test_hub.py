@@ -10,6 +10,7 @@ from benchmarks.qa import Qa
 from harness.api import Sample
 from harness.errors import UserError
 from tests.support.fake_tokenizers import WordTokenizer
+from tests.support.published import LOOGLE
 
 ROWS = [
     {"context": "Ada lives in Rome.", "question": "Where?", "answers": ["Rome", "in Rome"]},
@@ -50,6 +51,22 @@ def test_rows_of_one_context_are_one_sample(tmp_path: Path) -> None:
         ("2", "Who?", ()),
     ]
     assert [(q.id, q.targets) for q in ben.questions] == [("1", ("Oslo",))]
+
+
+def test_rows_of_a_published_layout_are_read_as_its_file(tmp_path: Path) -> None:
+    """The same samples, metrics and errors, from any split."""
+    path = folder(tmp_path, LOOGLE, LOOGLE, split="validation")
+    suites = [
+        Qa(data=f"loogle:hub:{path}", split="validation"),
+        Qa(data=f"loogle:{path / 'validation.jsonl'}"),
+    ]
+    found = [list(suite.samples(WordTokenizer(), seed=0)) for suite in suites]
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
+    assert suites[0].metrics == suites[1].metrics
+    wrong = folder(tmp_path, {**LOOGLE, "input": " "}, split="validation")
+    with pytest.raises(UserError, match=r"^hub:.*set, validation line 1: 'input' is blank"):
+        Qa(data=f"loogle:hub:{wrong}", split="validation")
 
 
 @pytest.mark.parametrize("answers", ["Rome", ["Rome"], {"text": ["Rome"], "answer_start": [13]}])
