@@ -1,5 +1,6 @@
 """The fields of JSON objects, checked: every mistake is one line that says where it is."""
 
+import json
 from typing import Any
 
 from harness.errors import UserError
@@ -68,6 +69,18 @@ def answers(
             f"{advice} if the context does not hold the answer."
         )
     return given
+
+
+def in_target(target: str, otherwise: Any) -> Any:
+    """Return the JSON value of the kind of `otherwise` that a target holds, or `otherwise`.
+
+    A suite scores against whatever targets it is given: validity checks put others in their place.
+    """
+    try:
+        value = json.loads(target)
+    except ValueError:
+        return otherwise
+    return value if isinstance(value, type(otherwise)) else otherwise
 
 
 def check_encodable(where: str, name: str, value: str) -> None:

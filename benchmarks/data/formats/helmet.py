@@ -3,7 +3,6 @@
 `helmet_rows` reads them. Worked examples are left out: every backend is asked without.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.data.formats import nq, ruler
+from benchmarks.data.formats.fields import in_target
 from benchmarks.data.formats.format import Entry, Format
 from benchmarks.data.formats.helmet_rows import asked_in
 from benchmarks.data.formats.lines import read_rows
@@ -37,7 +37,12 @@ def _by_rouge(question: Question, answer: str, prefix: str) -> float:
 
 
 def _groups(question: Question) -> list[list[str]]:
-    return [json.loads(target) for target in question.targets]
+    return [[*map(str, in_target(target, [target]))] for target in question.targets]
+
+
+def _relevance(question: Question) -> dict[str, int]:
+    relevance: dict[str, int] = in_target(question.targets[0], {question.targets[0]: 1})
+    return relevance
 
 
 _SPAN = partial(_Task, "subspan_match", lambda q, a: nq.score(q, a)["subspan_match"])
@@ -66,12 +71,12 @@ _TASKS: Mapping[str, _Task] = MappingProxyType(
         "fwe": _SHARE(50),
         "icl": _Task(
             "exact_match",
-            lambda q, a: float(scoring.equals(scoring.after("label:", a), *q.targets)),
+            lambda q, a: float(scoring.equals(scoring.after("label:", a), q.targets[0])),
             20,
         ),
         "rerank": _Task(
             "ndcg_at_10",
-            lambda q, a: scoring.ndcg(scoring.ranking(a), json.loads(q.targets[0])),
+            lambda q, a: scoring.ndcg(scoring.ranking(a), _relevance(q)),
             200,
         ),
         "asqa": _Task("str_em", lambda q, a: scoring.groups_found(a, _groups(q)), 300, _UNCHECKED),
@@ -80,7 +85,9 @@ _TASKS: Mapping[str, _Task] = MappingProxyType(
         ),
         "narrativeqa": _ANSWER(100, _BY_GPT4),
         "book_qa": _ANSWER(10),
-        "book_choice": _Task("exact_match", lambda q, a: float(scoring.chooses(a, *q.targets)), 10),
+        "book_choice": _Task(
+            "exact_match", lambda q, a: float(scoring.chooses(a, q.targets[0], q.targets[-1])), 10
+        ),
         "book_sum": _ANSWER(1200, _BY_KEY_POINTS),
         "multi_lexsum": _Task(
             "rouge_l_stemmed", partial(_by_rouge, prefix="Summary:"), 400, _BY_KEY_POINTS

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.formats.fields import check_encodable, field, name_of, text
+from benchmarks.data.formats.fields import check_encodable, field, in_target, name_of, text
 from benchmarks.data.formats.format import Entry, Format, Paragraph
 from benchmarks.data.formats.lines import read_objects
 from benchmarks.scoring.wordings import bleu, has_wordnet, meteor, rouge
@@ -95,7 +95,7 @@ def score(question: Question, answer: str) -> Mapping[str, float]:
     """
     (target,) = question.targets
     if question.slices["task"] == CLOZE:
-        return _of_masks(json.loads(target), answer)
+        return _of_masks(in_target(target, {"<mask-0>": target}), answer)
     said = answer or "None"  # as the official script does
     by_wordnet = meteor(said, target)
     return {

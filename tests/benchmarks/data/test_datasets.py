@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,45 @@ from tests.support.fake_tokenizers import WordTokenizer
 from tests.support.fakes import FakeModel
 from tests.support.paths import DATA
 from tests.support.published import (
+    ASQA,
+    BOOK_CHOICE,
+    BOOK_QA,
+    BOOK_SUM,
     HELMET,
+    HELMET_KV,
+    HELMET_NIAH,
+    HELMET_RERANK,
+    ICL,
     LEVAL,
+    LEXSUM,
     LONGBENCH,
     LOOGLE,
+    LOOGLE_CLOZE,
     MUSIQUE,
+    NARRATIVEQA,
+    QAMPARI,
     QASPER,
     QUALITY,
 )
 from tests.support.squad import EXCERPT, answers, predictions, write_data_file
 
+ROWS: dict[str, list[dict[str, Any]]] = {  # of layouts with several tasks
+    "helmet": [
+        HELMET,
+        HELMET_KV,
+        HELMET_NIAH,
+        HELMET_RERANK,
+        ASQA,
+        QAMPARI,
+        NARRATIVEQA,
+        BOOK_QA,
+        BOOK_CHOICE,
+        BOOK_SUM,
+        LEXSUM,
+        ICL,
+    ],
+    "loogle": [LOOGLE, LOOGLE_CLOZE],
+}
 LINES = DATA / "longeval" / "lines.jsonl"
 OFFICIAL = DATA / "hotpotqa" / "official.json"
 FILES = {  # a good file of each layout; those that may not be copied are written by `file_of`
@@ -353,6 +383,20 @@ def test_suite_takes_metrics_and_answer_length_of_the_data_set(name: str, tmp_pa
             assert all(sentence in sample.context for sentence in question.support)
             scored |= {*scores}
     assert suite.metrics == (*(each for each in kind.metrics if each in scored), "contains")
+
+
+@pytest.mark.parametrize("name", formats.names())
+def test_answers_are_scored_against_whatever_targets_there_are(name: str, tmp_path: Path) -> None:
+    """Validity checks put other targets in place, of no layout: all tasks have a score for them."""
+    path = file_of(name, tmp_path)
+    if name in ROWS:
+        path = written(tmp_path / "all.jsonl", *ROWS[name])
+    suite = Qa(data=f"{name}:{path}")
+    for sample in suite.samples(WordTokenizer(), seed=0):
+        for question in sample.questions:
+            for target in ("altered answer 0", "7", "[1]", '"Ada"'):
+                scores = suite.score(replace(question, targets=(target,)), target, "")
+                assert all(0 <= score <= 1 for score in scores.values())
 
 
 @pytest.mark.parametrize("name", formats.names())
