@@ -177,7 +177,7 @@ def choose_samples(
 
     One context of middle length is asked about first, which says how long the others take.
     """
-    from harness.report.costs import question_s
+    from harness.report.costs import measured
     from harness.run.rows import read_rows
     from harness.run.spread import Rate, fewer, fit
 
@@ -186,13 +186,14 @@ def choose_samples(
     folder = run_ways(
         model, trial.out / "first.jsonl", [fewer(middle, FIRST)], ways, trial, checks=False
     )
-    frame = read_rows([folder]).frame
-    of_backends = [rows for _, rows in frame.groupby("backend") if rows["prepare_s"].notna().any()]
-    if not of_backends:
+    rows = read_rows([folder]).suites.values()
+    of_backends = [own for part in rows for own in map(part.of, part.backends)]
+    costs = [measured(own) for own in of_backends if own.has("prepare_s")]
+    if not costs:
         return samples, 0.0  # nothing can be read: every backend will say why
     rate = Rate(
-        read_s=sum(rows["prepare_s"].median() for rows in of_backends) / len(middle.context),
-        question_s=sum(question_s(rows) for rows in of_backends),
+        read_s=sum(cost.prepare_s for cost in costs) / len(middle.context),
+        question_s=sum(cost.question_s for cost in costs),
     )
     return fit(samples, rate, trial.minutes * 60), rate.seconds(samples)
 

@@ -5,8 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.compare import page as compare_page
-from harness.compare.changes import Change, all_changes, definition, flipped_answers
-from harness.compare.gates import HEADLINE, HOLDS, REGRESSED, UNKNOWN, Gate, judged, state_of
+from harness.compare.changes import Change, all_figures, definition
+from harness.compare.flips import flipped_answers
+from harness.compare.gates import (
+    HEADLINE,
+    HOLDS,
+    REGRESSED,
+    UNKNOWN,
+    Gate,
+    Verdict,
+    judged,
+    state_of,
+)
 from harness.compare.pairing import Pairs, read_pairs
 from harness.errors import UserError, did_you_mean
 from harness.report.format import Page
@@ -47,12 +57,14 @@ def compare(
     """
     gates = list(dict.fromkeys(map(Gate.parse, fail_on)))
     pairs = read_pairs(base, new, headline=headline)
-    changes = list(all_changes(pairs))
+    changes: list[Change] = []
+    verdicts: dict[Gate, list[Verdict]] = {gate: [] for gate in gates}
+    for figure in all_figures(pairs):
+        changes.append(figure.change)
+        for gate in gates:
+            if gate.is_about(figure.change):
+                verdicts[gate].append(judged(gate, figure))
     _refuse_unknown(gates, changes, pairs)
-    verdicts = {
-        gate: [judged(gate, change) for change in changes if gate.is_about(change)]
-        for gate in gates
-    }
     page = Page(markdown=markdown, width=width)
     page.add_notes([f"BASE: {base}", f"NEW:  {new}", *pairs.notes])
     compare_page.add_warnings(page, pairs.warnings)

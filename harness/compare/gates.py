@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.compare.changes import Change, definition
+from harness.compare.changes import Change, Figure, definition
 from harness.errors import UserError
 from harness.report.significance import MIN_TESTED
 from harness.report.stats import LEVEL, Estimate
@@ -82,24 +82,25 @@ class Verdict:
     gate: Gate
     change: Change
     estimate: Estimate  # of the change, in the gate's terms
+    in_percent: bool  # of the base; there is no fraction of 0
     state: State
     room: float  # from the estimate to the tolerance; negative: beyond it
 
 
-def judged(gate: Gate, change: Change) -> Verdict:
+def judged(gate: Gate, figure: Figure) -> Verdict:
     """Return what the gate says about a change of its metric."""
-    estimate = change.relative if gate.relative else change.absolute
+    estimate = figure.relative if gate.relative else figure.absolute
+    relative = gate.relative and estimate is not None
     tolerance = gate.tolerance
     if estimate is None:  # the base is 0: it cannot fall, and any certain rise is beyond it
-        estimate, tolerance = change.absolute, 0.0
+        estimate, tolerance = figure.absolute, 0.0
     state: State = HOLDS
     room = estimate.mean - tolerance if gate.falls else tolerance - estimate.mean
-    relative = estimate is change.relative
-    if not change.is_exact and (estimate.low is None or estimate.contexts < MIN_TESTED):
+    if not figure.is_exact and (estimate.low is None or estimate.contexts < MIN_TESTED):
         state = UNKNOWN
-    elif room < 0 and change.p_against(tolerance, relative=relative) < 1 - LEVEL:
+    elif room < 0 and figure.p_against(tolerance, relative=relative) < 1 - LEVEL:
         state = REGRESSED
-    return Verdict(gate, change, estimate, state, room)
+    return Verdict(gate, figure.change, estimate, relative, state, room)
 
 
 def state_of(verdicts: Collection[Verdict]) -> State:

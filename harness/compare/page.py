@@ -7,14 +7,14 @@ short.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from harness.compare.changes import COSTS, Change, FlippedAnswer, FlippedAnswers, definition
+from harness.compare.changes import COSTS, Change, definition
+from harness.compare.flips import MAX_FLIPPED, FlippedAnswer, FlippedAnswers
 from harness.compare.gates import HEADLINE, HOLDS, REGRESSED, UNKNOWN, Gate, Verdict, state_of
 from harness.compare.pairing import Pairs
 from harness.report import format as printing
 from harness.report.format import Page, Table
 from harness.report.stats import Estimate
 
-MAX_FLIPPED = 10  # answers shown, of each suite and direction
 SAME = "="
 MAX_LETTERS = 120  # of a text
 LEGEND = (
@@ -104,10 +104,8 @@ def _gate_lines(gate: Gate, verdicts: Sequence[Verdict]) -> Iterator[str]:
 def _place(verdict: Verdict) -> str:
     """Return `qa, gist: 0.500 -> 0.400, -0.100 [-0.150, -0.050], 20 contexts`."""
     change, estimate = verdict.change, verdict.estimate
-    sides = [_value(change.metric, float(side.mean())) for side in (change.base, change.new)]
-    # There is no fraction of 0: then the verdict is about the difference itself.
-    relative = verdict.gate.relative and change.relative is not None
-    shown = _percent(estimate) if relative else _absolute(change.metric, estimate)
+    sides = [_value(change.metric, side) for side in (change.base, change.new)]
+    shown = _shown(change.metric, estimate, in_percent=verdict.in_percent)
     unit = "contexts" if change.is_answer else "samples"
     n = f"{estimate.contexts:,} {unit}"
     metric = f" {change.metric}" if verdict.gate.metric == HEADLINE else ""
@@ -120,15 +118,15 @@ def _answers_table(changes: Sequence[Change]) -> Iterator[Table]:
         (
             change.backend,
             change.metric,
-            _value(change.metric, float(change.base.mean())),
-            _value(change.metric, float(change.new.mean())),
-            _absolute(change.metric, change.absolute),
-            _word(change),
-            printing.count(change.absolute.n),
-            printing.count(change.absolute.contexts),
+            _value(change.metric, change.base),
+            _value(change.metric, change.new),
+            _shown(change.metric, change.estimate),
+            _word(change.metric, change.estimate),
+            printing.count(change.estimate.n),
+            printing.count(change.estimate.contexts),
         )
         for change in changes
-        if not change.same
+        if change.estimate is not None
     )
     # No errors in either run: not worth a line.
     scored = [change for change in changes if change.metric != "errors"]
@@ -144,14 +142,14 @@ def _answers_table(changes: Sequence[Change]) -> Iterator[Table]:
         yield Table("Answers", (), (), ("Every score is the same.",))
 
 
-def _word(change: Change) -> str:
+def _word(metric: str, estimate: Estimate) -> str:
     """Return the direction of a change whose interval excludes 0."""
-    if not change.absolute.excludes_zero:
+    if not estimate.excludes_zero:
         return ""
-    better = definition(change.metric).better
+    better = definition(metric).better
     if better == "neither":
         return "changed"
-    return "better" if (change.absolute.mean > 0) == (better == "higher") else "worse"
+    return "better" if (estimate.mean > 0) == (better == "higher") else "worse"
 
 
 def _flipped_tables(flipped: Sequence[FlippedAnswers]) -> Iterator[Table]:
@@ -165,19 +163,21 @@ def _flipped_tables(flipped: Sequence[FlippedAnswers]) -> Iterator[Table]:
             (
                 one.backend,
                 one.metric,
-                *map(printing.count, (len(one.lost), len(one.won), one.reworded, one.n)),
+                *map(printing.count, (one.lost.n, one.won.n, one.reworded, one.n)),
             )
             for one in flipped
         ),
     )
-    for title, found in (
-        ("Was right, now wrong", [answer for one in flipped for answer in one.lost]),
-        ("Was wrong, now right", [answer for one in flipped for answer in one.won]),
+    for title, of_backends in (
+        ("Was right, now wrong", [one.lost for one in flipped]),
+        ("Was wrong, now right", [one.won for one in flipped]),
     ):
-        if found:
-            first = f", the first {MAX_FLIPPED}" if len(found) > MAX_FLIPPED else ""
-            lines = tuple(map(_flipped, found[:MAX_FLIPPED]))
-            yield Table(f"{title}: {len(found):,}{first}", (), (), lines)
+        n = sum(flips.n for flips in of_backends)
+        if n:
+            first = f", the first {MAX_FLIPPED}" if n > MAX_FLIPPED else ""
+            answers = [answer for flips in of_backends for answer in flips.first]
+            lines = tuple(map(_flipped, answers[:MAX_FLIPPED]))
+            yield Table(f"{title}: {n:,}{first}", (), (), lines)
 
 
 def _flipped(answer: FlippedAnswer) -> str:
@@ -218,18 +218,15 @@ def _costs_table(changes: Sequence[Change], *, times: bool) -> Iterator[Table]:
 def _cost(change: Change | None) -> str:
     if change is None:
         return printing.UNKNOWN
-    if change.same:
+    if change.estimate is None:
         return SAME
-    if change.relative is None:
-        return _absolute(change.metric, change.absolute)
-    return _percent(change.relative)
+    return _shown(change.metric, change.estimate, in_percent=change.in_percent)
 
 
-def _percent(estimate: Estimate) -> str:
-    return _bracketed(estimate, [f"{100 * value:+.1f}" for value in _figures(estimate)], " %")
-
-
-def _absolute(metric: str, estimate: Estimate) -> str:
+def _shown(metric: str, estimate: Estimate, *, in_percent: bool = False) -> str:
+    """Return `+1.2 % [-0.1, +2.5]`, or the same in the metric's unit."""
+    if in_percent:
+        return _bracketed(estimate, [f"{100 * value:+.1f}" for value in _figures(estimate)], " %")
     return _bracketed(estimate, [_value(metric, v, signed=True) for v in _figures(estimate)])
 
 

@@ -27,6 +27,10 @@ STREAMED = "first_token_s"  # of requests that a server streamed; older runs hav
 SIZE = ["context_tokens", HELD, "batch_size"]
 PER_SAMPLE = ["prepare_s", "held_bytes"]  # the same in all rows of a sample
 PER_QUESTION = ["context_entries", "prompt_tokens", "new_tokens"]
+OF_SAMPLES = (  # the columns that `of_samples` and `decode_rates` look at
+    *("sample_id", "batch_id", "contexts_held", "context_tokens", "max_new_tokens"),
+    *("generate_s", "prepare_peak_bytes", "generate_peak_bytes", *PER_SAMPLE, *PER_QUESTION),
+)
 NAN = math.nan
 _derived = partial(Metric, kind="cost", is_column=False)
 HEADINGS = {n: f"per question, {n} asked" for n in QUESTIONS}

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import DISK_IS_FULL
 
+Places = npt.NDArray[np.integer[Any]]
 Test = Callable[["pd.Series[Any]"], "pd.Series[bool]"]
 CONSTANT = ("run", "suite", "model", "setup", "seed")  # in all rows of a group: not stored
 
@@ -112,6 +113,20 @@ class Kept:
             fresh = part.drop_duplicates()
             found = pd.concat([found, fresh]).drop_duplicates() if len(found) else fresh
         return found.reset_index(drop=True)
+
+    def at(self, names: list[str], places: Places) -> pd.DataFrame:
+        """Return columns of a few rows, by their places among all rows; others are not kept."""
+        found, start = [], 0
+        for part in self._parts(names):
+            inside = (places >= start) & (places < start + len(part))
+            found.append(part.iloc[places[inside] - start].set_index(places[inside]))
+            start += len(part)
+        return pd.concat(found).loc[places] if found else self._of_none(names)
+
+    def hashes(self, column: str) -> npt.NDArray[np.uint64]:
+        """Return a number for each text, the same for the same text: less memory than texts."""
+        parts = (part[column].to_numpy(object) for part in self._parts([column]))
+        return np.concatenate([np.empty(0, np.uint64), *map(pd.util.hash_array, parts)])
 
     def of(self, *backends: str) -> "Kept":
         """Return the rows of some backends."""

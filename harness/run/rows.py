@@ -8,7 +8,7 @@ evidence never. Nothing is counted here.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -50,13 +50,14 @@ class Rows:
         """Every setup once."""
         return list(dict.fromkeys(setup for setup, _ in self.parts))
 
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """All rows with all columns, in the order of the files: as much memory as they take."""
-        groups = [group for part in self.parts.values() for group in part.groups]
-        groups.sort(key=lambda group: (group.constants["run"], group.place))
-        everything = Kept(tuple(groups), next(iter(self.parts.values())).texts)
-        return everything[everything.names].sort_values(["run", "line"], ignore_index=True)
+    @property
+    def suites(self) -> dict[str, Kept]:
+        """The rows of each suite, whatever their setup."""
+        found: dict[str, list[Group]] = {}
+        for (_, suite), part in self.parts.items():
+            found.setdefault(suite, []).extend(part.groups)
+        texts = next(iter(self.parts.values())).texts if self.parts else frozenset()
+        return {suite: Kept(tuple(groups), texts) for suite, groups in found.items()}
 
 
 def read_rows(paths: Sequence[Path], *, answers: bool = False, headline: str = "") -> Rows:

@@ -36,10 +36,10 @@ finally:
 """
 
 
-def rows_of(suite: str, contexts: int, questions: int) -> Iterator[Row]:
+def rows_of(suite: str, contexts: int, questions: int, seed: str) -> Iterator[Row]:
     """Yield the rows of a suite, backend by backend and context by context."""
     for (backend, right), number in product(BACKENDS.items(), range(contexts)):
-        rng = random.Random(f"{suite}/{backend}/{number}")
+        rng = random.Random(f"{suite}/{backend}/{number}{seed}")
         size, depth = SIZES[number % 4], DEPTHS[number // 4 % 5]
         cells: dict[str, Cell] = {
             "suite": suite,
@@ -68,11 +68,14 @@ def rows_of(suite: str, contexts: int, questions: int) -> Iterator[Row]:
             yield row(backend, number, question, **cells, **own)
 
 
-def large_run(folder: Path) -> Path:
-    """Write a run of so many rows, half of them with one question per context."""
+def large_run(folder: Path, seed: str = "") -> Path:
+    """Write a run of so many rows, half of them with one question per context.
+
+    Those with another `seed` have other answers to the same questions.
+    """
     half = ROWS // 2 // len(BACKENDS)
     parts = (("passkey", 1), ("qa", 8))
-    return write_run(folder, (row for s, n in parts for row in rows_of(s, half // n, n)))
+    return write_run(folder, (row for s, n in parts for row in rows_of(s, half // n, n, seed)))
 
 
 def grown(run: Path, folder: Path, times: int) -> Path:
@@ -115,6 +118,7 @@ def test_a_hundred_thousand_rows(benchmark: BenchmarkFixture, tmp_path: Path) ->
         (("report", "RUN"), TIMES),
         (("export", "RUN", "--to", "lm-eval", "-o", "NEW"), TIMES),
         (("rescore", "RUN", "-o", "NEW"), 5),  # scoring takes 0.25 ms a row
+        (("compare", "RUN", "OTHER", "--fail-on", "<-0.02"), TIMES),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -126,13 +130,15 @@ def test_memory_does_not_grow_with_the_rows(
     A second of work has lasted 1.3 seconds beside another process, so half as much again is let
     pass; work that grew with the square of the rows would take five or ten times as much.
     """
-    small = large_run(tmp_path / "run")
-    large = grown(small, tmp_path / "grown", times)
-    before, used = (
-        dict[str, object](RUN=run, NEW=tmp_path / f"new-{run.name}") for run in (small, large)
-    )
-    first = used_by(*(before.get(word, word) for word in words))
-    rest = [used.get(word, word) for word in words]
+    small = {
+        name: large_run(tmp_path / name, seed)
+        for name, seed in (("RUN", ""), ("OTHER", " again"))
+        if name in words
+    }
+    large = {name: grown(run, tmp_path / f"grown-{name}", times) for name, run in small.items()}
+    small["NEW"], large["NEW"] = tmp_path / "new-small", tmp_path / "new-large"
+    first = used_by(*(small.get(word, word) for word in words))
+    rest = [large.get(word, word) for word in words]
     found = benchmark.pedantic(used_by, rest, rounds=1)
     assert found["bytes"] - first["bytes"] < 100 * (times - 1) * ROWS
     assert found["s"] < 1.5 * times * first["s"]

@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from harness.report.sections import Section, sections_of
+from harness.run.kept import Kept
 from harness.run.metadata import RECORDS, RUN
 from harness.run.records import FIXED, Cell, Records, Row, columns
-from harness.run.rows import read_rows
+from harness.run.rows import Rows, read_rows
 
 
 def row(
@@ -57,3 +60,11 @@ def write_run(folder: Path, rows: Iterable[Row], run: Mapping[str, object] | Non
 def sections(folder: Path) -> list[Section]:
     """Return the sections of the report on a run."""
     return sections_of(read_rows([folder]))
+
+
+def frame_of(rows: Rows) -> pd.DataFrame:
+    """Return all rows with all columns, in the order of the files."""
+    groups = [group for part in rows.parts.values() for group in part.groups]
+    groups.sort(key=lambda group: (group.constants["run"], group.place))
+    everything = Kept(tuple(groups), next(iter(rows.parts.values())).texts)
+    return everything[everything.names].sort_values(["run", "line"], ignore_index=True)

@@ -22,6 +22,7 @@ from harness.run.plan import Settings
 from harness.run.rows import read_rows
 from harness.run.runner import run
 from tests.support.fakes import FakeModel
+from tests.support.rows import frame_of
 from tests.support.tiny_adapter import save_tiny_adapter
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def test_rows_with_the_former_name_of_a_control_are_read_with_the_present_one(
     entry = {"backends": [f"swapped({FAKE})"], "proofs": [failed]}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"proofs": [entry]}))
     rows = read_rows([tmp_path])
-    assert set(rows.frame["backend"]) == {FAKE, f"shuffled({FAKE})"}
+    assert set(frame_of(rows)["backend"]) == {FAKE, f"shuffled({FAKE})"}
     assert rows.metadata[0].invalid == {f"shuffled({FAKE})"}
 
 

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,6 +12,7 @@ from harness.report.render import render
 from harness.run import parsing
 from harness.run.rows import read_rows
 from tests.support.made_run import made_run
+from tests.support.rows import frame_of
 
 
 @pytest.fixture
@@ -27,17 +29,17 @@ def _pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_report_does_not_depend_on_the_pieces(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a piece ends, within a sample or between two suites, is seen nowhere."""
-    whole, frame = render([run], markdown=True), read_rows([run], answers=True).frame
+    whole, frame = render([run], markdown=True), frame_of(read_rows([run], answers=True))
     monkeypatch.setattr(parsing, "PIECE", 7)
     assert render([run], markdown=True) == whole
-    pd.testing.assert_frame_equal(read_rows([run], answers=True).frame, frame)
+    pd.testing.assert_frame_equal(frame_of(read_rows([run], answers=True)), frame)
 
 
 @pytest.mark.usefixtures("_pieces")
 def test_columns_are_those_of_the_data_frame(run: Path) -> None:
     """Of a suite, of some backends in any order, and of the rows that pass a test."""
     rows = read_rows([run])
-    frame, part = rows.frame, next(iter(rows.parts.values()))
+    frame, part = frame_of(rows), next(iter(rows.parts.values()))
     columns = ["sample_id", "context", "question", "run", "setup", "prepare_s", "first_token_s"]
     for backends in (("full",), ("rag", "full"), ("nobody",)):
         for least in (0, 5):
@@ -60,6 +62,26 @@ def test_columns_are_those_of_the_data_frame(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("_pieces")
+def test_a_few_rows_are_those_at_their_places(run: Path) -> None:
+    """In the order that is asked for, whatever the pieces; texts that are equal have one hash."""
+    part = next(iter(read_rows([run], answers=True).parts.values()))
+    columns = ["sample_id", "answer", "context"]
+    whole = part[columns]
+    for places in ([], [3], [40, 0, 7, 8, len(part) - 1]):
+        found = part.at(columns, np.array(places, int))
+        pd.testing.assert_frame_equal(
+            found.reset_index(drop=True), whole.iloc[places].reset_index(drop=True)
+        )
+    hashes = part.hashes("sample_id")
+    assert [*pd.factorize(hashes)[0]] == [*pd.factorize(whole["sample_id"])[0]]
+    assert (
+        len(part.of("nobody").hashes("answer"))
+        == len(part.of("nobody").at(columns, np.array([], int)))
+        == 0
+    )
+
+
+@pytest.mark.usefixtures("_pieces")
 def test_a_mistake_is_named_by_its_line(run: Path) -> None:
     """Whatever the piece that it is in; what comes before it is not reported."""
     lines = (run / "records.csv").read_text(encoding="utf-8").splitlines()
@@ -78,10 +100,10 @@ def test_a_mistake_is_named_by_its_line(run: Path) -> None:
 def test_a_torn_row_is_left_out(run: Path) -> None:
     """A run that is being written ends anywhere in a row."""
     text = (run / "records.csv").read_text(encoding="utf-8")
-    whole = read_rows([run]).frame
+    whole = frame_of(read_rows([run]))
     for cut in (1, 40, 200):
         (run / "records.csv").write_text(text[:-cut], encoding="utf-8")
-        pd.testing.assert_frame_equal(read_rows([run]).frame, whole[:-1])
+        pd.testing.assert_frame_equal(frame_of(read_rows([run])), whole[:-1])
 
 
 def test_rows_on_disk_have_no_name(
@@ -92,7 +114,7 @@ def test_rows_on_disk_have_no_name(
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     rows = read_rows([run])
-    assert len(rows.frame) == 240
+    assert len(frame_of(rows)) == 240
     (run / "records.csv").write_bytes(b"suite\n")
     with pytest.raises(UserError):
         read_rows([run])

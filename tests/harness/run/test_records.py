@@ -19,6 +19,7 @@ from harness.run.records import (
     unescaped,
 )
 from harness.run.rows import read_rows
+from tests.support.rows import frame_of
 
 HEADER = columns(["kind", "tokens"], ["f1", "exact_match"])
 
@@ -189,6 +190,6 @@ def test_reports_show_ids_and_slices_as_they_were(tmp_path: Path) -> None:
     old = tmp_path / "old" / "records.csv"
     old.write_bytes(old.read_bytes().replace(b"\\", b""))
     for name in ("new", "old"):
-        (read_back,) = read_rows([tmp_path / name]).frame.to_dict("records")
+        (read_back,) = frame_of(read_rows([tmp_path / name])).to_dict("records")
         shown = [read_back[column] for column in ("model", "sample_id", "question_id", "kind")]
         assert shown == ["@org/m", "=1", "-1", "+a"]

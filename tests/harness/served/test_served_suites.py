@@ -12,6 +12,7 @@ from harness.run import plugins
 from harness.run.rows import read_rows
 from tests.harness.served.test_served_run import rows_of
 from tests.support.commands import GistBench
+from tests.support.rows import frame_of
 from tests.support.stub_server import Stub, serve
 
 
@@ -89,7 +90,7 @@ def test_first_token_decode_and_asking_again_are_told_apart(
     words = ("run", "--model", stub.teacher, "--tokenizer", "reference", "--suite", suite)
     run = gist_bench(*words, "--backend", "full", "--out", tmp_path / "out")
     assert run.code == 0, run.err
-    costs = measured(read_rows(list((tmp_path / "out").glob("*"))).frame)
+    costs = measured(frame_of(read_rows(list((tmp_path / "out").glob("*")))))
     assert costs.first_s > 0.3  # a context of over 30 words, of which it had read none
     assert costs.again_s < costs.first_s / 2
     assert 5 < costs.decode_rate < 75
