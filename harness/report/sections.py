@@ -33,6 +33,8 @@ INVALID = " (INVALID)"  # behind the name of a backend whose checks failed
 # Rows that the headline leaves out of a model that was trained on the other templates.
 HELD_OUT_SLICE = ("template", "unseen")
 
+LONG_LIST = re.compile(r"=([^,+]+)((?:\+[^,+]+){3,})")  # an option with four values or more
+
 T = TypeVar("T")
 RANKS = {CEILING: 0, "oracle": 0, FLOOR: 2, "truncate": 2, "mean_pool": 2, "shuffled": 2}
 """The order of backends in a table; untrained gists: 2, all others: 1."""
@@ -46,7 +48,7 @@ class Section:
     slices: tuple[str, ...]  # the columns that the suite fills
     metrics: tuple[str, ...]  # those that it fills, the headline first; none: costs only
     budgets: Mapping[str, Budget]  # of the backends that have one
-    name: str  # the suite, and the setup if a report has several
+    name: str  # the suite in short, and the setup if a report has several
     headline_note: str  # why the headline is not the suite's own
     holds_out: bool  # whether the headline leaves the held-out slice out
     suite: str
@@ -114,6 +116,7 @@ def sections_of(rows: Rows) -> list[Section]:
     def marked(run: int, backend: str) -> str:
         return f"{backend}{INVALID}" if backend in rows.metadata[run].invalid else backend
 
+    titles = _titles(suite for _, suite in rows.parts)
     sections = []
     for (setup, suite), part in rows.parts.items():
         own = part.renamed(marked)
@@ -126,7 +129,7 @@ def sections_of(rows: Rows) -> list[Section]:
                 slices=tuple(name for name in rows.slices if own.has(name)),
                 metrics=headline.metrics,
                 budgets={name: budgets[name] for name in own.backends if name in budgets},
-                name=f"{suite} ({setup})" if len(rows.setups) > 1 else suite,
+                name=titles[suite] + (f" ({setup})" if len(rows.setups) > 1 else ""),
                 headline_note=headline.note,
                 holds_out=holds_out(runs),
                 suite=suite,
@@ -134,6 +137,15 @@ def sections_of(rows: Rows) -> list[Section]:
             )
         )
     return sections
+
+
+def _titles(suites: Iterable[str]) -> dict[str, str]:
+    """Return how each suite is called: with long lists cut, if it can still be told from others."""
+    cut = {
+        suite: LONG_LIST.sub(lambda found: f"={found[1]} and {found[2].count('+')} more", suite)
+        for suite in suites
+    }
+    return cut if len(set(cut.values())) == len(cut) else {suite: suite for suite in cut}
 
 
 def holds_out(runs: Sequence[RunMetadata]) -> bool:

@@ -187,11 +187,14 @@ def _no_choice(
     floor, answered = reads_nothing
     if low and floor:
         yield (
-            f"{', '.join(low)}: no choice, as {floor}, which reads nothing, answers at least as "
-            f"well ({answered:.2f})."
+            f"Not to be chosen: {', '.join(low)}. {floor}, which reads nothing, answers at least "
+            f"as well ({answered:.2f})."
         )
     if weak:
-        yield f"{', '.join(weak)}: no choice, as {baseline} answers more than twice as much."
+        yield (
+            f"Not to be chosen: {', '.join(weak)}. {baseline} answers more than twice as many "
+            "questions."
+        )
 
 
 def _unproven(rows: Rows, section: Section) -> dict[str, str]:

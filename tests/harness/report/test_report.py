@@ -14,7 +14,7 @@ from harness.errors import UserError
 from harness.report.render import render
 from harness.report.shares import clopper_pearson
 from harness.run.records import Row, columns
-from tests.support.rows import row, scored, write_run
+from tests.support.rows import row, scored, sections, write_run
 
 
 def parsed(text: str, title: str, *, suite: str | None = None) -> dict[str, dict[str, str]]:
@@ -414,6 +414,18 @@ def test_specs_and_models_are_not_mixed(tmp_path: Path) -> None:
     assert first["full"]["f1"].startswith("1.00")
     assert parsed(text, "Answers", suite="qa,people=8 (small)")["full"]["f1"].startswith("0.00")
     assert parsed(text, "Answers", suite="qa (large)")["full"]["f1"].startswith("0.00")
+
+
+def test_a_long_list_is_cut_where_names_stay_apart(tmp_path: Path) -> None:
+    """A suite of many articles has a name that can be read, unless two would be called the same."""
+    many, others = "qa,articles=a+b+c+d+e,shuffle=true", "qa,articles=a+x+y+z+e,shuffle=true"
+    (alone,) = sections(write_run(tmp_path / "one", [row(suite=many, f1=1.0)]))
+    assert alone.name == "qa,articles=a and 4 more,shuffle=true"
+    assert alone.suite == many
+    both = [row(suite=many, f1=1.0), row(suite=others, f1=1.0), row(suite="qa,seed=0+1", f1=1.0)]
+    assert [one.name for one in sections(write_run(tmp_path / "two", both))] == [
+        many, others, "qa,seed=0+1",
+    ]  # fmt: skip
 
 
 def test_settings_tell_runs_apart(tmp_path: Path) -> None:
