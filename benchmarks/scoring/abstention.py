@@ -8,6 +8,8 @@ answered after all. A refusal that is missed counts as an answer and stands in t
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from functools import cache
 
 from benchmarks.scoring.refusal_words import TEXT
 from benchmarks.scoring.refusals import ENGLISH
@@ -67,8 +69,6 @@ _CLAUSE_END = re.compile(
 _MARKS_BEFORE = re.compile(r"^[^\w\u0300-\u036f\u0900-\u0eff]+")
 _MARKS_AFTER = re.compile(r"[^\w\u0300-\u036f\u0900-\u0eff]+$")
 _SENTINEL = re.sub(r"\W+", " ", ABSTENTION.lower()).strip()
-_ENGLISH = re.compile("|".join(f"(?:{form})" for form in ENGLISH.values()))
-_OTHERS = re.compile("|".join(f"(?:{forms})" for forms in OTHERS.values()))
 _TURNS = re.compile(
     r"\b(?:but|although|though|however|yet)\b(?!.*(?:\b(?:not|no|nothing|cannot|never|unclear|"
     r"unknown)\b|n't))|\bhere (?:is|are)\b|, so (?:the|he|she|they|it)\b(?!.*\b(?:not|no|cannot|"
@@ -105,17 +105,28 @@ def abstained(answer: str) -> bool:
     return False
 
 
+@cache  # compiling takes 0.1 s: who lists suites, or reports what they found, does without
+def _refusals() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the forms of English, and those of other languages."""
+
+    def any_of(forms: Iterable[str]) -> re.Pattern[str]:
+        return re.compile("|".join(f"(?:{form})" for form in forms))
+
+    return any_of(ENGLISH.values()), any_of(OTHERS.values())
+
+
 def _refuses(sentence: str) -> bool:
     """Say whether a sentence refuses, as a whole or in a clause with fillers beside it.
 
     `I looked through it, but it does not name her` says no more than its second half.
     """
-    if found := _ENGLISH.search(sentence):
+    english, others = _refusals()
+    if found := english.search(sentence):
         return not _TURNS.search(sentence, found.end())
-    if _OTHERS.search(sentence):
+    if others.search(sentence):
         return True
     clauses = [_LEAD.sub("", clause) for clause in _CLAUSE_END.split(sentence) if clause.strip()]
-    refusing = [bool(_ENGLISH.search(clause)) for clause in clauses]
+    refusing = [bool(english.search(clause)) for clause in clauses]
     return any(refusing) and all(
         refuses or _FILLER.match(clause) for clause, refuses in zip(clauses, refusing, strict=True)
     )
