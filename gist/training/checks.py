@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils.constants import FSDP_MODEL_NAME
 from peft import PeftModel
 
 from gist.checkpoint import adapter_folder, check_base, read_card
@@ -57,6 +58,17 @@ def check_sharding(lm: LanguageModel, plan: GistPlan) -> None:
         raise UserError(
             f"placement {plan.placement} is trained in two passes, which FSDP cannot do. "
             "Allowed with FSDP: end, interleaved."
+        )
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Refuse a checkpoint of FSDP without it, and the other way round: accelerate reads its own."""
+    written = (folder / f"{FSDP_MODEL_NAME}.bin").is_file()
+    if written != is_sharded():
+        how = "with" if written else "without"
+        raise UserError(
+            f"{folder} was written {how} FSDP, and can only be resumed {how} it. Start it as "
+            "it was started before, or give another --output."
         )
 
 

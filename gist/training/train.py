@@ -18,6 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from gist.collator import Example
 from gist.training.callbacks import LoggingCallback, StopCallback
+from gist.training.checks import check_checkpoint
 from gist.training.configuration import OptimiserOptions, SavingOptions
 from gist.training.curriculum import Batches, Progress
 from gist.training.step import TrainingStep
@@ -120,6 +121,7 @@ def train(model: torch.nn.Module, batches: Batches, step: TrainingStep, run: Run
     trainer.model_accepts_loss_kwargs = False
     checkpoint = last_checkpoint(run.output) if run.resume else None
     if checkpoint is not None:
+        check_checkpoint(checkpoint)
         curriculum.resume(Progress(**json.loads((checkpoint / "curriculum.json").read_text())))
         trainer.state.global_step = curriculum.progress.step
         for callback in own[:-1]:

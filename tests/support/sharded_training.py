@@ -3,16 +3,17 @@
     torchrun --nproc-per-node=2 -m tests.support.sharded_training MODEL OUTPUT
 
 Sharding is accelerate's own, by the configuration that is shipped: accelerate itself leaves it out
-where there is no GPU. In each step process n learns from batch n, as in a training; one process
-learns from the mean loss of the batches.
+where there is no GPU, and is told that there are some. In each step process n learns from batch n,
+as in a training; one process learns from the mean loss of the batches.
 """
 
 import json
 import os
+import shutil
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +21,12 @@ from unittest.mock import patch
 
 import torch
 import yaml
-from accelerate.utils import FullyShardedDataParallelPlugin
+from accelerate import PartialState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 from torch import distributed
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
-from transformers import TrainingArguments
 
 from gist.adapter import added, save
 from gist.collator import Example
@@ -37,16 +38,13 @@ from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
 from gist.training.configuration import LossWeights
 from gist.training.step import TrainingStep
-from gist.training.train import CurriculumTrainer
-from gist.training.train import train as recipe_train
 from harness.api import PROMPT
 from tests.gist.training.tiny_training import STAGES, train_tiny
 from tests.support.paths import ROOT
-from tests.support.tiny_models import load_tiny
 
 PROCESSES, STEPS = 2, 4
 RECIPE: dict[str, Any] = {
-    "stages": [replace(STAGES[0], max_steps=4)],  # where one ends, processes have read ahead
+    "stages": [replace(STAGES[0], max_steps=STEPS)],  # where one ends, processes have read ahead
     "patience": 9,
     "eval_steps": 2,
     "distillation": 0.5,
@@ -60,9 +58,8 @@ WEIGHTS = LossWeights(distillation=0.5, reconstruction=0.3)
 
 def train(folder: str, kind: str, output: Path, *, rank: int | None = None) -> dict[str, Any]:
     """Train, and return losses and how many numbers of the parameters a process keeps."""
-    loaded = {"dtype": "float32", "load_in_4bit": True} if kind == "nf4" else {"dtype": "float64"}
     plan = GistPlan(rows=3, placement="residual") if kind == COPIES else PLAN
-    lm = load_model(folder, PROMPT, device="cpu", **loaded)
+    lm = load(folder, kind)
     with added(lm.model, plan, LoraOptions(rank=4, alpha=8), seed=1) as adapted:
         prepare_for_training(adapted)
         whole = _count(adapted)
@@ -78,25 +75,56 @@ def train(folder: str, kind: str, output: Path, *, rank: int | None = None) -> d
         return {"losses": losses, "whole": whole, "held": _count(adapted)}
 
 
-def train_recipe(lm: LanguageModel, output: Path, *, sharded: bool) -> Path:
-    """Train as train-gist does, sharded where accelerate would do it; return the adapter."""
-
-    def train(model: Any, *given: Any) -> None:
-        _shard(model)
-        model.is_distributed_loading_by_transformers = True  # else accelerate makes it DDP
-        arguments = partial(TrainingArguments, save_only_model=True)  # which such a model wants
-        with (
-            patch("gist.training.train.TrainingArguments", arguments),
-            patch.object(CurriculumTrainer, "_save_checkpoint", _checkpoint),  # accelerate's part
-        ):
-            recipe_train(model, *given)
-
-    with patch("gist.training.recipe.train", train) if sharded else nullcontext():
-        return train_tiny(lm, output, accumulation=1 if sharded else PROCESSES, **RECIPE)
+def train_recipe(lm: LanguageModel, output: Path, *, processes: int, resume: bool = False) -> Path:
+    """Train as train-gist does; return the adapter."""
+    accumulation = PROCESSES // processes
+    return train_tiny(lm, output, resume=resume, accumulation=accumulation, **RECIPE)
 
 
-def _checkpoint(trainer: Any, model: Any, _: Any) -> None:
-    save(model, Path(trainer.args.output_dir) / f"checkpoint-{trainer.state.global_step}")
+def train_and_resume(folder: str, kind: str, output: Path) -> dict[str, int]:
+    """Train, take away what came after the first checkpoint, and go on from there.
+
+    `whole` and `resumed` are made below `output`. Returns how many numbers of the layers'
+    parameters a process keeps, before it shares them and afterwards.
+    """
+    model, whole, resumed = load(folder, kind), output / "whole", output / "resumed"
+    layers: Any = model.model.get_decoder().layers
+    before = _count(layers)
+    train_recipe(model, whole, processes=PROCESSES)
+    held = _count(layers)
+    distributed.barrier()
+    if distributed.get_rank() == 0:
+        shutil.copytree(whole, resumed)
+        for made in ("adapter", "best", f"checkpoint-{STEPS}"):
+            shutil.rmtree(resumed / made)
+    distributed.barrier()
+    train_recipe(load(folder, kind), resumed, processes=PROCESSES, resume=True)
+    return {"whole": before, "held": held}
+
+
+@contextmanager
+def as_on_gpus() -> Iterator[None]:
+    """Let accelerate shard by the shipped file on a CPU: it does so on GPUs alone."""
+    begin = PartialState.__init__
+
+    def begin_on_gpus(state: Any, *args: Any, **kwargs: Any) -> None:
+        begin(state, *args, **kwargs)
+        if state.distributed_type == DistributedType.MULTI_CPU:
+            state.distributed_type = DistributedType.MULTI_GPU
+
+    launched = {name.upper(): str(value) for name, value in _shipped().items()}
+    with (
+        patch.dict(os.environ, launched, ACCELERATE_USE_FSDP="true"),
+        patch.object(PartialState, "__init__", begin_on_gpus),
+        patch("gist.training.recipe.check_sharding"),  # which refuses it on a CPU
+    ):
+        yield
+
+
+def load(folder: str, kind: str) -> LanguageModel:
+    """Load a model as a kind of training wants it."""
+    loaded = {"dtype": "float32", "load_in_4bit": True} if kind == "nf4" else {"dtype": "float64"}
+    return load_model(folder, PROMPT, device="cpu", **loaded)
 
 
 def _step(
@@ -137,13 +165,18 @@ def examples(seed: int, *, gists: int) -> list[Example]:
 
 
 def _shard(adapted: torch.nn.Module) -> None:
-    given = yaml.safe_load((ROOT / "gist/training/fsdp.yaml").read_text())["fsdp_config"]
+    given = _shipped()
     version, offload = given.pop("fsdp_version"), given.pop("fsdp_offload_params")
     options = {name.removeprefix("fsdp_"): value for name, value in given.items()}
     plugin = FullyShardedDataParallelPlugin(version, cpu_offload=offload, **options)
     state = SimpleNamespace(fsdp_plugin=plugin)
     accelerator = SimpleNamespace(state=state, mixed_precision="no", is_main_process=True)
     fsdp2_prepare_model(accelerator, adapted)
+
+
+def _shipped() -> dict[str, Any]:
+    file = yaml.safe_load((ROOT / "gist/training/fsdp.yaml").read_text())
+    return dict(file["fsdp_config"])
 
 
 def _count(model: torch.nn.Module) -> int:
@@ -159,7 +192,10 @@ if __name__ == "__main__":
     results = {
         each: train(sys.argv[1], each, output / each, rank=number) for each in (*KINDS, COPIES)
     }
-    del os.environ["ACCELERATE_USE_FSDP"]  # which train-gist refuses on a CPU
-    train_recipe(load_tiny(Path(sys.argv[1])), output / "recipe", sharded=True)
+    del os.environ["ACCELERATE_USE_FSDP"]
+    with as_on_gpus():
+        for each in KINDS:
+            place = output / f"recipe-{each}"
+            results[place.name] = train_and_resume(sys.argv[1], each, place)
     (output / f"{number}.json").write_text(json.dumps(results))
     distributed.destroy_process_group()

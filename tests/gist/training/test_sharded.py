@@ -12,11 +12,19 @@ import pytest
 import torch
 
 from gist.layout import GistPlan
-from gist.training.checks import check_sharding
+from gist.training.checks import check_checkpoint, check_sharding
 from harness.errors import UserError
-from tests.gist.training.tiny_training import weights
+from tests.gist.training.tiny_training import same, weights
 from tests.support.paths import ROOT
-from tests.support.sharded_training import COPIES, KINDS, PROCESSES, train, train_recipe
+from tests.support.sharded_training import (
+    COPIES,
+    KINDS,
+    PROCESSES,
+    STEPS,
+    load,
+    train,
+    train_recipe,
+)
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
@@ -38,7 +46,7 @@ def sharded(tiny_llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
         env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert ended.returncode == 0, ended.stderr
     return output
@@ -79,17 +87,44 @@ def test_copies_of_the_model_learn_what_one_process_does(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_sharded_training_makes_the_adapter_of_one_process(
-    sharded: Path, tiny_llama: "LanguageModel", tmp_path: Path
+    sharded: Path,
+    tiny_llama_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
 ) -> None:
     """From the first step to the stored adapter, with log, curve and the best adapter put back."""
-    folder = train_recipe(tiny_llama, tmp_path / "out", sharded=False)
+    with monkeypatch.context() as launched:
+        launched.setenv("ACCELERATE_USE_FSDP", "true")  # stores 4 bits as they are sharded
+        model = load(str(tiny_llama_folder), kind)
+    folder = train_recipe(model, tmp_path / "out", processes=1)
+    whole = sharded / f"recipe-{kind}" / "whole"
+    for rank in range(PROCESSES):
+        found = json.loads((sharded / f"{rank}.json").read_text())[f"recipe-{kind}"]
+        assert found["held"] <= 0.51 * found["whole"]
     for name in ("log.csv", "heldout.csv"):
-        one, two = _numbers(tmp_path / "out" / name), _numbers(sharded / "recipe" / name)
-        assert len(one) == len(two) >= 2
-        for mine, other in zip(one, two, strict=True):
-            assert other == pytest.approx(mine, rel=1e-3, abs=1e-4)
-    _assert_close(weights(sharded / "recipe/adapter"), weights(folder))
+        _assert_near(_numbers(tmp_path / "out" / name), _numbers(whole / name))
+    _assert_close(weights(whole / "adapter"), weights(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resumed_sharded_training_equals_an_uninterrupted_one(sharded: Path, kind: str) -> None:
+    """The same log, curve and adapter, from a checkpoint in the middle that accelerate wrote."""
+    whole, resumed = (sharded / f"recipe-{kind}" / name for name in ("whole", "resumed"))
+    for name in ("log.csv", "heldout.csv"):
+        assert _numbers(resumed / name) == _numbers(whole / name)
+    assert same(weights(resumed / "adapter"), weights(whole / "adapter"))
+    first, last = (whole / f"checkpoint-{step}" for step in (2, STEPS))
+    assert not same(weights(first), weights(last))
+
+
+def _assert_near(one: list[dict[str, float]], two: list[dict[str, float]]) -> None:
+    assert len(one) == len(two) >= 2
+    for mine, other in zip(one, two, strict=True):
+        assert other == pytest.approx(mine, rel=1e-3, abs=1e-4)
 
 
 def _numbers(path: Path) -> list[dict[str, float]]:
@@ -103,6 +138,21 @@ def _assert_close(one: Any, other: Any) -> None:
     assert one.keys() == other.keys()
     for name, tensor in one.items():
         torch.testing.assert_close(tensor.float(), other[name].float(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_checkpoint_is_resumed_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of FSDP is refused without it, another one with it, each in a line that says so."""
+    check_checkpoint(tmp_path)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(UserError, match="written without FSDP"):
+        check_checkpoint(tmp_path)
+    (tmp_path / "pytorch_model_fsdp.bin").touch()
+    check_checkpoint(tmp_path)
+    monkeypatch.delenv("ACCELERATE_USE_FSDP")
+    with pytest.raises(UserError, match="written with FSDP"):
+        check_checkpoint(tmp_path)
 
 
 def test_sharding_is_refused_where_it_would_not_be_done(
