@@ -21,23 +21,16 @@ SNIPPETS = 2  # of each context, where reconstruction is asked for
 class ModelChoice:
     """Which model is trained, and where."""
 
-    model: str = field(
-        default="reference", metadata=option("As for gist-bench run. Default: reference.")
+    model: str = option("reference", "As for gist-bench run. Default: reference.")
+    device: str | None = option(None, "cpu or cuda. Default: cuda if there is one.")
+    dtype: Literal["float32", "bfloat16"] | None = option(
+        None,
+        "Precision of the frozen weights. Default: bfloat16 on CUDA, in 4 bits and on a CPU "
+        "with AMX, else float32. The adapter learns in float32.",
     )
-    device: str | None = field(
-        default=None, metadata=option("cpu or cuda. Default: cuda if there is one.")
-    )
-    dtype: Literal["float32", "bfloat16"] | None = field(
-        default=None,
-        metadata=option(
-            "Precision of the frozen weights. Default: bfloat16 on CUDA, in 4 bits and on a CPU "
-            "with AMX, else float32. The adapter learns in float32."
-        ),
-    )
-    load_in_4bit: bool = field(default=False, metadata=option("Train on NF4 weights."))
-    shots: Literal[0, 2, 4] = field(
-        default=0,
-        metadata=option("Worked examples in the prompt, which the adapter then needs. Default: 0."),
+    load_in_4bit: bool = option(False, "Train on NF4 weights.")
+    shots: Literal[0, 2, 4] = option(
+        0, "Worked examples in the prompt, which the adapter then needs. Default: 0."
     )
 
 
@@ -45,33 +38,24 @@ class ModelChoice:
 class LayoutOptions:
     """Where the gist tokens stand."""
 
-    placement: Placement = field(
-        default="residual",
-        metadata=option(
-            "Gists behind the context, a few after each segment of it, means of its KV entries, or "
-            "such means with gists added."
-        ),
+    placement: Placement = option(
+        "residual",
+        "Gists behind the context, a few after each segment of it, means of its KV entries, or "
+        "such means with gists added.",
     )
-    positions: Positions = field(
-        default="spread",
-        metadata=option("Gists at positions of their own, or spread over the context's."),
+    positions: Positions = option(
+        "spread", "Gists at positions of their own, or spread over the context's."
     )
-    segment_tokens: int = field(
-        default=64, metadata=option("Tokens before each group of gists.", minimum=1)
+    segment_tokens: int = option(64, "Tokens before each group of gists.", minimum=1)
+    rows: int | None = option(
+        None,
+        "Gist embeddings: the largest group of gists. Default: as many as a group can use.",
+        minimum=1,
     )
-    rows: int | None = field(
-        default=None,
-        metadata=option(
-            "Gist embeddings: the largest group of gists. Default: as many as a group can use.",
-            minimum=1,
-        ),
-    )
-    keep_prefix: bool = field(
-        default=True,
-        metadata=option(
-            "Keep BOS and instruction in the cache. Default: keep.",
-            flag="--keep-prefix/--drop-prefix",
-        ),
+    keep_prefix: bool = option(
+        True,
+        "Keep BOS and instruction in the cache. Default: keep.",
+        flag="--keep-prefix/--drop-prefix",
     )
 
     def __post_init__(self) -> None:
@@ -102,17 +86,14 @@ class LayoutOptions:
 class AdapterOptions(Part):
     """What is trained: LoRA, and gist embeddings or all embeddings."""
 
-    embeddings: Embeddings = field(
-        default="rows",
-        metadata=option(
-            "Train the gist embeddings, or all embeddings and the head (12 to 24 GB more on 8B)."
-        ),
+    embeddings: Embeddings = option(
+        "rows",
+        "Train the gist embeddings, or all embeddings and the head (12 to 24 GB more on 8B).",
     )
-    rank: int = field(default=64, metadata=option("Rank of LoRA.", minimum=1))
-    alpha: int = field(default=128, metadata=option("Scale of LoRA, over its rank.", minimum=1))
-    targets: tuple[str, ...] = field(
-        default=ATTENTION,
-        metadata=option("Layers with LoRA, such as q_proj.", flag="--target"),
+    rank: int = option(64, "Rank of LoRA.", minimum=1)
+    alpha: int = option(128, "Scale of LoRA, over its rank.", minimum=1)
+    targets: tuple[str, ...] = option(
+        ATTENTION, "Layers with LoRA, such as q_proj.", flag="--target"
     )
 
     @property
@@ -125,19 +106,13 @@ class AdapterOptions(Part):
 class LossWeights:
     """Weights of the terms of the loss; a term of weight 0 is not computed."""
 
-    answers: float = field(
-        default=1.0, metadata=option("Weight of the answers' cross-entropy.", minimum=0)
+    answers: float = option(1.0, "Weight of the answers' cross-entropy.", minimum=0)
+    distillation: float = option(
+        0.0, "Weight of distillation from the model with full context.", minimum=0
     )
-    distillation: float = field(
-        default=0.0,
-        metadata=option("Weight of distillation from the model with full context.", minimum=0),
-    )
-    top_k: int = field(
-        default=20, metadata=option("Most likely tokens that distillation keeps.", minimum=1)
-    )
-    reconstruction: float = field(
-        default=0.0,
-        metadata=option("Weight of the loss for reconstructing pieces of the context.", minimum=0),
+    top_k: int = option(20, "Most likely tokens that distillation keeps.", minimum=1)
+    reconstruction: float = option(
+        0.0, "Weight of the loss for reconstructing pieces of the context.", minimum=0
     )
 
     def __post_init__(self) -> None:
@@ -151,47 +126,34 @@ class LossWeights:
 class OptimiserOptions(Part):
     """Learning rates, the size of a step and its precision."""
 
-    lr: float = field(default=2e-4, metadata=option("Learning rate of LoRA."))
-    gist_lr: float = field(default=1e-3, metadata=option("Learning rate of the gist embeddings."))
-    warmup_steps: int = field(
-        default=50, metadata=option("Steps in which learning rates rise.", minimum=1)
-    )
-    rows_first_steps: int = field(
-        default=0, metadata=option("Steps in which the gist embeddings learn alone.", minimum=0)
-    )
-    accumulation: int = field(default=1, metadata=option("Batches of a step.", minimum=1))
+    lr: float = option(2e-4, "Learning rate of LoRA.")
+    gist_lr: float = option(1e-3, "Learning rate of the gist embeddings.")
+    warmup_steps: int = option(50, "Steps in which learning rates rise.", minimum=1)
+    rows_first_steps: int = option(0, "Steps in which the gist embeddings learn alone.", minimum=0)
+    accumulation: int = option(1, "Batches of a step.", minimum=1)
     bf16: bool = True
-    gradient_checkpointing: bool = field(
-        default=False, metadata=option("Use less memory and more time.")
-    )
+    gradient_checkpointing: bool = option(False, "Use less memory and more time.")
 
 
 @dataclass(frozen=True, slots=True)
 class SavingOptions(Part):
     """Checkpoints, and trackers that follow the training."""
 
-    save_steps: int = field(default=200, metadata=option("Steps between checkpoints.", minimum=1))
-    adapter_dtype: Literal["float32", "float16", "bfloat16"] = field(
-        default="float32", metadata=option("Precision in which the result is stored.")
+    save_steps: int = option(200, "Steps between checkpoints.", minimum=1)
+    adapter_dtype: Literal["float32", "float16", "bfloat16"] = option(
+        "float32", "Precision in which the result is stored."
     )
-    report_to: tuple[str, ...] = field(
-        default=(), metadata=option("A tracker, such as tensorboard or wandb.")
-    )
+    report_to: tuple[str, ...] = option((), "A tracker, such as tensorboard or wandb.")
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions(Part):
     """When and on what the adapter is scored."""
 
-    eval_steps: int = field(
-        default=200, metadata=option("Steps between held-out scores.", minimum=1)
-    )
-    eval_contexts: int = field(
-        default=48, metadata=option("Number of held-out contexts.", minimum=0)
-    )
-    patience: int | None = field(
-        default=None,
-        metadata=option("Stop after this many held-out scores without improvement.", minimum=1),
+    eval_steps: int = option(200, "Steps between held-out scores.", minimum=1)
+    eval_contexts: int = option(48, "Number of held-out contexts.", minimum=0)
+    patience: int | None = option(
+        None, "Stop after this many held-out scores without improvement.", minimum=1
     )
 
 
@@ -235,48 +197,31 @@ class Stage:
 class CurriculumOptions:
     """The stages, or what makes them where none are given."""
 
-    ratios: tuple[float, ...] = field(
-        default=(), metadata=option("Context tokens per gist.", flag="--ratio", minimum=1)
+    ratios: tuple[float, ...] = option((), "Context tokens per gist.", flag="--ratio", minimum=1)
+    tokens: tuple[int, ...] = option(
+        (), "Gists per context, instead of --ratio; of several, one is drawn.", minimum=1
     )
-    tokens: tuple[int, ...] = field(
-        default=(),
-        metadata=option(
-            "Gists per context, instead of --ratio; of several, one is drawn.", minimum=1
-        ),
+    context_tokens: tuple[int, ...] = option(
+        (),
+        "Longest context; several make a curriculum, short contexts and many gists first.",
+        minimum=1,
     )
-    context_tokens: tuple[int, ...] = field(
-        default=(),
-        metadata=option(
-            "Longest context; several make a curriculum, short contexts and many gists first.",
-            minimum=1,
-        ),
+    max_steps: int | None = option(None, "Number of steps if there are no stages.", minimum=1)
+    epochs: float | None = option(None, "Passes over the data, instead of --max-steps.")
+    batch_tokens: int = option(8192, "Tokens of a batch.", minimum=1)
+    questions: int = option(12, "Largest number of questions of a context.", minimum=1)
+    mixed: bool = option(
+        False, "Draw a ratio, or a number of gists, for each context, not for a batch."
     )
-    max_steps: int | None = field(
-        default=None, metadata=option("Number of steps if there are no stages.", minimum=1)
+    plain: float = option(
+        0.0, "Fraction of the batches that are not compressed.", minimum=0, maximum=1
     )
-    epochs: float | None = field(
-        default=None, metadata=option("Passes over the data, instead of --max-steps.")
-    )
-    batch_tokens: int = field(default=8192, metadata=option("Tokens of a batch.", minimum=1))
-    questions: int = field(
-        default=12, metadata=option("Largest number of questions of a context.", minimum=1)
-    )
-    mixed: bool = field(
-        default=False,
-        metadata=option("Draw a ratio, or a number of gists, for each context, not for a batch."),
-    )
-    plain: float = field(
-        default=0.0,
-        metadata=option("Fraction of the batches that are not compressed.", minimum=0, maximum=1),
-    )
-    unanswerable: float = field(
-        default=0.0,
-        metadata=option(
-            "Fraction of a file's questions that are asked of another of its contexts: to be "
-            "answered that it does not say.",
-            minimum=0,
-            maximum=1,
-        ),
+    unanswerable: float = option(
+        0.0,
+        "Fraction of a file's questions that are asked of another of its contexts: to be "
+        "answered that it does not say.",
+        minimum=0,
+        maximum=1,
     )
     # Shares of the batches if there are no stages, by source; 1 for a source that is not named.
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -296,9 +241,8 @@ class TrainingConfiguration:
 
     sources: Mapping[str, str] = field(default_factory=dict)  # specs of suites, by name
     base: ModelChoice = field(default_factory=ModelChoice)
-    init_adapter: str | None = field(
-        default=None,
-        metadata=option("Adapter folder to start from; it needs the same settings."),
+    init_adapter: str | None = option(
+        None, "Adapter folder to start from; it needs the same settings."
     )
     layout: LayoutOptions = field(default_factory=LayoutOptions)
     adapter: AdapterOptions = field(default_factory=AdapterOptions)
@@ -307,7 +251,7 @@ class TrainingConfiguration:
     optimiser: OptimiserOptions = field(default_factory=OptimiserOptions)
     saving: SavingOptions = field(default_factory=SavingOptions)
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
-    seed: int = field(default=0, metadata=option("Random seed. Default: 0."))
+    seed: int = option(0, "Random seed. Default: 0.")
 
     def record(self) -> dict[str, Any]:
         """Return the options that `gist.json` keeps beside stages, sources and seed."""

@@ -7,7 +7,7 @@ stands. Types and bounds are checked here, by what the fields declare.
 import math
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -41,14 +41,15 @@ class Setting:
 
 
 def option(
-    text: str = "",
+    default: T,
+    text: str,
     *,
     flag: str = "",
     minimum: float | None = None,
     maximum: float | None = None,
-) -> dict[str, Option]:
-    """Return the metadata of a field; see `Option`."""
-    return {OPTION: Option(text, flag, minimum, maximum)}
+) -> T:
+    """Return a field with a default that is offered on the command line; see `Option`."""
+    return field(default=default, metadata={OPTION: Option(text, flag, minimum, maximum)})
 
 
 def settings_of(cls: type) -> Iterator[Setting]:
