@@ -11,9 +11,7 @@ class ClosedBook(AdapterSwitch):
     """The question without its context: full context, of nothing.
 
     Args:
-        model: handed in by the harness.
         adapter: `on` answers with the gist adapter's weights.
-        checkpoint: the adapter for `adapter=on`; by default the one that belongs to the model.
     """
 
     def prepare(self, context: str) -> CachedContext:  # noqa: ARG002 - the point of this backend

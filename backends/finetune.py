@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from backends.kv.cached import Request, answer
+from backends.kv.cached import CachedContext
 from harness.api import Generation, Question
 
 if TYPE_CHECKING:
-    from gist.decode import KVState
     from gist.finetune import Tensors
     from gist.models.model import LanguageModel
 
@@ -24,7 +23,6 @@ class Finetune:
     """A LoRA adapter for each context.
 
     Args:
-        model: handed in by the harness.
         steps: of the optimiser for every context: what caps the time.
         rank: of LoRA on all linear layers: what decides the bytes.
         lr: learning rate of AdamW.
@@ -55,7 +53,7 @@ class Finetune:
         tensors = finetune(self.model, context, pairs, steps=self.steps, rank=self.rank, lr=self.lr)
         with finetuned(self.model, tensors, rank=self.rank):
             state = read(self.model, self.model.prompt.before)
-        return FinetunedContext(self.model, state, tensors, self.rank)
+        return FinetunedContext(CachedContext(self.model, state, 0), tensors, self.rank)
 
     def describe(self) -> Mapping[str, Any]:
         """Say that the base model's weights do not answer alone."""
@@ -69,8 +67,7 @@ class Finetune:
 class FinetunedContext:
     """A context as an adapter."""
 
-    lm: "LanguageModel"
-    state: "KVState"  # of `before`
+    before: CachedContext  # the prompt's beginning alone
     tensors: "Tensors"
     rank: int
 
@@ -78,7 +75,7 @@ class FinetunedContext:
     def held_bytes(self) -> int:
         """Bytes of the adapter, and of the entries of `before`."""
         adapter = sum(tensor.numel() * tensor.element_size() for tensor in self.tensors.values())
-        return adapter + self.state.held_bytes
+        return adapter + self.before.held_bytes
 
     def generate(
         self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0
@@ -86,16 +83,12 @@ class FinetunedContext:
         """Answer the questions in one batch, with the adapter on the model."""
         from gist.finetune import finetuned
 
-        with finetuned(self.lm, self.tensors, rank=self.rank):
-            return answer(
-                self.lm,
-                self.state,
-                [Request(question, context_entries=0) for question in questions],
-                max_new_tokens=max_new_tokens,
-                min_new_tokens=min_new_tokens,
+        with finetuned(self.before.lm, self.tensors, rank=self.rank):
+            return self.before.generate(
+                questions, max_new_tokens=max_new_tokens, min_new_tokens=min_new_tokens
             )
 
     def close(self) -> None:
         """Drop the adapter and the entries."""
         self.tensors = {}
-        self.state.clear()
+        self.before.close()

@@ -14,10 +14,8 @@ class Full(AdapterSwitch):
     """The whole context in the prompt.
 
     Args:
-        model: handed in by the harness.
         adapter: `on` reads and answers with the gist adapter's weights, without any gists: how
             much of the adapter's gain is fine-tuning and not compression.
-        checkpoint: the adapter for `adapter=on`; by default the one that belongs to the model.
         kv_bits: keep the context's KV entries in so many bits, see `gist.packing`.
     """
 

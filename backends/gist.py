@@ -5,7 +5,7 @@ from typing import Literal
 
 from backends.kv.adapter import GistOptions, redraw_gists
 from backends.kv.cached import Bits, CachedContext
-from backends.kv.segments import check_segment_tokens, compress_context
+from backends.kv.segments import check_segment_tokens
 
 
 @dataclass
@@ -13,11 +13,7 @@ class Gist(GistOptions):
     """The context as a few learned tokens.
 
     Args:
-        model: handed in by the harness.
-        checkpoint: a folder made by train-gist; by default the one that belongs to the model.
         tokens: gist tokens for every context, as far as it and the adapter have room for them.
-        ratio: context tokens per gist token, instead of `tokens`; 16 if neither is given.
-        untrained: use an adapter that nobody has trained: its costs are right, its answers are not.
         embeddings: `random` replaces the trained gist embeddings by draws like those that training
             began with, and leaves the rest of the adapter as it is.
         window_tokens: compress a longer context in parts of so many tokens, each by itself, and
@@ -42,11 +38,4 @@ class Gist(GistOptions):
 
     def prepare(self, context: str) -> CachedContext:
         """Compress the context."""
-        return compress_context(
-            self.model,
-            self._adapter.plan,
-            context,
-            tokens=self.tokens,
-            ratio=self.ratio,
-            window_tokens=self.window_tokens,
-        ).packed(self.kv_bits)
+        return self.compress(context, self.window_tokens).packed(self.kv_bits)

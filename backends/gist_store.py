@@ -31,14 +31,9 @@ class GistStore(SearchingGist):
     """Gists of the segments that are nearest to the question.
 
     Args:
-        model: handed in by the harness.
-        checkpoint: a folder made by train-gist; by default the one that belongs to the model.
         tokens: gist tokens for every context, all segments together.
-        ratio: context tokens per gist token, instead of `tokens`; 16 if neither is given.
-        untrained: use an adapter that nobody has trained: its costs are right, its answers are not.
         chunk_tokens: of the passages that are searched, as in rag.
         top_k: segments that are joined for a question.
-        embedder: as in rag.
         segment_tokens: the model's tokens of a segment, at most.
     """
 
@@ -54,7 +49,7 @@ class GistStore(SearchingGist):
         """Compress each segment, and make their passages searchable."""
         spans = cut_segments(self.model, context, self.segment_tokens)
         segments = compress_spans(
-            self.model, self._adapter.plan, context, spans, tokens=self.tokens, ratio=self.ratio
+            self.model, self._adapter.plan, context, spans, entries_for=self.entries_for
         )
         passages: list[str] = []
         of_segment: list[int] = []

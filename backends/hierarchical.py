@@ -4,6 +4,7 @@ See `gist.hierarchy` for what the second level reads. The adapter was not traine
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from backends.kv.adapter import GistOptions
@@ -18,11 +19,8 @@ class Hierarchical(GistOptions):
     """The context as gists of gists.
 
     Args:
-        model: handed in by the harness.
-        checkpoint: a folder made by train-gist; by default the one that belongs to the model.
         tokens: gist tokens of the second level for every context.
         ratio: context tokens for each of them, instead of `tokens`; 16 if neither is given.
-        untrained: use an adapter that nobody has trained: its costs are right, its answers are not.
         window_tokens: context tokens that the first level compresses by themselves.
         fan_in: windows that the second level reads together.
         first_ratio: context tokens per gist of the first level.
@@ -53,14 +51,11 @@ class Hierarchical(GistOptions):
 
         plan = self._adapter.plan
         spans = cut_segments(self.model, context, self.window_tokens)
-        first = compress_spans(
-            self.model, plan, context, spans, tokens=None, ratio=self.first_ratio
-        )
+        size = partial(entries_for, tokens=None, ratio=self.first_ratio)
+        first = compress_spans(self.model, plan, context, spans, entries_for=size)
         read = [part.gists.entries for part in first.parts]
         groups = [sum(read[at : at + self.fan_in]) for at in range(0, len(read), self.fan_in)]
-        wanted = entries_for(
-            len(self.model.tokenizer.encode(context)), tokens=self.tokens, ratio=self.ratio
-        )
+        wanted = self.entries_for(len(self.model.tokenizer.encode(context)))
         shares = allocate_gists(groups, wanted, plan)
         gists = [min(share, plan.rows) for share in shares]
         second = condense(self.model, first, fan_in=self.fan_in, gists=gists, plan=plan)

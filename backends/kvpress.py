@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import SizeOptions, entries_for
+from backends.kv.size import SizeOptions
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
@@ -23,10 +23,6 @@ class KVPress(SizeOptions):
     """The context's KV entries with the highest scores.
 
     Args:
-        model: handed in by the harness.
-        tokens: KV entries kept for every context.
-        ratio: context tokens per KV entry, instead of `tokens`; 16, as in gist, if neither is
-            given.
         press: the method, see `gist.eviction`.
     """
 
@@ -55,7 +51,7 @@ class KVPress(SizeOptions):
 
         before = self.model.prompt.before
         ids = self.model.tokenizer.encode(context)
-        kept = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
+        kept = self.entries_for(len(ids))
         if kept < len(ids):
             state = read_pressed(
                 self.model, [*before, *ids], press=self.press, kept=kept, exempt=len(before)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import SizeOptions, entries_for
+from backends.kv.size import SizeOptions
 from harness.errors import NotReady, UserError
 
 if TYPE_CHECKING:
@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class MeanPool(SizeOptions):
-    """The context's KV entries, averaged in groups.
-
-    Args:
-        model: handed in by the harness.
-        tokens: KV entries kept for every context.
-        ratio: context tokens per KV entry, instead of `tokens`; 16, as in gist, if neither is
-            given.
-    """
+    """The context's KV entries, averaged in groups."""
 
     runs_unasked: ClassVar[bool] = False
 
@@ -47,6 +40,6 @@ class MeanPool(SizeOptions):
         ids = self.model.tokenizer.encode(context)
         if not ids:
             raise UserError("an empty context cannot be pooled. Leave it out of the data.")
-        entries = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
+        entries = self.entries_for(len(ids))
         state = mean_pool(self.model, ids, entries=entries)
         return CachedContext(self.model, state, context_entries=entries)

@@ -26,7 +26,6 @@ class SearchOptions:
     """The options of backends that show passages, and the embedder.
 
     Args:
-        model: handed in by the harness.
         chunk_tokens: the maximum of tokens in a chunk, by the embedder's own tokenizer; for bm25,
             words and punctuation marks.
         overlap: sentences that a chunk repeats from the chunk before it.

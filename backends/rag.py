@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backends.kv.cached import Request, answer
+from backends.kv.cached import CachedContext, Request, answer
 from backends.passages import Passages, SearchOptions
 from backends.retrieval.retriever import join_passages
 from harness.api import Generation
 
 if TYPE_CHECKING:
-    from gist.decode import KVState
     from gist.models.model import LanguageModel
 
 
@@ -34,21 +33,20 @@ class Rag(SearchOptions):
         from gist.decode import read
 
         state = read(self.model, self.model.prompt.before)
-        return RagContext(self.model, state, self.search_in(context))
+        return RagContext(CachedContext(self.model, state, 0), self.search_in(context))
 
 
 @dataclass
 class RagContext:
-    """A context that can be searched."""
+    """KV entries that stand in front of every question, and a context that can be searched."""
 
-    lm: "LanguageModel"
-    state: "KVState"  # of `before`
+    front: CachedContext  # of `before`, and of gists in hybrid
     passages: Passages
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the entries of `before`, as in every other backend, and of the passages."""
-        return self.state.held_bytes + self.passages.held_bytes
+        """Bytes of the KV entries, `before` among them as everywhere, and of the passages."""
+        return self.front.held_bytes + self.passages.held_bytes
 
     def generate(
         self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0
@@ -59,14 +57,15 @@ class RagContext:
             ContextTooLong: passages and question need more positions than the model has.
             OutOfMemory: they need more memory than there is.
         """
-        batch = []
+        lm, batch = self.front.lm, []
         for question, found in zip(questions, self.passages.find(questions), strict=True):
-            ids = self.lm.tokenizer.encode(join_passages(found))
+            ids = lm.tokenizer.encode(join_passages(found))
             evidence = tuple(passage.strip() for passage in found)
-            batch.append(Request(question, len(ids), ids, evidence))
+            entries = self.front.context_entries + len(ids)
+            batch.append(Request(question, entries, ids, evidence))
         return answer(
-            self.lm,
-            self.state,
+            lm,
+            self.front.state.opened(lm),
             batch,
             max_new_tokens=max_new_tokens,
             min_new_tokens=min_new_tokens,
@@ -75,4 +74,4 @@ class RagContext:
     def close(self) -> None:
         """Drop the index and the KV entries."""
         self.passages.close()
-        self.state.clear()
+        self.front.close()

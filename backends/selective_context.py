@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import SizeOptions, entries_for
+from backends.kv.size import SizeOptions
 from harness.api import PROMPT
 from harness.errors import NotReady, UserError
 
@@ -29,7 +29,6 @@ class SelectiveContext(SizeOptions):
     """The words of the context with the most self-information.
 
     Args:
-        model: handed in by the harness.
         tokens: context tokens kept, at most: words are kept whole.
         ratio: context tokens per token kept, instead of `tokens`; 16, as in gist, if neither is
             given.
@@ -60,7 +59,7 @@ class SelectiveContext(SizeOptions):
 
         encode = self.model.tokenizer.encode
         ids = encode(context)
-        budget = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
+        budget = self.entries_for(len(ids))
         shown: tuple[str, ...] = ()
         if budget < len(ids):
             words = [found.group() for found in WORD.finditer(context)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from backends.kv.size import SizeOptions, entries_for
+from backends.kv.size import SizeOptions
 from backends.passages import Passages, SearchOptions
 from backends.retrieval.retriever import join_passages
 from backends.summary import instruction_for
@@ -19,11 +19,7 @@ from harness.errors import NotReady, TokenizerUnknown
 
 @dataclass
 class Full:
-    """The whole context in every prompt.
-
-    Args:
-        model: handed in by the harness.
-    """
+    """The whole context in every prompt."""
 
     model: ServedModel
 
@@ -41,11 +37,7 @@ class Full:
 
 @dataclass
 class ClosedBook(Full):
-    """The question without its context.
-
-    Args:
-        model: handed in by the harness.
-    """
+    """The question without its context."""
 
     def prepare(self, context: str) -> "ShownContext":  # noqa: ARG002 - the point of this backend
         """Keep nothing."""
@@ -57,7 +49,6 @@ class Truncate(SizeOptions):
     """Half of the budget from the context's start, half from its end, in every prompt.
 
     Args:
-        model: handed in by the harness.
         tokens: context tokens shown.
         ratio: context tokens per token shown, instead of `tokens`; 16 if neither is given.
     """
@@ -72,7 +63,7 @@ class Truncate(SizeOptions):
     def prepare(self, context: str) -> "ShownContext":
         """Cut the context."""
         ids = self.model.tokenizer.encode(context)
-        budget = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
+        budget = self.entries_for(len(ids))
         if budget == len(ids):
             return ShownContext(self.model, context)
         text, parts = _within(budget, self.model.tokenizer, lambda n: head_and_tail(ids, n))
@@ -105,7 +96,7 @@ class Summary(SizeOptions):
         size = self.model.count_tokens(context)
         if size is None:
             size = len(context.encode())  # no token is shorter than a byte
-        budget = entries_for(size, tokens=self.tokens, ratio=self.ratio)
+        budget = self.entries_for(size)
         if budget == size:
             return ShownContext(self.model, context)
         summary = self.model.write(instruction_for(budget), context, max_new_tokens=budget)

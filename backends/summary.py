@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import SizeOptions, entries_for
+from backends.kv.size import SizeOptions
 from harness.api import Prompt
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Summary(SizeOptions):
         from gist.decode import read
 
         ids = self.model.tokenizer.encode(context)
-        budget = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
+        budget = self.entries_for(len(ids))
         if budget < len(ids):
             ids = self._summary(ids, budget)
         state = read(self.model, [*self.model.prompt.before, *ids])

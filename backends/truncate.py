@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import SizeOptions, entries_for
+from backends.kv.size import SizeOptions
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
@@ -19,7 +19,6 @@ class Truncate(SizeOptions):
     """Half of the budget from the context's start, half from its end.
 
     Args:
-        model: handed in by the harness.
         tokens: context tokens kept.
         ratio: context tokens per token kept, instead of `tokens`; 16, as in gist, if neither is
             given.
@@ -32,7 +31,7 @@ class Truncate(SizeOptions):
         from gist.decode import read
 
         ids = self.model.tokenizer.encode(context)
-        budget = entries_for(len(ids), tokens=self.tokens, ratio=self.ratio)
+        budget = self.entries_for(len(ids))
         kept = head_and_tail(ids, budget)
         state = read(self.model, [*self.model.prompt.before, *(i for part in kept for i in part)])
         shown = () if budget == len(ids) else tuple(map(self.model.tokenizer.decode, kept))

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from backends.kv.size import check_size
+from backends.kv.cached import CachedContext
+from backends.kv.segments import compress_context
+from backends.kv.size import check_size, entries_for
 from harness.api import BUDGET
 from harness.errors import NotReady
 
@@ -40,7 +42,11 @@ class LoadedAdapter:
 class GistOptions:
     """The options that all gist backends have, and the adapter that they load.
 
-    A subclass adds its own options as fields, and lists all of them in its docstring.
+    Args:
+        checkpoint: a folder made by train-gist; by default the one that belongs to the model.
+        tokens: gist tokens for every context.
+        ratio: context tokens per gist token, instead of `tokens`; 16 if neither is given.
+        untrained: use an adapter that nobody has trained: its costs are right, its answers are not.
     """
 
     model: "LanguageModel"
@@ -55,6 +61,20 @@ class GistOptions:
         check_size(tokens=self.tokens, ratio=self.ratio)
         self._adapter = load_adapter(self.model, self.checkpoint, untrained=self.untrained)
 
+    def entries_for(self, context_tokens: int) -> int:
+        """Return the gists for a context of so many tokens."""
+        return entries_for(context_tokens, tokens=self.tokens, ratio=self.ratio)
+
+    def compress(self, context: str, window_tokens: int | None) -> CachedContext:
+        """Compress a context, as `compress_context` does."""
+        return compress_context(
+            self.model,
+            self._adapter.plan,
+            context,
+            entries_for=self.entries_for,
+            window_tokens=window_tokens,
+        )
+
     def describe(self) -> Mapping[str, Any]:
         """Return the adapter's hash."""
         return self._adapter.describe()
@@ -66,7 +86,11 @@ class GistOptions:
 
 @dataclass
 class AdapterSwitch:
-    """The options of backends that read and answer without gists, with the adapter or without."""
+    """The options of backends that read and answer without gists, with the adapter or without.
+
+    Args:
+        checkpoint: the adapter for `adapter=on`; by default the one that belongs to the model.
+    """
 
     model: "LanguageModel"
     adapter: Switch = "off"

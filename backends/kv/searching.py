@@ -11,7 +11,12 @@ from backends.retrieval.retriever import check_minimums, open_retriever
 
 @dataclass
 class SearchingGist(GistOptions):
-    """Options of gists and of retrieval, the adapter and the retriever."""
+    """Options of gists and of retrieval, the adapter and the retriever.
+
+    Args:
+        chunk_tokens: as in rag.
+        embedder: as in rag.
+    """
 
     chunk_tokens: int = 40
     top_k: int = 3

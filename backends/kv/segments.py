@@ -1,10 +1,9 @@
 """Compress a context into gists: in one pass, or in segments of the model's tokens."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import entries_for
 from backends.retrieval.chunking import Span, chunk_context
 from harness.errors import SampleError, UserError
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 MIN_TOKENS = 32  # of a segment: fewer are not worth a prompt of their own
 BATCH_TOKENS = 4096  # of one forward pass over several contexts, padding included
+EntriesFor = Callable[[int], int]  # the gists for a context of so many tokens
 EMPTY = "an empty context cannot be compressed. Leave it out of the data."
 
 
@@ -50,15 +50,14 @@ def compress_spans(
     context: str,
     spans: list[Span],
     *,
-    tokens: int | None,
-    ratio: float | None,
+    entries_for: EntriesFor,
 ) -> "Segments":
-    """Compress segments apart, into `tokens` gists together or one for `ratio` tokens."""
+    """Compress segments apart, into as many gists together as a context of their tokens gets."""
     from gist.windows import allocate_gists, compress_segments
 
     texts = [lm.tokenizer.encode(context[span.start : span.end]) for span in spans]
     sizes = [len(ids) for ids in texts]
-    gists = allocate_gists(sizes, entries_for(sum(sizes), tokens=tokens, ratio=ratio), plan)
+    gists = allocate_gists(sizes, entries_for(sum(sizes)), plan)
     return compress_segments(lm, texts, gists, plan)
 
 
@@ -67,8 +66,7 @@ def compress_context(
     plan: "GistPlan",
     context: str,
     *,
-    tokens: int | None,
-    ratio: float | None,
+    entries_for: EntriesFor,
     window_tokens: int | None,
 ) -> CachedContext:
     """Compress a context; a longer one than `window_tokens` in windows whose gists are joined.
@@ -86,10 +84,10 @@ def compress_context(
         raise UserError(EMPTY)
     if window_tokens is not None and len(ids) > window_tokens:
         spans = cut_segments(lm, context, window_tokens)
-        windows = compress_spans(lm, plan, context, spans, tokens=tokens, ratio=ratio)
+        windows = compress_spans(lm, plan, context, spans, entries_for=entries_for)
         state = join(lm, windows.prefix, windows.parts)
         return CachedContext(lm, state, state.entries - windows.prefix.entries)
-    gists = min(entries_for(len(ids), tokens=tokens, ratio=ratio), max_gists(len(ids), plan))
+    gists = min(entries_for(len(ids)), max_gists(len(ids), plan))
     state = compress(lm, ids, gists=gists, plan=plan)
     return CachedContext(lm, state, context_entries=gists)
 
@@ -99,8 +97,7 @@ def compress_contexts(
     plan: "GistPlan",
     contexts: Sequence[str],
     *,
-    tokens: int | None,
-    ratio: float | None,
+    entries_for: EntriesFor,
     window_tokens: int | None,
 ) -> Iterator[tuple[int, CachedContext | UserError | SampleError]]:
     """Compress several contexts, those of like length in one forward pass.
@@ -111,9 +108,7 @@ def compress_contexts(
     """
     ids = [lm.tokenizer.encode(context) for context in contexts]
     for group in _of_like_length([len(each) for each in ids], window_tokens):
-        rows = [ids[number] for number in group]
-        together = _compress_rows(lm, plan, rows, tokens=tokens, ratio=ratio)
-        if together:
+        if together := _compress_rows(lm, plan, [ids[number] for number in group], entries_for):
             yield from zip(group, together, strict=True)
             continue
         for number in group:
@@ -122,8 +117,7 @@ def compress_contexts(
                     lm,
                     plan,
                     contexts[number],
-                    tokens=tokens,
-                    ratio=ratio,
+                    entries_for=entries_for,
                     window_tokens=window_tokens,
                 )
             except (UserError, SampleError) as refused:
@@ -136,9 +130,7 @@ def _compress_rows(
     lm: "LanguageModel",
     plan: "GistPlan",
     rows: Sequence[Sequence[int]],
-    *,
-    tokens: int | None,
-    ratio: float | None,
+    entries_for: EntriesFor,
 ) -> list[CachedContext]:
     """Compress contexts in one pass; nothing if it is one alone, or they are too much together."""
     from gist.compress import compress_rows
@@ -146,10 +138,7 @@ def _compress_rows(
 
     if len(rows) == 1:
         return []
-    sizes = [len(row) for row in rows]
-    gists = [
-        min(entries_for(size, tokens=tokens, ratio=ratio), max_gists(size, plan)) for size in sizes
-    ]
+    gists = [min(entries_for(size), max_gists(size, plan)) for size in map(len, rows)]
     try:
         states = compress_rows(lm, rows, gists=gists, plan=plan)
     except (UserError, SampleError):  # perhaps one of them alone: each will say

@@ -9,7 +9,13 @@ from harness.api import BUDGET, Model
 
 @dataclass
 class SizeOptions:
-    """The options of backends that keep a part of the context and load nothing."""
+    """The options of backends that keep a part of the context and load nothing.
+
+    Args:
+        tokens: KV entries kept for every context.
+        ratio: context tokens per KV entry, instead of `tokens`; 16, as in gist, if neither is
+            given.
+    """
 
     model: Model
     tokens: int | None = field(default=None, metadata=BUDGET)
@@ -18,6 +24,10 @@ class SizeOptions:
     def __post_init__(self) -> None:
         """Refuse a size that keeps nothing."""
         check_size(tokens=self.tokens, ratio=self.ratio)
+
+    def entries_for(self, context_tokens: int) -> int:
+        """Return the KV entries for a context of so many tokens."""
+        return entries_for(context_tokens, tokens=self.tokens, ratio=self.ratio)
 
     def describe(self) -> Mapping[str, Any]:
         """Return nothing: the options say all."""

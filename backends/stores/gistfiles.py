@@ -1,48 +1,36 @@
 """Gist files of one model and adapter: made from documents, opened to be asked."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backends.kv.adapter import LoadedAdapter, load_adapter
+from backends.kv.adapter import GistOptions
 from backends.kv.cached import CachedContext
-from backends.kv.segments import check_segment_tokens, compress_context, compress_contexts
-from backends.kv.size import check_size
+from backends.kv.segments import check_segment_tokens, compress_contexts
 from harness.api import Source
 from harness.errors import OutOfMemory, SampleError, UserError
 
 if TYPE_CHECKING:
     from gist.decode import KVState
     from gist.gistfile import Manifest
-    from gist.models.model import LanguageModel
 
 
 @dataclass
-class GistFiles:
+class GistFiles(GistOptions):
     """Writes and opens gist files; the adapter is on the model until `close`.
 
     Args:
-        model: a loaded model.
-        checkpoint: the adapter's folder; by default the one that belongs to the model.
-        tokens: gist tokens for every document.
-        ratio: document tokens per gist token, instead of `tokens`; 16 if neither is given.
         window_tokens: compress a longer document in parts of so many tokens.
     """
 
-    model: "LanguageModel"
-    checkpoint: Path | None = None
-    tokens: int | None = None
-    ratio: float | None = None
     window_tokens: int | None = None
-    _adapter: LoadedAdapter = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Load the adapter."""
-        check_size(tokens=self.tokens, ratio=self.ratio)
         check_segment_tokens("window_tokens", self.window_tokens)
-        self._adapter = load_adapter(self.model, self.checkpoint)
+        super().__post_init__()
 
     @property
     def options(self) -> str:
@@ -73,14 +61,7 @@ class GistFiles:
         from gist.gistfile import check_absent
 
         check_absent(path, force=force)  # before the work, not after it
-        context = compress_context(
-            self.model,
-            self._adapter.plan,
-            source.text,
-            tokens=self.tokens,
-            ratio=self.ratio,
-            window_tokens=self.window_tokens,
-        )
+        context = self.compress(source.text, self.window_tokens)
         return self._write(source, context, path, force=force)
 
     def write_all(
@@ -98,8 +79,7 @@ class GistFiles:
             self.model,
             self._adapter.plan,
             [source.text for source in sources],
-            tokens=self.tokens,
-            ratio=self.ratio,
+            entries_for=self.entries_for,
             window_tokens=self.window_tokens,
         )
         for number, context in compressed:
@@ -173,7 +153,3 @@ class GistFiles:
         except OutOfMemory:  # it cannot be read here; its header is all that is known
             return True
         return manifest.source_sha256 == sha256
-
-    def close(self) -> None:
-        """Unload the adapter."""
-        self._adapter.close()

@@ -90,7 +90,11 @@ class Store:
     def __post_init__(self) -> None:
         """Load the adapter."""
         self._files = GistFiles(
-            self.model, self.checkpoint, self.tokens, self.ratio, self.window_tokens
+            self.model,
+            self.checkpoint,
+            self.tokens,
+            self.ratio,
+            window_tokens=self.window_tokens,
         )
         self._documents = DocumentCache(self._files, self.held_bytes)
 
