@@ -39,14 +39,9 @@ def added(
     seed: int,
     embeddings: Embeddings = "rows",
 ) -> Iterator[PeftModel]:
-    """Add a new, untrained adapter to a model.
+    """Add a new adapter to a model, untrained: `seed` decides its LoRA and its gist embeddings.
 
-    Args:
-        model: the base model.
-        plan: how many gist embeddings there are.
-        lora: rank, scale and targets.
-        seed: decides the gist embeddings and LoRA.
-        embeddings: "full" copies embeddings and head to be trained: 12 to 24 GB on an 8B model.
+    `embeddings="full"` copies embeddings and head to be trained: 12 to 24 GB on an 8B model.
 
     Raises:
         UserError: the model has none of the target modules.

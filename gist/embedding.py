@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from gist.models.fit import kv_heads_and_dim
+
 
 class GistEmbedding(nn.Module):
     """Serve ids below the vocabulary's size from the base, gist k = size + k from `gist_rows`."""
@@ -75,9 +77,9 @@ def add_gist_embeddings(
     """
     base = model.get_input_embeddings()
     assert isinstance(base, nn.Embedding), "the model has gist embeddings already"
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    embedding = GistEmbedding(base, count, (config.num_hidden_layers, heads) if gated else None)
+    layers = int(model.config.get_text_config().num_hidden_layers)
+    kv_heads, _ = kv_heads_and_dim(model.config)
+    embedding = GistEmbedding(base, count, (layers, kv_heads) if gated else None)
     draw_embeddings(embedding.gist_rows.weight, like=base.weight, seed=seed)
     model.set_input_embeddings(embedding)
     return embedding

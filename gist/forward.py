@@ -11,7 +11,7 @@ predictions from the same one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
@@ -31,17 +31,6 @@ class Predictions:
     logits: torch.Tensor  # (examples, kept, vocabulary)
     labels: torch.Tensor  # (examples, kept), of answers and snippets; IGNORED elsewhere
     answers: torch.Tensor  # (examples, kept), the number of the answer; IGNORED elsewhere
-
-
-class Forward(Protocol):
-    """Gives a model a batch of examples, all with gists or all without."""
-
-    @property
-    def collator(self) -> PackedCollator:
-        """What turns examples into tensors."""
-
-    def __call__(self, model: Any, examples: Sequence[Example]) -> Predictions:
-        """Return the predictions; gradients flow where they are enabled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +91,10 @@ class TwoPassForward:
         return _predict(model, inputs, past_key_values=kept.cache, use_cache=True)
 
 
-def forward_for(lm: LanguageModel, plan: GistPlan) -> PackedForward | TwoPassForward:
+Forward = PackedForward | TwoPassForward
+
+
+def forward_for(lm: LanguageModel, plan: GistPlan) -> Forward:
     """Return how an adapter of a plan is trained: in one pass where there is one."""
     collator = PackedCollator(lm.prompt, first_gist_id(lm.model), plan)
     return TwoPassForward(collator, lm.model) if plan.pools else PackedForward(collator)

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from transformers import DynamicCache
@@ -33,7 +32,7 @@ from gist.models.fit import kv_heads_and_dim
 from gist.models.folders import absolute_name
 from gist.models.memory import check_fits
 from gist.models.model import LanguageModel
-from harness.errors import UserError
+from harness.errors import UserError, reading
 from harness.files import write_atomically
 
 FORMAT = "gist-bench 1"
@@ -97,11 +96,7 @@ def hints(lm: LanguageModel, checkpoint: Path | None) -> dict[str, str]:
 def write_gist_file(path: Path, state: KVState, manifest: Manifest, *, force: bool = False) -> None:
     """Write a gist file whole or not at all.
 
-    Args:
-        path: of the file.
-        state: the KV entries, with those of the prompt's beginning or without them.
-        manifest: what the file says of itself, the same in both cases.
-        force: overwrite what is there.
+    The state may have the entries of the prompt's beginning or lack them: the manifest is the same.
 
     Raises:
         UserError: there is something at `path`, and not `force`.
@@ -147,11 +142,6 @@ def read_manifest(path: Path) -> Manifest:
 def load_gist_file(path: Path, lm: LanguageModel, adapter_hash: str) -> tuple[Manifest, KVState]:
     """Read a gist file for a model; its adapter must be loaded when it is asked.
 
-    Args:
-        path: of the file.
-        lm: the model.
-        adapter_hash: of the adapter, as `gist.checkpoint.file_hash` gives it.
-
     Returns:
         What the file says of itself, and the entries that it holds: `manifest.entries`, or
         `manifest.gists` where it was written without the prompt's beginning.
@@ -168,10 +158,8 @@ def load_gist_file(path: Path, lm: LanguageModel, adapter_hash: str) -> tuple[Ma
         check_fits(2 * need_bytes, lm.model.device, what=str(path))
         file.seek(0)
         content = file.read(need_bytes)
-    try:
+    with reading(path, fault="is damaged"):
         tensors = load_tensors(content)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
     layers = int(lm.model.config.get_text_config().num_hidden_layers)
     wanted = {f"{kind}.{number}" for number in range(layers) for kind in ("keys", "values")}
     found = {tuple(tensor.shape) for tensor in tensors.values()}

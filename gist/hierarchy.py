@@ -24,16 +24,9 @@ from harness.errors import UserError
 def condense(
     lm: LanguageModel, segments: Segments, *, fan_in: int, gists: Sequence[int], plan: GistPlan
 ) -> Segments:
-    """Return fewer segments: each stands for `fan_in` of those given.
+    """Return fewer segments: each stands for `fan_in` of those given, with so many `gists`.
 
     The adapter must be loaded.
-
-    Args:
-        lm: the model.
-        segments: of level 1.
-        fan_in: segments that are read together, in order.
-        gists: of level 2, for each group of segments.
-        plan: of the adapter.
 
     Raises:
         UserError: more gists in a group than the adapter has embeddings, or than entries are read.
@@ -73,4 +66,4 @@ def _condense_one(
         logits_to_keep=1,
     )
     kept = state.part(entries, entries + gists)
-    return Segment(kept, tuple(positions), start=start, end=state.next_position)
+    return Segment(kept, tuple(positions), span=state.next_position - start)

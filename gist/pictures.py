@@ -7,7 +7,7 @@ the queries and keys of a compression.
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -33,13 +33,9 @@ Block = tuple[str, int, int]  # name, first column, one beyond the last
 
 
 def training_mask(path: Path, collator: PackedCollator, example: Example) -> Path:
-    """Draw the mask of a packed example: rows attend to columns; return `path`.
+    """Draw the mask of a piece of a packed example: rows attend to columns; return `path`."""
+    from matplotlib.colors import ListedColormap
 
-    Args:
-        path: the PNG to be written.
-        collator: what packs the batches of training.
-        example: with gists; a piece of it is drawn.
-    """
     example = shortened(example, collator.plan)
     mask = collator([example])["attention_mask"][0, 0].bool()  # (tokens, tokens)
     blocks = list(_blocks(collator.layout(example), example, collator, len(mask)))
@@ -51,7 +47,7 @@ def training_mask(path: Path, collator: PackedCollator, example: Example) -> Pat
     axes = figure.add_subplot()
     axes.imshow(
         shown.numpy(),
-        cmap=_colour_map(),
+        cmap=ListedColormap([HIDDEN, *COLOURS.values()]),
         vmin=0,
         vmax=len(COLOURS),
         interpolation="nearest",
@@ -69,13 +65,10 @@ def gist_attention(
 ) -> Path:
     """Draw what each gist attends to in the context, mean over heads; return `path`.
 
-    Args:
-        path: the PNG to be written.
-        lm: the model, its adapter loaded.
-        context: token ids.
-        gists: how many it is given.
-        plan: of the adapter.
+    The adapter must be loaded.
     """
+    from matplotlib import colormaps
+
     layout = layout_for(lm, context, gists=gists, plan=plan)
     layers = attention_of_gists(lm, context, gists=gists, plan=plan)
     columns = _where(layout, CONTEXT)  # (context tokens,)
@@ -88,7 +81,7 @@ def gist_attention(
         weights = layers[number][:, columns]  # (gists, context tokens)
         image = axes.imshow(
             weights.sqrt().masked_fill(unread, torch.nan).numpy(),
-            cmap=_heat_map(),
+            cmap=colormaps["cividis"].with_extremes(bad=HIDDEN),
             vmin=0.0,
             vmax=highest**0.5,
             aspect="auto",
@@ -188,18 +181,6 @@ def _mark_blocks(axes: "Axes", blocks: Sequence[Block], *, tokens: int) -> None:
     axes.tick_params(length=0)
 
 
-def _colour_map() -> Any:
-    from matplotlib.colors import ListedColormap
-
-    return ListedColormap([HIDDEN, *COLOURS.values()])
-
-
-def _heat_map() -> Any:
-    from matplotlib import colormaps
-
-    return colormaps["cividis"].with_extremes(bad=HIDDEN)
-
-
 def _add_legend(figure: "Figure") -> None:
     from matplotlib.patches import Patch
 
@@ -212,12 +193,9 @@ def _add_legend(figure: "Figure") -> None:
 
 def _figure(width: float, height: float) -> "Figure":
     """Return a figure that no window shows."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _save(figure: "Figure", path: Path) -> Path:

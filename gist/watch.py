@@ -131,13 +131,13 @@ def watching(
     log = _Log(int(lm.model.config.get_text_config().num_attention_heads), lm.end_ids, at_first)
     handles = []
     for number, layer in enumerate(layers):
-        handles.append(
+        handles += [
             layer.register_forward_pre_hook(
                 lambda _, given, options, n=number: log.enter(n, _tokens(given, options)),
                 with_kwargs=True,
-            )
-        )
-        handles.append(layer.register_forward_hook(lambda *_: log.leave()))
+            ),
+            layer.register_forward_hook(lambda *_: log.leave()),
+        ]
     decoder = lm.model.get_decoder()
     handles.append(
         decoder.register_forward_pre_hook(

@@ -32,14 +32,8 @@ class Segment:
     """The gists of one segment, and where they were read."""
 
     gists: KVState
-    positions: tuple[int, ...]  # of each gist; the segment began at `start`
-    start: int
-    end: int  # position after the segment
-
-    @property
-    def span(self) -> int:
-        """Positions that the segment took."""
-        return self.end - self.start
+    positions: tuple[int, ...]  # of each gist, behind the prompt's beginning
+    span: int  # positions that the segment took
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +102,7 @@ def _compress_one(
     segment = Segment(
         state.part(prefix_entries, state.entries),
         tuple(layout.gist_positions),
-        start=len(lm.prompt.before),
-        end=layout.next_position,
+        span=layout.next_position - len(lm.prompt.before),
     )
     return state.part(0, prefix_entries), segment
 
@@ -131,7 +124,7 @@ def join(
     total = offsets[-1]
     target = min(total, max(part.span for part in parts) if room is None else room)
     moved = [
-        [start + (offset + position - part.start) * target // total for position in part.positions]
+        [start + (offset + position - start) * target // total for position in part.positions]
         for offset, part in zip(offsets, parts, strict=False)
     ]
     cache = DynamicCache()

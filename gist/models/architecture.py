@@ -23,10 +23,6 @@ ALLOWED = (
 def check_supported(config: PretrainedConfig, name: str) -> None:
     """Refuse a configuration whose model this project cannot measure.
 
-    Args:
-        config: as read from the model.
-        name: what the person called the model, for the message.
-
     Raises:
         UserError: with the model type, the reason and what is allowed.
     """

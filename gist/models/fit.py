@@ -8,7 +8,6 @@ passes over a fresh context came to 1.2 to 1.6 times of what PyTorch allocated i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -18,19 +17,6 @@ NF4_BLOCK = 64  # weights that share one absmax
 NF4_ABSMAX_BLOCK = 256  # absmaxes that share one absmax of their own: double quantisation
 NF4_CODE_BYTES = 4 * (16 + 256 + 1)  # per layer: both code books and the mean absmax, in float32
 FLOAT32_BYTES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class WeightCount:
-    """How many elements a model's parameters have, by what 4-bit loading does with them."""
-
-    linear: tuple[int, ...]  # of each linear layer that is quantised
-    other: int  # embeddings, output layer, norms, biases: they keep their dtype
-
-    @property
-    def total(self) -> int:
-        """All elements; a tied output layer counts once."""
-        return sum(self.linear) + self.other
 
 
 def skeleton(config: PretrainedConfig, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -53,19 +39,14 @@ def quantised_layers(model: PreTrainedModel) -> Mapping[str, nn.Linear]:
     }
 
 
-def count_weights(config: PretrainedConfig) -> WeightCount:
-    """Count the parameters of the model that `config` describes, for any architecture."""
-    model = skeleton(config)
-    linear = tuple(layer.weight.numel() for layer in quantised_layers(model).values())
-    return WeightCount(linear, model.num_parameters() - sum(linear))
-
-
 def weights_bytes(config: PretrainedConfig, dtype: torch.dtype, load_in_4bit: bool) -> int:
     """Return the bytes of the weights; with `load_in_4bit`, NF4 with double quantisation."""
-    count = count_weights(config)
+    model = skeleton(config)
+    linear = [layer.weight.numel() for layer in quantised_layers(model).values()]
     if not load_in_4bit:
-        return count.total * dtype.itemsize
-    return sum(map(nf4_bytes, count.linear)) + count.other * dtype.itemsize
+        linear = []
+    other = model.num_parameters() - sum(linear)  # a tied output layer counts once
+    return sum(map(nf4_bytes, linear)) + other * dtype.itemsize
 
 
 def nf4_bytes(elements: int) -> int:
@@ -136,8 +117,8 @@ def request_bytes(
     *,
     new_entries: int,
     new_tokens: int,
-    past_entries: int,
-    batch: int,
+    past_entries: int = 0,
+    batch: int = 1,
     on_cpu: bool = False,
 ) -> int:
     """Return what a request allocates: `new_entries` KV entries over all rows, and activations.

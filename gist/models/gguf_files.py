@@ -11,9 +11,8 @@ import hashlib
 import json
 import logging
 import shutil
-import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable
+from contextlib import AbstractContextManager, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,7 @@ import torch
 import transformers
 from filelock import FileLock
 from gguf import GGUFReader
-from huggingface_hub.errors import StrictDataclassError
 from platformdirs import user_cache_path
-from safetensors import SafetensorError
 from tokenizers import pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 from transformers.models.llama import LlamaConfig
@@ -34,7 +31,7 @@ from gist.models import fit
 from gist.models.architecture import check_supported
 from gist.models.fingerprint import GGUF_SOURCE, sample_weights
 from gist.models.memory import GIB, check_fits
-from harness.errors import UserError
+from harness.errors import UserError, reading
 from harness.files import file_hash
 
 log = logging.getLogger(__name__)
@@ -50,19 +47,6 @@ LLAMA3 = {  # how Llama 3.1 and 3.2 scale their rotary positions, beside their f
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 8192,
 }
-UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    RuntimeError,
-    ImportError,
-    SafetensorError,
-    struct.error,
-    StrictDataclassError,
-)
 
 
 def dequantised_folder(
@@ -81,7 +65,8 @@ def dequantised_folder(
         UserError: a file that transformers cannot read, an unsupported model, or a full disk.
         OutOfMemory: the weights do not fit into memory.
     """
-    found = _hash(file)
+    with reading(file):
+        found = file_hash(file)
     if sha256 and found != sha256:
         raise UserError(
             f"{file} is damaged or another version: its SHA-256 is {found[:12]}..., "
@@ -137,11 +122,10 @@ def _cached(folder: Path, source: str, write: Callable[[Path], None]) -> Path:
 
 def _is_whole(folder: Path) -> bool:
     """Say whether a cached folder holds what was written into it."""
-    try:
+    with suppress(UserError), reading(folder):
         seal = json.loads((folder / GGUF_SOURCE).read_text())
         return bool(seal["content"] == _content(folder))
-    except UNREADABLE:
-        return False
+    return False
 
 
 def _content(folder: Path) -> str:
@@ -178,7 +162,7 @@ def _write_texts(file: Path, name: str, folder: Path) -> None:
 
 def _write_weights(file: Path, name: str, folder: Path, config: PretrainedConfig) -> None:
     """Write the dequantised weights of a GGUF file."""
-    parameters = fit.count_weights(config).total
+    parameters = fit.skeleton(config).num_parameters()
     # 4 to 8 bits times a 16-bit scale need float32 to stay as they are. At billions of parameters
     # the disk decides, and float16 rounds a thousand times less than the quantisation did.
     dtype = torch.float32 if parameters <= LARGE else torch.float16
@@ -241,21 +225,11 @@ def _read_scaled_positions(config: PretrainedConfig, metadata: GGUFReader, name:
         )
 
 
-@contextmanager
-def _readable(file: Path, name: str) -> Iterator[None]:
+def _readable(file: Path, name: str) -> AbstractContextManager[None]:
     """Turn whatever a library says about an odd file into one line."""
-    try:
-        yield
-    except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(
-            f"{name}: transformers cannot read {file.name} ({reason}). Give the model as a folder "
-            "of safetensors, or a GGUF file of a Llama, Qwen or Mistral model."
-        ) from error
-
-
-def _hash(file: Path) -> str:
-    try:
-        return file_hash(file)
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    return reading(
+        f"{name}: transformers",
+        fault=f"cannot read {file.name}",
+        advice="Give the model as a folder of safetensors, or a GGUF file of a Llama, Qwen or "
+        "Mistral model.",
+    )

@@ -147,7 +147,7 @@ def read_facts(name: str) -> tuple[PretrainedConfig, PreTrainedTokenizerBase]:
     """Return a model's configuration and tokenizer, for what can be said without its weights."""
     if name.startswith(shapes.PREFIX):
         config = shapes.shape_config(name)
-        shapes.raise_positions(config, shapes.POSITIONS)
+        shapes.raise_positions(config)
         return config, folders.read_tokenizer(_tokenizer_folder(name), name)
     folder = folders.find_folder(name, weights=False)
     return folders.read_config(folder, name), folders.read_tokenizer(folder, name)
@@ -255,7 +255,7 @@ def _load_shape(name: str, device: torch.device, dtype: torch.dtype, in_4bit: bo
     config = shapes.shape_config(name)
     fingerprint = fingerprint_shape(config.to_diff_dict())
     published = config.max_position_embeddings
-    raised = shapes.raise_positions(config, shapes.POSITIONS)
+    raised = shapes.raise_positions(config)
     tokenizer = folders.read_tokenizer(_tokenizer_folder(name), name)
     model, does_not_fit = shapes.build_random(
         config, name=name, device=device, dtype=dtype, in_4bit=in_4bit

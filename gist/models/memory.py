@@ -46,12 +46,7 @@ def usable_bytes(device: torch.device | str) -> int:
 
 
 def check_fits(need_bytes: int, device: torch.device | str, *, what: str) -> None:
-    """Refuse a need that is larger than what is free.
-
-    Args:
-        need_bytes: bytes about to be allocated.
-        device: where.
-        what: the thing that needs them, to begin the message with: `the weights of llama`.
+    """Refuse a need that is larger than what is free; `what` needs it, and begins the message.
 
     Raises:
         OutOfMemory: with both figures, in GiB.

@@ -43,14 +43,10 @@ def compute_needs(
     loaded_bytes: int,
     prompt_tokens: int,
 ) -> Iterator[Need]:
-    """Yield what a backend needs for each number of context tokens within the model's positions.
+    """Yield what one of `BACKENDS` needs for each number of context tokens that has positions.
 
-    Args:
-        backend: one of `BACKENDS`.
-        config: of the model.
-        dtype: of KV entries and activations.
-        loaded_bytes: of the weights.
-        prompt_tokens: tokens of the prompt in front of the context.
+    `dtype` is that of KV entries and activations, `loaded_bytes` those of the weights, and
+    `prompt_tokens` stand in front of the context.
     """
     for tokens in CONTEXT_TOKENS:
         cached, read = BACKENDS[backend](tokens)
@@ -58,12 +54,7 @@ def compute_needs(
         if entries > positions_of(config):
             continue
         request = fit.request_bytes(
-            config,
-            dtype,
-            new_entries=entries,
-            new_tokens=prompt_tokens + read,
-            past_entries=0,
-            batch=1,
+            config, dtype, new_entries=entries, new_tokens=prompt_tokens + read
         )
         cached_bytes = (prompt_tokens + cached) * fit.kv_bytes_per_entry(config, dtype)
         yield Need(tokens, cached_bytes, loaded_bytes + request)

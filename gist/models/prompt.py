@@ -107,7 +107,8 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: PromptText) -> Pro
         tuple(tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in _cut(rendered)
     )
     bos = tokenizer.bos_token_id
-    if bos is not None and _adds_bos(tokenizer) and first[:1] != (bos,):
+    adds_bos = tokenizer("a")["input_ids"][:1] == [bos]  # the tokenizer itself, to any text
+    if bos is not None and adds_bos and first[:1] != (bos,):
         first = (bos, *first)
     return PromptIds(first, second, third, shots=len(examples))
 
@@ -153,11 +154,6 @@ def _cut(rendered: str) -> tuple[str, str, str]:
     return before, middle, after[0]
 
 
-def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Say whether the tokenizer itself puts the begin-of-sequence token in front of a text."""
-    return bool(tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id])
-
-
 def _without_control_tokens(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | None:
     """Return a copy of a tokenizer to which no text is a control token; None if it is one already.
 
@@ -166,7 +162,8 @@ def _without_control_tokens(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | N
     are text. Tokenizers written in Python spell out all of them.
     """
     added = tokenizer.added_tokens_decoder.values()
-    if not (tokenizer.is_fast and any(_is_control(each.content, each.special) for each in added)):
+    steering = (not each.special and _CONTROL.fullmatch(each.content) for each in added)
+    if not (tokenizer.is_fast and any(steering)):
         return None
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     for each in state["added_tokens"]:
@@ -176,8 +173,3 @@ def _without_control_tokens(tokenizer: PreTrainedTokenizerBase) -> Tokenizer | N
     plain.no_truncation()
     plain.no_padding()
     return plain
-
-
-def _is_control(content: str, special: bool) -> bool:
-    """Say whether an added token steers the model though it is not marked as special."""
-    return not special and _CONTROL.fullmatch(content) is not None

@@ -13,14 +13,13 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from gist.models import fit, nf4
 from gist.models.architecture import check_supported, without_window
 from gist.models.memory import check_fits
-from harness.errors import OutOfMemory, UserError
+from harness.errors import OutOfMemory, UserError, reading
 
 PREFIX = "shape:"
 POSITIONS = 131_072  # a shape has at least as many: rotary positions need no weights
@@ -119,15 +118,15 @@ def shape_config(name: str) -> PretrainedConfig:
     return config
 
 
-def raise_positions(config: PretrainedConfig, positions: int) -> bool:
-    """Give `config` at least `positions` positions; say whether that changed it.
+def raise_positions(config: PretrainedConfig) -> bool:
+    """Give `config` at least `POSITIONS` positions; say whether that changed it.
 
     Only where the position embedding has neither weights nor frequencies that depend on it.
     """
     kind = (getattr(config, "rope_parameters", None) or {}).get("rope_type")
-    if kind not in FREE_OF_POSITIONS or config.max_position_embeddings >= positions:
+    if kind not in FREE_OF_POSITIONS or config.max_position_embeddings >= POSITIONS:
         return False
-    config.max_position_embeddings = positions
+    config.max_position_embeddings = POSITIONS
     return True
 
 
@@ -202,12 +201,8 @@ def _repeat(block: torch.Tensor, shape: torch.Size) -> torch.Tensor:
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    try:
+    with reading(path, fault="cannot be read as a shape"):
         settings = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read the shape {path}: {error.strerror}") from error
-    except ValueError as error:  # bad JSON, or not UTF-8
-        raise UserError(f"{path} is no JSON: {error}") from error
     if not isinstance(settings, dict) or "model_type" not in settings:
         raise UserError(f"{path} is no model's config.json: it has no model_type")
     return settings
@@ -216,7 +211,5 @@ def _read_settings(path: Path) -> dict[str, Any]:
 def _to_config(settings: dict[str, Any], name: str) -> PretrainedConfig:
     left_out = ("quantization_config", "auto_map")  # weights are drawn, code is never fetched
     kept = {key: value for key, value in settings.items() if key not in left_out}
-    try:
+    with reading(name, fault="is no configuration"):
         return AutoConfig.for_model(**kept)
-    except (StrictDataclassError, ValueError, TypeError) as error:
-        raise UserError(f"{name} is no configuration: {' '.join(str(error).split())}") from error

@@ -6,7 +6,8 @@ stands. Types and bounds are checked here, by what the fields declare.
 
 import math
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -128,8 +129,8 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
     if origin in (Union, UnionType):
         return None if value is None else _typed(name, value, arguments[0])
     if origin is tuple:
-        several = isinstance(value, list | tuple) and len(value) in _lengths(arguments, value)
-        if not several:
+        several = isinstance(value, list | tuple)
+        if not several or (arguments[-1] is not ... and len(value) != len(arguments)):
             raise ValueError(
                 f"{name}={_SHORT.repr(value)} must be a list of {_describe(arguments[0])}"
             )
@@ -140,7 +141,8 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
     if origin is Mapping and isinstance(value, Mapping):
         return {_typed(name, key, str): _typed(name, value[key], arguments[1]) for key in value}
     if kind is float and isinstance(value, str):
-        value = _number(value)  # YAML takes 1e-4 for text
+        with suppress(ValueError):
+            value = float(value)  # YAML takes 1e-4 for text
     accepted: Any = {float: (int, float), Literal: (str, int)}.get(origin or kind, origin or kind)
     right = isinstance(value, accepted) and isinstance(value, bool) <= (kind is bool)
     finite = not isinstance(value, float) or math.isfinite(value)
@@ -157,17 +159,6 @@ def _nested(name: str, value: Any, kind: type) -> Any:
         return read(kind, value)
     except UserError as error:
         raise ValueError(f"a {one} is wrong: {error}") from None
-
-
-def _lengths(arguments: Sequence[Any], value: Sequence[Any]) -> tuple[int]:
-    return (len(value) if arguments[-1] is ... else len(arguments),)
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _describe(kind: Any) -> str:
