@@ -20,6 +20,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from gist.adapter import save, whole
+from gist.training.configuration import EvaluationOptions
 from gist.training.curriculum import Curriculum
 from gist.training.heldout import BASELINES, WAYS, HeldOut, Scores, gap_recovered, verdict
 from harness.errors import reading
@@ -48,10 +49,7 @@ log = logging.getLogger(__name__)
 class LoggingCallback(TrainerCallback):
     """Write the log and the curriculum's progress; stop when every stage has ended.
 
-    Args:
-        curriculum: counts the steps.
-        output: where the log and the checkpoints go.
-        seal: makes the folder of a checkpoint usable as it is.
+    `seal` makes the folder of a checkpoint usable as it is.
     """
 
     def __init__(self, curriculum: Curriculum, output: Path, seal: Callable[[Path], None]) -> None:
@@ -134,7 +132,10 @@ class LoggingCallback(TrainerCallback):
         row |= {key: value for key, value in logs.items() if key in LOG_FIELDS}
         rate = (time.monotonic() - self._started) / max(1, state.global_step - self._first_step)
         left = (args.max_steps - state.global_step) * rate / 60
-        log.info("%s", _line(row, minutes_left=left))
+        log.info(  # stages that are passed early leave less to do
+            f"step {row['step']} ({row['stage']}): loss {row['loss']:.3f}, right {right}, "
+            f"gradient {row['grad_norm']:.2f}; at most {left:.0f} minutes left"
+        )
         append(self._output / LOG, LOG_FIELDS, row)
 
     def on_save(
@@ -151,15 +152,14 @@ class LoggingCallback(TrainerCallback):
 
 
 class EvaluationCallback(TrainerCallback):
-    """Score held-out contexts every `steps` steps; keep the best adapter; stop when it is over.
+    """Score held-out contexts now and then; keep the best adapter; stop when it is over.
 
     Args:
         held: the contexts.
         baselines: scores with the adapter off, which do not change.
         ratio, tokens: how much the contexts are compressed for the curve.
         output: where the curve and `best/` go.
-        steps: steps between scores.
-        patience: scores without a better one before training stops; None: never.
+        options: when scores are taken, and how long training goes on without a better one.
     """
 
     def __init__(
@@ -170,15 +170,13 @@ class EvaluationCallback(TrainerCallback):
         ratio: float | None,
         tokens: int | None,
         output: Path,
-        steps: int,
-        patience: int | None,
+        options: EvaluationOptions,
     ) -> None:
         self.held = held
         self._baselines = baselines
         self._amount: dict[str, Any] = {"ratio": ratio, "tokens": tokens}
         self._output = output
-        self._steps = steps
-        self._patience = patience
+        self._steps, self._patience = options.eval_steps, options.patience
         self.curve: list[dict[str, float | None]] = []
         self.last: Mapping[str, Scores] = {}
 
@@ -340,11 +338,3 @@ def append(path: Path, names: Sequence[str], row: Mapping[str, Any]) -> None:
         if new:
             writer.writeheader()
         writer.writerow(row)
-
-
-def _line(row: Mapping[str, Any], *, minutes_left: float) -> str:
-    """Return what is shown of a logged step; stages that are passed early leave less to do."""
-    return (
-        f"step {row['step']} ({row['stage']}): loss {row['loss']:.3f}, right {row['right']}, "
-        f"gradient {row['grad_norm']:.2f}; at most {minutes_left:.0f} minutes left"
-    )

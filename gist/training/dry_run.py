@@ -33,13 +33,10 @@ from gist.training.stages import DEFAULT_RATIOS
 from gist.training.step import TrainingStep
 from gist.training.training_cost import (
     ADAM_COPIES,
-    Adapter,
-    Base,
-    Step,
     TrainingCost,
-    estimate,
     measure_flop_rate,
     reading_flops,
+    step_cost,
 )
 from harness.errors import ContextTooLong, OutOfMemory
 
@@ -77,7 +74,7 @@ def dry_run(
     contexts: Sequence[int],
     memory_limit_gib: float | None = None,
 ) -> Iterator[DryRow]:
-    """Yield two rows for each context length, one of a training step and one of asking.
+    """Yield two rows for each context length in tokens, of a training step and of asking.
 
     Args:
         lm: the base model; it is left as it was found. On the meta device nothing is measured.
@@ -87,31 +84,21 @@ def dry_run(
             is tried.
     """
     rate = measure_flop_rate(
-        _real(lm), torch.bfloat16 if configuration.optimiser.bf16 else lm.model.dtype
+        torch.device("cpu") if lm.device == "meta" else lm.model.device,
+        torch.bfloat16 if configuration.optimiser.bf16 else lm.model.dtype,
     )
     planned = [row for tokens in contexts for row in _plan(lm, configuration, tokens, rate)]
     reasons = [_why_not(lm, row, memory_limit_gib) for row in planned]
     with limited(lm.model.device, memory_limit_gib):
-        if not all(reasons):
-            _measure(
-                lm, with_questions(configuration, 1), 8, _step
-            )  # the first step sets things up
+        if not all(reasons):  # the first step sets things up
+            few = replace(configuration.curriculum, questions=1)
+            _measure(lm, replace(configuration, curriculum=few), 8, _step)
         for row, why in zip(planned, reasons, strict=True):
             if why:
                 yield replace(row, why=why)
             else:
                 work = _step if row.phase == "train" else _ask
                 yield replace(row, **_measure(lm, configuration, row.context_tokens, work))
-
-
-def with_questions(configuration: TrainingConfiguration, count: int) -> TrainingConfiguration:
-    """Return the configuration with another number of questions of a context."""
-    return replace(configuration, curriculum=replace(configuration.curriculum, questions=count))
-
-
-def _real(lm: LanguageModel) -> torch.device:
-    """Return the device of the model, or the CPU for a model that is nowhere."""
-    return torch.device("cpu") if lm.device == "meta" else lm.model.device
 
 
 def _plan(
@@ -124,29 +111,13 @@ def _plan(
     read = len(prompt.before) + context_tokens + gists
     # An answer's last token is predicted, not read.
     packed = read + configuration.curriculum.questions * (question + ANSWER_TOKENS - 1)
-    step = Step(
-        tokens=packed,
-        answer_tokens=configuration.curriculum.questions * ANSWER_TOKENS,
-        gradient_checkpointing=configuration.optimiser.gradient_checkpointing,
-        autocast=configuration.optimiser.bf16,
-    )
-    base = Base(lm.model.config, lm.model.dtype, lm.load_in_4bit)
-    options, rows = configuration.adapter, configuration.layout.plan.rows
-    adapter = Adapter(options.rank, options.targets, rows, options.embeddings)
-    cost = estimate(base, adapter, step)
-    request = fit.request_bytes(
-        base.config,
-        base.dtype,
-        new_entries=read,
-        new_tokens=read,
-        past_entries=0,
-        batch=1,
-        on_cpu=lm.device == "cpu",
-    )
-    kept = cost.trained_bytes
+    answer_tokens = configuration.curriculum.questions * ANSWER_TOKENS
+    cost = step_cost(lm, configuration, tokens=packed, answer_tokens=answer_tokens)
+    config, dtype, on_cpu = lm.model.config, lm.model.dtype, lm.device == "cpu"
+    request = fit.request_bytes(config, dtype, new_entries=read, new_tokens=read, on_cpu=on_cpu)
     weights = cost.weights_bytes
-    asking = weights + kept // ADAM_COPIES + request  # neither gradients nor moments
-    forward_s = reading_flops(base, tokens=read) / rate
+    asking = weights + cost.trained_bytes // ADAM_COPIES + request  # no gradients, no moments
+    forward_s = reading_flops(config, tokens=read) / rate
     return [
         DryRow("train", context_tokens, packed, weights, cost.total_bytes, cost.flops / rate, cost),
         DryRow("ask", context_tokens, read, weights, asking, forward_s),
@@ -185,13 +156,8 @@ def _measure(
     """Do the work once with a fresh adapter; return the fields of a row."""
     device, options = lm.model.device, configuration.adapter
     try:
-        with added(
-            lm.model,
-            configuration.layout.plan,
-            options.lora,
-            seed=0,
-            embeddings=options.embeddings,
-        ) as adapted:
+        plan = configuration.layout.plan
+        with added(lm.model, plan, options.lora, seed=0, embeddings=options.embeddings) as adapted:
             before = reset_peak(device)
             start = time.perf_counter()
             work(lm, adapted, configuration, context_tokens)
@@ -206,11 +172,7 @@ def _measure(
             gc.collect()
             torch.cuda.empty_cache()
     known = before is not None
-    return {
-        "peak_bytes": peak if known else None,
-        "before_bytes": before,
-        "seconds": seconds,
-    }
+    return {"peak_bytes": peak if known else None, "before_bytes": before, "seconds": seconds}
 
 
 def _step(

@@ -36,25 +36,17 @@ def dry_run_table(
     processor: str,
     memory_limit_gib: float | None = None,
 ) -> str:
-    """Try the training and return the table, with the machine above it.
+    """Try the training at its `context_tokens`; return the table, with the processor above it.
 
-    Args:
-        lm: the base model, in memory or on the meta device.
-        configuration: what would be trained; its `context_tokens` are the lengths to try.
-        processor: the name of the processor or GPU.
-        memory_limit_gib: the GPU memory to simulate; None: all there is.
+    `memory_limit_gib` is the GPU memory to simulate; None: all there is.
     """
     fitting = [c for c in CONTEXTS if c + ROOM <= lm.max_positions] or [lm.max_positions // 2]
     contexts = sorted(configuration.curriculum.context_tokens) or fitting
     rows = list(dry_run(lm, configuration, contexts=contexts, memory_limit_gib=memory_limit_gib))
     absent = lm.device == "meta"
-    where = (
-        f"{processor}, where its weights do not fit"
-        if absent
-        else f"{processor} ({lm.model.device})"
-    )
+    place = ", where its weights do not fit" if absent else f" ({lm.model.device})"
     limit = "" if memory_limit_gib is None else f", limited to {memory_limit_gib:g} GiB"
-    lines = [f"{lm.name} on {where}{limit}", _training(configuration), "", render(rows)]
+    lines = [f"{lm.name} on {processor}{place}{limit}", _training(configuration), "", render(rows)]
     return "\n".join([*lines, "", *_notes(rows, memory_limit_gib)])
 
 

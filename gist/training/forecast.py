@@ -9,7 +9,7 @@ from gist.models.memory import GIB, usable_bytes
 from gist.models.model import LanguageModel
 from gist.training.configuration import TrainingConfiguration
 from gist.training.curriculum import Curriculum
-from gist.training.training_cost import Adapter, Base, Step, estimate, measure_flop_rate
+from gist.training.training_cost import measure_flop_rate, step_cost
 
 TEACHER = 4 / 3  # distillation adds a forward pass to forward and backward
 
@@ -23,29 +23,16 @@ def forecast(
 ) -> str:
     """Return a line with the memory of a step and the least time of all steps.
 
-    Args:
-        lm: the base model.
-        configuration: what is trained, and how.
-        curriculum: says how many steps there are at most.
-        collator: packs a batch.
-        examples: a batch of the last stage, usually the largest.
+    `examples` are a batch of the last stage, usually the largest.
     """
-    options, plan = configuration.adapter, configuration.layout.plan
-    adapter = Adapter(options.rank, options.targets, plan.rows, options.embeddings)
-    bf16 = configuration.optimiser.bf16
+    plan, bf16 = collator.plan, configuration.optimiser.bf16
     # Two passes read the same tokens as one over the uncompressed examples, and the gist tokens.
     batch = collator([uncompressed(each) for each in examples] if plan.pools else examples)
     rows, tokens = batch["input_ids"].shape
     if plan.pools and plan.rows:
         tokens += max(each.gists for each in examples)
-    step = Step(
-        tokens=tokens,
-        answer_tokens=len(batch["logits_to_keep"]),
-        batch=rows,
-        gradient_checkpointing=configuration.optimiser.gradient_checkpointing,
-        autocast=bf16,
-    )
-    cost = estimate(Base(lm.model.config, lm.model.dtype, lm.load_in_4bit), adapter, step)
+    answer_tokens = len(batch["logits_to_keep"])
+    cost = step_cost(lm, configuration, tokens=tokens, answer_tokens=answer_tokens, batch=rows)
     rate = measure_flop_rate(lm.model.device, torch.bfloat16 if bf16 else lm.model.dtype)
     seconds = cost.flops / rate * (TEACHER if configuration.losses.distillation else 1.0)
     held = cost.weights_bytes  # is in memory already

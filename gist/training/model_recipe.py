@@ -70,12 +70,14 @@ def train_model(
             vocabulary=configuration.vocabulary,
             min_frequency=configuration.min_frequency,
         )
-        shape = {
-            "layers": configuration.layers,
-            "hidden": configuration.hidden,
-            "heads": configuration.heads,
-        }
-        fresh = build_model(fitted, **shape, max_positions=configuration.max_positions, seed=seed)
+        fresh = build_model(
+            fitted,
+            layers=configuration.layers,
+            hidden=configuration.hidden,
+            heads=configuration.heads,
+            max_positions=configuration.max_positions,
+            seed=seed,
+        )
         save(untrained, fresh, fitted)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(untrained)
     model = Qwen3ForCausalLM.from_pretrained(untrained, attn_implementation="sdpa")

@@ -33,7 +33,7 @@ from gist.forward import Forward, forward_for
 from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
 from gist.pictures import gist_attention, training_mask
-from gist.training.callbacks import EvaluationCallback, log
+from gist.training.callbacks import CURVE, LOG, EvaluationCallback, log
 from gist.training.checkpointing import checkpointed
 from gist.training.checks import (
     check_mask,
@@ -77,10 +77,6 @@ class _Training:
     @property
     def stages(self) -> Sequence[Stage]:
         return self.batches.curriculum.stages
-
-    @property
-    def step(self) -> TrainingStep:
-        return TrainingStep(self.forward, self.configuration.losses)
 
 
 def train_adapter(
@@ -128,7 +124,7 @@ def train_adapter(
     if not is_first():
         return folder
     store_as(folder, configuration.saving.adapter_dtype)
-    for name in ("log.csv", "heldout.csv"):
+    for name in (LOG, CURVE):
         if (output / name).is_file():
             shutil.copy(output / name, folder / name)
     _seal(training, folder, results)
@@ -183,10 +179,8 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
     if configuration.init_adapter:
         start = load_peft_weights(str(adapter_folder(Path(configuration.init_adapter))))
         fresh = get_peft_model_state_dict(adapted, save_embedding_layers=False)
-        set_peft_model_state_dict(
-            adapted,
-            {**fresh, **start},  # an adapter of means has no gist tokens
-        )
+        # An adapter of means has no gist tokens: those stay fresh.
+        set_peft_model_state_dict(adapted, {**fresh, **start})
     check_mask(adapted, training.forward, _compressed_batch(batches))
     last = _first_batch(batches, training.stages[-1])
     curriculum, collator = batches.curriculum, training.forward.collator
@@ -202,8 +196,9 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
         seal=lambda folder: _seal(training, folder, {}),
     )
     checkpointing = configuration.optimiser.gradient_checkpointing
+    step = TrainingStep(training.forward, configuration.losses)
     with checkpointed(adapted) if checkpointing else fused(adapted, training.lm.model.device):
-        train(adapted, batches, training.step, run)
+        train(adapted, batches, step, run)
     return evaluation
 
 
@@ -222,11 +217,7 @@ def _evaluate(
         unused = verdict(last) if training.stages[-1].compresses else None
         if unused:
             log.warning("%s", unused)
-        results = {
-            "curve": evaluation.curve,
-            "table": rows,
-            "verdict": unused or USED,
-        }
+        results = {"curve": evaluation.curve, "table": rows, "verdict": unused or USED}
     _draw(training)
     return results
 
@@ -286,8 +277,7 @@ def _evaluation(training: _Training, adapted: PeftModel) -> EvaluationCallback |
         ratio=ratios[len(ratios) // 2] if ratios else None,
         tokens=tokens[len(tokens) // 2] if tokens else None,
         output=training.output,
-        steps=options.eval_steps,
-        patience=options.patience,
+        options=options,
     )
 
 
@@ -299,10 +289,5 @@ def _draw(training: _Training) -> None:
     example, output = examples[0], training.output
     training_mask(output / "mask.png", collator, example)
     training.lm.model.eval()
-    gist_attention(
-        output / "attention.png",
-        training.lm,
-        example.context,
-        gists=example.gists,
-        plan=collator.plan,
-    )
+    place, plan = output / "attention.png", collator.plan
+    gist_attention(place, training.lm, example.context, gists=example.gists, plan=plan)

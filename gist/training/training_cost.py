@@ -14,8 +14,9 @@ from dataclasses import dataclass, fields
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
-from gist.lora import Embeddings
 from gist.models import fit
+from gist.models.model import LanguageModel
+from gist.training.configuration import AdapterOptions, TrainingConfiguration
 
 FLOAT32_BYTES = 4
 ADAM_COPIES = 4  # a trained number is kept as weight, gradient and two moments
@@ -28,16 +29,6 @@ class Base:
     config: PretrainedConfig
     dtype: torch.dtype
     in_4bit: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """What is trained."""
-
-    rank: int
-    targets: Sequence[str]
-    rows: int
-    embeddings: Embeddings = "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +90,23 @@ class _Shape:
     targets: tuple[tuple[int, int], ...]  # (in, out) of every layer with LoRA, over all layers
 
 
-def estimate(base: Base, adapter: Adapter, step: Step) -> TrainingCost:
-    """Compute what one training step takes; nothing is allocated."""
+def step_cost(
+    lm: LanguageModel,
+    configuration: TrainingConfiguration,
+    *,
+    tokens: int,
+    answer_tokens: int,
+    batch: int = 1,
+) -> TrainingCost:
+    """Compute what a step of a configured training takes; see `Step` for its size."""
+    options = configuration.optimiser
+    step = Step(tokens, answer_tokens, batch, options.gradient_checkpointing, options.bf16)
+    base = Base(lm.model.config, lm.model.dtype, lm.load_in_4bit)
+    return estimate(base, configuration.adapter, configuration.layout.plan.rows, step)
+
+
+def estimate(base: Base, adapter: AdapterOptions, rows: int, step: Step) -> TrainingCost:
+    """Compute what one training step takes, with so many gist embeddings; nothing is allocated."""
     shape = _read_shape(base.config, adapter.targets)
     lora = adapter.rank * sum(inward + outward for inward, outward in shape.targets)
     kept = _kept_of_a_layer(shape, base, adapter, step)
@@ -116,7 +122,7 @@ def estimate(base: Base, adapter: Adapter, step: Step) -> TrainingCost:
     return TrainingCost(
         weights_bytes=fit.weights_bytes(base.config, base.dtype, base.in_4bit),
         adapter_bytes=lora * FLOAT32_BYTES * ADAM_COPIES,
-        embeddings_bytes=_embeddings_bytes(shape, base, adapter),
+        embeddings_bytes=_embeddings_bytes(shape, base, adapter, rows),
         saved_bytes=shape.layers * (inputs if checkpointing else kept) + final_norm,
         recompute_bytes=gradients + (kept if checkpointing else 0),
         dequantised_bytes=shape.largest * _computed_bytes(base, step) if base.in_4bit else 0,
@@ -126,12 +132,12 @@ def estimate(base: Base, adapter: Adapter, step: Step) -> TrainingCost:
     )
 
 
-def reading_flops(base: Base, *, tokens: int) -> int:
+def reading_flops(config: PretrainedConfig, *, tokens: int) -> int:
     """Count the operations of one forward pass over a sequence, its last token's logits included.
 
     LoRA's few are left out.
     """
-    shape = _read_shape(base.config, ())
+    shape = _read_shape(config, ())
     attention = 4 * shape.layers * tokens**2 * shape.query
     return 2 * tokens * shape.linear + attention + 2 * shape.vocabulary * shape.hidden
 
@@ -189,7 +195,7 @@ def _computed_bytes(base: Base, step: Step) -> int:
     return torch.bfloat16.itemsize if step.autocast else base.dtype.itemsize
 
 
-def _kept_of_a_layer(shape: _Shape, base: Base, adapter: Adapter, step: Step) -> int:
+def _kept_of_a_layer(shape: _Shape, base: Base, adapter: AdapterOptions, step: Step) -> int:
     """Return the bytes that one layer keeps for its backward pass."""
     number = _computed_bytes(base, step)
     norms = 2 * shape.hidden * FLOAT32_BYTES  # what two norms have read, in float32
@@ -208,15 +214,15 @@ def _kept_of_a_layer(shape: _Shape, base: Base, adapter: Adapter, step: Step) ->
     return kept
 
 
-def _embeddings_bytes(shape: _Shape, base: Base, adapter: Adapter) -> int:
-    rows = adapter.rows * shape.hidden
+def _embeddings_bytes(shape: _Shape, base: Base, adapter: AdapterOptions, rows: int) -> int:
+    numbers = rows * shape.hidden
     if adapter.embeddings == "rows":
-        return rows * FLOAT32_BYTES * ADAM_COPIES
-    tables = 2 * shape.vocabulary * shape.hidden + rows  # copies: a tied head gets its own
+        return numbers * FLOAT32_BYTES * ADAM_COPIES
+    tables = 2 * shape.vocabulary * shape.hidden + numbers  # copies: a tied head gets its own
     return tables * base.dtype.itemsize * ADAM_COPIES
 
 
-def _flops(shape: _Shape, lora: int, adapter: Adapter, step: Step) -> int:
+def _flops(shape: _Shape, lora: int, adapter: AdapterOptions, step: Step) -> int:
     """Count multiplications and additions as two operations, over the whole batch.
 
     Frozen weights get no gradient, so a layer's backward pass costs as much as its forward pass;

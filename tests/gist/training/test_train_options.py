@@ -23,6 +23,7 @@ from gist.layout import GistPlan
 from gist.lora import LoraOptions
 from gist.models.model import LanguageModel
 from gist.training.callbacks import EvaluationCallback
+from gist.training.configuration import EvaluationOptions
 from gist.training.heldout import Scores, held_out
 from harness.errors import UserError
 from tests.gist.training.conftest import Trained
@@ -132,7 +133,12 @@ def test_training_stops_when_scores_fall(tmp_path: Path) -> None:
         name: Scores(np.ones(3), np.zeros(3), np.ones(3)) for name in ("full", "closed_book")
     }
     watch = EvaluationCallback(
-        held, baselines, ratio=4, tokens=None, output=tmp_path, steps=10, patience=2
+        held,
+        baselines,
+        ratio=4,
+        tokens=None,
+        output=tmp_path,
+        options=EvaluationOptions(eval_steps=10, patience=2),
     )
     arguments = TrainingArguments(output_dir=str(tmp_path), max_steps=100, use_cpu=True)
     state, control = TrainerState(), TrainerControl()

@@ -30,7 +30,7 @@ from gist.training.configuration import (
 )
 from gist.training.dry_run import DryRow
 from gist.training.dry_run_table import dry_run_table, render
-from gist.training.training_cost import Adapter, Base, Step, TrainingCost, estimate
+from gist.training.training_cost import Base, Step, TrainingCost, estimate
 from tests.gist.models.test_shapes import load_shape
 from tests.support.allocations import peak_allocated_bytes
 
@@ -62,7 +62,7 @@ class Training:
         )
         self.base, self.step = base, step
         self.lora = LoraOptions(8, 16, targets)
-        self.adapter = Adapter(8, targets, PLAN.rows)
+        self.adapter = AdapterOptions(rank=8, targets=targets)
         generator = torch.Generator().manual_seed(0)
 
         def ids(count: int) -> tuple[int, ...]:
@@ -79,7 +79,7 @@ class Training:
     @property
     def cost(self) -> TrainingCost:
         """What one step is computed to cost."""
-        return estimate(self.base, self.adapter, self.step)
+        return estimate(self.base, self.adapter, PLAN.rows, self.step)
 
     def run(self, *, peak: bool = False) -> int:
         """Do forward and backward; return the operations, or the most bytes held at once."""
@@ -169,7 +169,7 @@ def test_full_embeddings_are_copies_of_both_tables() -> None:
     with added(training.model, PLAN, training.lora, seed=0, embeddings="full") as adapted:
         learning = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     full = replace(training.adapter, embeddings="full")
-    assert estimate(base, full, training.step).trained_bytes == learning * 4 * 4
+    assert estimate(base, full, PLAN.rows, training.step).trained_bytes == learning * 4 * 4
 
 
 @pytest.mark.parametrize(("context_tokens", "gigabytes"), [(4096, 12), (7600, 16)])
@@ -178,9 +178,9 @@ def test_an_8b_model_in_4_bits_trains_on_a_small_gpu(context_tokens: int, gigaby
     base = Base(shapes.shape_config(LLAMA_8B), torch.bfloat16, in_4bit=True)
     tokens = context_tokens + context_tokens // 16 + 8 * 48 + 40
     step = Step(tokens, 8 * 16, gradient_checkpointing=True)
-    cost = estimate(base, Adapter(64, ATTENTION, 64), step)
+    cost = estimate(base, AdapterOptions(rank=64), 64, step)
     assert gigabytes / 2 < cost.total_bytes / 1e9 < gigabytes
-    kept = estimate(base, Adapter(64, ATTENTION, 64, "full"), step)
+    kept = estimate(base, AdapterOptions("full", rank=64), 64, step)
     assert kept.total_bytes - cost.total_bytes > 8e9
 
 
