@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from gist.decode import KVState, entries_of, read_rows, select
+from gist.decode import KVState, entries_of, map_entries, read_rows, select
 from gist.embedding import GistEmbedding, first_gist_id
 from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Layout, lay_out
 from gist.models.model import LanguageModel
@@ -83,11 +83,7 @@ def _layout(lm: LanguageModel, context: Sequence[int], gists: int, plan: GistPla
 
 def _row(cache: DynamicCache, number: int, entries: int) -> DynamicCache:
     """Copy the first entries of a row: a view would keep the whole batch in memory."""
-    row = DynamicCache()
-    for layer, (keys, values) in enumerate(map(entries_of, cache.layers)):
-        own = slice(number, number + 1), slice(None), slice(entries)
-        row.update(keys[own].clone(), values[own].clone(), layer)  # (1, kv_heads, entries, dim)
-    return row
+    return map_entries(lambda each: each[number : number + 1, :, :entries].clone(), cache)
 
 
 def keep_gists(
@@ -137,9 +133,7 @@ def _read(model: Any, device: torch.device, layouts: Sequence[Layout]) -> Dynami
     if shared:
         front = DynamicCache()
         read_rows(model, ids[:1, :shared], positions[:1, :shared], front)
-        for number, layer in enumerate(front.layers):
-            keys, values = (each.expand(len(ids), -1, -1, -1) for each in entries_of(layer))
-            cache.update(keys, values, number)
+        cache = map_entries(lambda each: each.expand(len(ids), -1, -1, -1), front)
     read_rows(model, ids[:, shared:], positions[:, shared:], cache)
     return cache
 

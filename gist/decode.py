@@ -5,7 +5,7 @@ them is only which entries the state holds. Positions and masks are always given
 a cache that is shorter than its text would restart the positions at its own length.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -59,10 +59,7 @@ class KVState:
 
     def followed_by(self, other: "KVState") -> "KVState":
         """Copy these entries and, behind them, another state's, whose position comes next."""
-        joined = DynamicCache()
-        for number, pair in enumerate(zip(self.cache.layers, other.cache.layers, strict=True)):
-            keys, values = zip(*map(entries_of, pair), strict=True)
-            joined.update(torch.cat(keys, dim=2), torch.cat(values, dim=2), number)
+        joined = map_entries(lambda *parts: torch.cat(parts, dim=2), self.cache, other.cache)
         return KVState(joined, other.next_position)
 
     def opened(self, lm: LanguageModel) -> "KVState":  # noqa: ARG002 - packed entries need it
@@ -80,6 +77,18 @@ def entries_of(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
     assert isinstance(layer.keys, torch.Tensor), "nothing has been read yet"
     assert isinstance(layer.values, torch.Tensor)
     return layer.keys, layer.values
+
+
+def map_entries(change: Callable[..., torch.Tensor], *caches: DynamicCache) -> DynamicCache:
+    """Return a cache of other storage: what `change` makes of each layer's keys, and its values.
+
+    It is given a tensor of each of the caches: (batch, kv_heads, entries, head_dim).
+    """
+    made = DynamicCache()
+    for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
+        keys, values = zip(*map(entries_of, layers), strict=True)
+        made.update(change(*keys), change(*values), number)
+    return made
 
 
 @torch.inference_mode()
@@ -120,13 +129,12 @@ def read_rows(model: Any, ids: torch.Tensor, positions: torch.Tensor, cache: Dyn
 
 def select(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
     """Copy the entries at `index` (batch, kept) into a cache of other storage."""
-    chosen = DynamicCache()
-    for number, layer in enumerate(cache.layers):
-        keys, values = entries_of(layer)
-        shape = (*keys.shape[:2], index.shape[1], keys.shape[3])
-        where = index[:, None, :, None].expand(shape)  # (batch, kv_heads, kept, head_dim)
-        chosen.update(keys.gather(2, where), values.gather(2, where), number)
-    return chosen
+
+    def chosen(entries: torch.Tensor) -> torch.Tensor:
+        where = index[:, None, :, None]  # (batch, 1, kept, 1)
+        return entries.gather(2, where.expand(-1, entries.shape[1], -1, entries.shape[3]))
+
+    return map_entries(chosen, cache)
 
 
 @torch.inference_mode()

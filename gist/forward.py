@@ -18,7 +18,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from gist.collator import Example, PackedCollator, are_compressed
 from gist.compress import keep_gists
-from gist.decode import entries_of
+from gist.decode import map_entries
 from gist.embedding import first_gist_id
 from gist.layout import BEFORE, GistPlan
 from gist.models.model import LanguageModel
@@ -54,11 +54,7 @@ class Kept:
 
     def detached(self) -> "Kept":
         """Return the same entries, through which no gradient flows."""
-        cache = DynamicCache()
-        for number, layer in enumerate(self.cache.layers):
-            keys, values = entries_of(layer)
-            cache.update(keys.detach(), values.detach(), number)
-        return replace(self, cache=cache)
+        return replace(self, cache=map_entries(torch.Tensor.detach, self.cache))
 
 
 @dataclass(frozen=True, slots=True)

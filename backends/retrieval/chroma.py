@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from harness.errors import UserError, one_line, reading
+from harness.errors import UserError, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 START = "Start one: chroma run --host 0.0.0.0 --port 8000 --path FOLDER."
+OTHER_FOLDER = (
+    "Give a folder that can be written and that ChromaDB made, or a new one. Of a store, give "
+    "gist-bench compress again, which makes it anew."
+)
 _PAGE = 5000  # vectors whose metadata is in memory at once
 
 
@@ -114,25 +118,18 @@ def _open_client(place: Path | str | None) -> "Client":
     try:
         import chromadb
         from chromadb.api.client import Client
-        from chromadb.errors import ChromaError
     except ImportError as missing:
         raise UserError(
             f"rag needs ChromaDB, which cannot be imported ({missing}). "
             "Install it: pip install chromadb; or use embedder=bm25."
         ) from missing
-    try:
+    with reading(f"persist_dir={place}", fault="cannot be used", advice=OTHER_FOLDER):
         if place is None:
             client = chromadb.EphemeralClient()
         elif isinstance(place, str):
             client = _connect(place)
         else:
             client = _open_folder(place)
-    except (OSError, ChromaError) as refused:
-        raise UserError(
-            f"persist_dir={place} cannot be used ({one_line(refused)}). Give a folder that can be "
-            "written and that ChromaDB made, or a new one. Of a store, give gist-bench compress "
-            "again, which makes it anew."
-        ) from refused
     assert isinstance(client, Client), "a client that can be closed"
     return client
 

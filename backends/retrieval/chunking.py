@@ -153,8 +153,6 @@ def merge_chunks(chunks: Sequence[Span], ranked: Sequence[int], *, by_rank: bool
             best, before = merged.pop()
             rank, span = min(best, rank), Span(before.start, max(before.end, span.end))
         merged.append((rank, span))
-    return [span for _, span in (sorted(merged, key=_rank) if by_rank else merged)]
-
-
-def _rank(ranked: tuple[int, Span]) -> int:
-    return ranked[0]
+    if by_rank:
+        merged.sort(key=lambda pair: pair[0])
+    return [span for _, span in merged]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from backends.retrieval.chunking import CountTokens
-from harness.errors import ContextTooLong, UserError
+from harness.errors import ContextTooLong, UserError, reading
 from harness.files import file_hash
 
 if TYPE_CHECKING:
@@ -40,19 +40,15 @@ class Embedder(Protocol):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text, special tokens not counted."""
-        ...
 
     def embed_passages(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Return one vector per passage: (passages, dimension)."""
-        ...
 
     def embed_questions(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Return one vector per question: (questions, dimension)."""
-        ...
 
     def close(self) -> None:
         """Release the model."""
-        ...
 
 
 class SentenceEmbedder:
@@ -131,24 +127,20 @@ def find_embedder(name: str) -> Path:
     import huggingface_hub
 
     hub_id = name if "/" in name else f"sentence-transformers/{name}"
-    try:
-        return Path(
-            huggingface_hub.snapshot_download(
-                hub_id, allow_patterns=[f"*{suffix}" for suffix in _LOADED]
-            )
-        )
-    except (OSError, ValueError) as missing:
-        raise UserError(
-            f"embedder {name!r} is no folder, and the hub did not give a model of that name "
-            f"({_first_line(missing)}). Use auto, minilm, bm25 or a sentence-transformers folder."
-        ) from missing
+    with reading(
+        f"embedder {name!r}",
+        fault="is no folder, and the hub did not give a model of that name",
+        advice="Use auto, minilm, bm25 or a sentence-transformers folder.",
+    ):
+        patterns = [f"*{suffix}" for suffix in _LOADED]
+        return Path(huggingface_hub.snapshot_download(hub_id, allow_patterns=patterns))
 
 
 def _load(name: str, folder: Path, device: str) -> "SentenceTransformer":
-    from safetensors import SafetensorError
-    from sentence_transformers import SentenceTransformer
+    advice = "Give the folder of a sentence-transformers model."
+    with reading(f"embedder {name!r}", fault="cannot be loaded", advice=advice):
+        from sentence_transformers import SentenceTransformer
 
-    try:
         if refusal := _refusal(folder):
             raise UserError(f"embedder {name!r} is not loaded: {refusal}.")
         return SentenceTransformer(
@@ -158,11 +150,6 @@ def _load(name: str, folder: Path, device: str) -> "SentenceTransformer":
             local_files_only=True,
             model_kwargs={"use_safetensors": True},
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as broken:
-        raise UserError(
-            f"embedder {name!r} cannot be loaded ({_first_line(broken)}). "
-            "Give the folder of a sentence-transformers model."
-        ) from broken
 
 
 def _refusal(folder: Path) -> str:
@@ -214,7 +201,3 @@ def _fingerprint(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.suffix in _LOADED)
     found = [(str(path.relative_to(folder)), file_hash(path)) for path in files]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -24,11 +24,9 @@ class Index(Protocol):
 
     def search(self, questions: Sequence[str], max_results: int) -> list[list[int]]:
         """Return the numbers of up to `max_results` passages per question, the best first."""
-        ...
 
     def close(self) -> None:
         """Release what the index keeps."""
-        ...
 
 
 class Retriever(Protocol):
@@ -38,19 +36,15 @@ class Retriever(Protocol):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text, as `max_tokens` counts them."""
-        ...
 
     def index(self, passages: Sequence[str]) -> Index:
         """Make one or more passages searchable."""
-        ...
 
     def describe(self) -> Mapping[str, str]:
         """Return what decides which passages are found, and a notice if there is one."""
-        ...
 
     def close(self) -> None:
         """Release what it holds."""
-        ...
 
 
 class VectorRetriever:

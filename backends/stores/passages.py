@@ -102,7 +102,7 @@ class Passages:
         server has is not ours to remove.
         """
         files: dict[str, tuple[str, int]] = {}  # hash of the file, passages
-        for path in self._files():
+        for path in files_of(self.folder, ".json"):
             with suppress(UserError):  # damaged: it is indexed again
                 kept = _read(path)
                 files[path.stem] = kept["sha256"], len(kept["passages"])
@@ -142,7 +142,7 @@ class Passages:
                 self._open().clear(self.collection)
         else:
             self._remove_vectors()
-        for path in self._files():
+        for path in files_of(self.folder, ".json"):
             path.unlink()
         self._words = None
 
@@ -233,10 +233,6 @@ class Passages:
     def _chroma(self) -> Path:
         return self.folder / "chroma"
 
-    def _files(self) -> list[Path]:
-        """Return the documents' files, in order; other files in the folder are not ours."""
-        return files_of(self.folder, ".json")
-
     def _vectors(self) -> Vectors:
         return self._open().open(self.collection)
 
@@ -251,7 +247,7 @@ class Passages:
         if self._words is None:
             kept = [
                 SearchHit(path.stem, passage)
-                for path in self._files()
+                for path in files_of(self.folder, ".json")
                 for passage in _read(path)["passages"]
             ]
             if not kept:

@@ -184,20 +184,15 @@ class Store:
     def _index(self) -> Passages:
         if self._passages is None:
             device = "cuda" if self.model.device == "cuda" else "cpu"
-            made = self._vectors_of()
+            made: Mapping[str, Any] = {}
+            with suppress(UserError):  # no store is there yet
+                made = self.read_manifest(self.folder)
             server = self.chroma or made.get("chroma")
             name = made.get("collection") or (uuid.uuid4().hex if server else "passages")
             self._passages = Passages(
                 self.folder / "documents", self.embedder, device, server, name
             )
         return self._passages
-
-    def _vectors_of(self) -> dict[str, str]:
-        """Return where the store that is there has its vectors: nothing, but for a server."""
-        with suppress(UserError):
-            made = self.read_manifest(self.folder)
-            return {name: made[name] for name in ("chroma", "collection") if name in made}
-        return {}
 
     def _begin(self, *, force: bool) -> dict[str, str]:
         """Check or write the manifest; return the finished documents with their files' hashes."""
@@ -272,11 +267,10 @@ class Store:
         try:
             self._index().put(batch)
         except (UserError, SampleError) as refused:
-            if len(batch) > 1:
-                for document, source in batch.items():
+            for document, source in batch.items():
+                if len(batch) > 1:
                     yield from self._put({document: source}, existed & {document})
-            else:
-                for document, source in batch.items():
+                else:
                     self._index().drop(document)
                     yield Change(source.name, "failed", str(refused))
             return

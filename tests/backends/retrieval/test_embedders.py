@@ -109,7 +109,7 @@ def test_a_broken_folder_is_one_line(tiny_embedder: Path, tmp_path: Path, spoil:
     """A damaged file is one line that names the embedder."""
     folder = copy(tiny_embedder, tmp_path / "broken")
     (folder / spoil).write_text("{")
-    with pytest.raises(UserError, match=r"^embedder 'broken' cannot be loaded .*$"):
+    with pytest.raises(UserError, match=r"^embedder 'broken' cannot be loaded: .*$"):
         SentenceEmbedder("broken", folder, device="cpu")
 
 

@@ -145,7 +145,7 @@ def test_another_embedder_does_not_read_kept_vectors(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     """A file in place of the folder is one line that says what to give."""
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(UserError, match=r"persist_dir=.*file cannot be used .* Give a folder"):
+    with pytest.raises(UserError, match=r"persist_dir=.*file cannot be used: .* Give a folder"):
         VectorRetriever(LetterEmbedder(), tmp_path / "file")
 
 
