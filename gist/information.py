@@ -12,10 +12,7 @@ from gist.models.model import LanguageModel
 def self_information(lm: LanguageModel, before: Sequence[int], ids: Sequence[int]) -> torch.Tensor:
     """Return -log p of each of `ids` behind `before` and those in front of it, in nats.
 
-    Args:
-        lm: the model.
-        before: at least one id.
-        ids: at least one id.
+    There is at least one id in both.
 
     Returns:
         float32 (ids,), on the CPU.

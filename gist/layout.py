@@ -59,14 +59,9 @@ def lay_out(
     first_gist_id: int,
     plan: GistPlan,
 ) -> Layout:
-    """Place `gists` gist tokens into a context.
+    """Place `gists` gist tokens into a context behind the ids `before`; 0 gives the plain sequence.
 
-    Args:
-        before: ids in front of the context.
-        context: ids of the context.
-        gists: number of gists; 0 gives the plain sequence.
-        first_gist_id: id of gist 0, the number of embeddings of the base model.
-        plan: placement and positions.
+    `first_gist_id` is that of gist 0: the number of embeddings of the base model.
 
     Raises:
         ValueError: more gists in one group than the adapter has embeddings.

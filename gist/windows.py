@@ -111,13 +111,9 @@ def _compress_one(
 def join(
     lm: LanguageModel, prefix: KVState, parts: Sequence[Segment], *, room: int | None = None
 ) -> KVState:
-    """Join segments one after another, as if they had been read in this order.
+    """Join segments one after another behind `prefix`, as if they had been read in this order.
 
-    Args:
-        lm: the model that has read them.
-        prefix: the KV entries in front.
-        parts: segments, in the order in which they are to stand.
-        room: positions that they take together, by default those of the longest segment.
+    Together they take `room` positions, by default those of the longest segment.
     """
     start = len(lm.prompt.before)
     offsets = list(accumulate((part.span for part in parts), initial=0))

@@ -78,13 +78,8 @@ def activation_bytes(
 ) -> int:
     """Estimate what one forward pass holds beside weights and cache, at its largest moment.
 
-    Args:
-        config: of the model.
-        dtype: of the activations.
-        new_tokens: tokens of each row that go through the model in this pass.
-        past_entries: KV entries that they attend to before themselves.
-        batch: rows.
-        on_cpu: PyTorch's kernels in half precision take more there.
+    So many `new_tokens` of each of `batch` rows go through the model, and attend to `past_entries`
+    before themselves. PyTorch's kernels in half precision take more on a CPU.
     """
     text = config.get_text_config()
     kv_heads, head_dim = kv_heads_and_dim(config)

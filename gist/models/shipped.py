@@ -14,33 +14,13 @@ GROUP = "gist_bench.models"
 class ShippedModel(Protocol):
     """A model that a package brings. The module that defines it must import no heavy package."""
 
-    @property
-    def title(self) -> str:
-        """Its published name, and what was done to its weights."""
-
-    @property
-    def licence(self) -> str:
-        """Licence of the weights, as SPDX writes it."""
-
-    @property
-    def source(self) -> str:
-        """Where the weights come from."""
-
-    @property
-    def reads(self) -> str:
-        """What text it can read, to end the sentence "it reads ..."."""
-
-    @property
-    def reads_any_text(self) -> bool:
-        """Whether a person's own documents are such text."""
-
-    @property
-    def answers_in_sentences(self) -> bool:
-        """Whether it answers in sentences, however short an answer is asked for."""
-
-    @property
-    def adapter(self) -> Path:
-        """Folder of its gist adapter, which need not exist."""
+    title: str  # its published name, and what was done to its weights
+    licence: str  # of the weights, as SPDX writes it
+    source: str  # where the weights come from
+    reads: str  # what text it can read, to end the sentence "it reads ..."
+    reads_any_text: bool  # whether a person's own documents are such text
+    answers_in_sentences: bool  # however short an answer is asked for
+    adapter: Path  # folder of its gist adapter, which need not exist
 
     def missing(self) -> str:
         """Return what keeps it from being used and what to type; empty if it is installed."""

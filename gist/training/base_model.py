@@ -15,12 +15,7 @@ LARGE = 10**9  # parameters beyond which training on a CPU has to be asked for
 
 
 def load_base(choice: ModelChoice, prompt: PromptText, *, shapes: bool = False) -> LanguageModel:
-    """Load the model.
-
-    Args:
-        choice: model, device and precision.
-        prompt: its texts.
-        shapes: a large model on a CPU is its shapes alone, instead of an error.
+    """Load the model; with `shapes`, a large one on a CPU is its shapes alone, and no error.
 
     Raises:
         UserError: a large model, no GPU, and no device named.

@@ -76,12 +76,8 @@ def dry_run(
 ) -> Iterator[DryRow]:
     """Yield two rows for each context length in tokens, of a training step and of asking.
 
-    Args:
-        lm: the base model; it is left as it was found. On the meta device nothing is measured.
-        configuration: what would be trained.
-        contexts: context lengths in tokens.
-        memory_limit_gib: on CUDA, the GPU memory to simulate; on a CPU nothing beyond it
-            is tried.
+    The model is left as it was found; on the meta device nothing is measured. `memory_limit_gib` is
+    the GPU memory to simulate on CUDA; on a CPU nothing beyond it is tried.
     """
     rate = measure_flop_rate(
         torch.device("cpu") if lm.device == "meta" else lm.model.device,

@@ -82,20 +82,12 @@ class HeldOut:
     batch_tokens: int = 8192
 
     def ask(
-        self,
-        model: Any,
-        way: str,
-        *,
-        ratio: float | None = None,
-        tokens: int | None = None,
+        self, model: Any, way: str, *, ratio: float | None = None, tokens: int | None = None
     ) -> Scores:
-        """Score one way of giving the context.
+        """Score one of `WAYS` or `BASELINES` of giving the context, with PEFT's model.
 
-        Args:
-            model: a PEFT model with the gist adapter.
-            way: one of `WAYS` or `BASELINES`.
-            ratio: context tokens per gist, for `gist` and `swapped`.
-            tokens: gists of every context, instead; no more than it has tokens.
+        `gist` and `swapped` give a gist for `ratio` context tokens, or so many `tokens` gists, as
+        far as a context has tokens.
         """
         asked = [self._given(number, way, ratio, tokens) for number in range(len(self.examples))]
         off = model.disable_adapter() if way in BASELINES else nullcontext()
@@ -177,11 +169,7 @@ def verdict(scores: Mapping[str, Scores]) -> str | None:
 
 
 def table(
-    model: Any,
-    held: HeldOut,
-    *,
-    ratios: Sequence[float] = (),
-    tokens: Sequence[int] = (),
+    model: Any, held: HeldOut, *, ratios: Sequence[float] = (), tokens: Sequence[int] = ()
 ) -> list[dict[str, Any]]:
     """Return a row for each number of gists and range of context tokens.
 
