@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import Cache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from gist.collator import IGNORED, Example, PackedCollator
 from gist.compress import compress
@@ -23,6 +23,7 @@ from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, max_gists
 from gist.models.fit import kv_bytes_per_entry
 from gist.models.model import LanguageModel
 from gist.sdpa import EachAttention, Inputs
+from gist.watch import reading
 
 if TYPE_CHECKING:
     from peft import PeftModel  # seconds: every run takes a limit from here
@@ -162,7 +163,7 @@ def mask_blocks(
         (found,) = torch.autograd.grad(right.float().sum(), embeddings)
         return float(found[context].abs().max())
 
-    with _evaluating(model), torch.enable_grad():
+    with evaluating(model), torch.enable_grad():
         return MaskCheck(gradient(cut=True), gradient(cut=False), int(context.sum()))
 
 
@@ -189,12 +190,9 @@ def _kept_alone(
         (gradient,) = torch.autograd.grad(right.float().sum(), contexts, allow_unused=True)
         return 0.0 if gradient is None else float(gradient[:, start:][:, : max(tokens)].abs().max())
 
-    handle = model.get_input_embeddings().register_forward_hook(remember)
-    try:
-        with _evaluating(model), torch.enable_grad():
-            return MaskCheck(gradient(cut=True), gradient(cut=False), sum(tokens))
-    finally:
-        handle.remove()
+    hooked = model.get_input_embeddings().register_forward_hook(remember)
+    with hooked, evaluating(model), torch.enable_grad():
+        return MaskCheck(gradient(cut=True), gradient(cut=False), sum(tokens))
 
 
 def single_pass(lm: LanguageModel, plan: GistPlan, example: Example) -> SinglePassCheck:
@@ -225,13 +223,12 @@ def poison(lm: LanguageModel, plan: GistPlan, example: Example) -> PoisonCheck:
     """Write NaN into everything that was read, after compressing, and ask; see `single_pass`."""
     example = shortened(example, plan)
     clean = _asked(lm, compress(lm, example.context, gists=example.gists, plan=plan), example)
-    with _caches_of(lm.model) as caches:
+    with reading(lm) as read:
         state = compress(lm, example.context, gists=example.gists, plan=plan)
-    assert caches, "compressing reads into no cache"
+    assert read, "compressing reads into no cache"
     with torch.inference_mode():
-        for layer in (layer for cache in caches for layer in cache.layers):
-            for tensor in entries_of(layer):
-                tensor.fill_(torch.nan)
+        for tensor in read:
+            tensor.fill_(torch.nan)
     held_bytes = state.held_bytes  # before asking, which may copy
     asked = _asked(lm, state, example)
     entries = _kept_before(lm, plan) + example.gists
@@ -261,12 +258,9 @@ def _asked(lm: LanguageModel, state: KVState, example: Example) -> torch.Tensor:
     def catch(_module: Any, _inputs: Any, output: Any) -> None:
         caught.append(output.logits[:, -1].clone())  # (rows, vocabulary)
 
-    handle = lm.model.register_forward_hook(catch)
-    try:
+    with lm.model.register_forward_hook(catch):
         ask(lm, state, rows, max_new_tokens=1)
         ask(lm, state, rows[:1], max_new_tokens=1)
-    finally:
-        handle.remove()
     return torch.cat(caught)
 
 
@@ -287,7 +281,7 @@ def _kept_before(lm: LanguageModel, plan: GistPlan) -> int:
 
 
 @contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
     """Put every module into evaluation, where nothing is checkpointed, and back."""
     training = [module for module in model.modules() if module.training]
     model.eval()
@@ -296,19 +290,3 @@ def _evaluating(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-@contextmanager
-def _caches_of(model: torch.nn.Module) -> Iterator[list[Cache]]:
-    """Collect the caches that forward passes are given."""
-    caches: list[Cache] = []
-
-    def remember(_module: Any, _inputs: Any, options: dict[str, Any]) -> None:
-        cache = options.get("past_key_values")
-        caches.extend([cache] if cache is not None else [])
-
-    handle = model.register_forward_pre_hook(remember, with_kwargs=True)
-    try:
-        yield caches
-    finally:
-        handle.remove()

@@ -7,7 +7,7 @@ part, so that what it reports can be compared with what it did.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,31 +129,23 @@ def watching(
     """
     layers = _layers(lm.model)
     log = _Log(int(lm.model.config.get_text_config().num_attention_heads), lm.end_ids, at_first)
-    handles = []
-    for number, layer in enumerate(layers):
-        handles += [
-            layer.register_forward_pre_hook(
+    decoder, head = lm.model.get_decoder(), lm.model.get_output_embeddings()
+    with ExitStack() as hooks, _Attention(log):
+        for number, layer in enumerate(layers):
+            enter = layer.register_forward_pre_hook(
                 lambda _, given, options, n=number: log.enter(n, _tokens(given, options)),
                 with_kwargs=True,
-            ),
-            layer.register_forward_hook(lambda *_: log.leave()),
-        ]
-    decoder = lm.model.get_decoder()
-    handles.append(
-        decoder.register_forward_pre_hook(
+            )
+            hooks.enter_context(enter)
+            hooks.enter_context(layer.register_forward_hook(lambda *_: log.leave()))
+        give = decoder.register_forward_pre_hook(
             lambda _, given, options: log.give(given[0] if given else options.get("input_ids")),
             with_kwargs=True,
         )
-    )
-    head = lm.model.get_output_embeddings()
-    if head is not None:
-        handles.append(head.register_forward_hook(lambda _m, _i, out: log.favour(out)))
-    try:
-        with _Attention(log):
-            yield log.passes
-    finally:
-        for handle in handles:
-            handle.remove()
+        hooks.enter_context(give)
+        if head is not None:
+            hooks.enter_context(head.register_forward_hook(lambda _m, _i, out: log.favour(out)))
+        yield log.passes
 
 
 def chains(passes: Sequence[Pass]) -> list[list[Pass]]:
@@ -245,8 +237,5 @@ def reading(lm: LanguageModel) -> Iterator[list[torch.Tensor]]:
             pair = (getattr(layer, name, None) for name in ("keys", "values"))
             read.extend(tensor for tensor in pair if isinstance(tensor, torch.Tensor))
 
-    handle = lm.model.get_decoder().register_forward_hook(remember, with_kwargs=True)
-    try:
+    with lm.model.get_decoder().register_forward_hook(remember, with_kwargs=True):
         yield read
-    finally:
-        handle.remove()

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from gist.collator import IGNORED, Example, uncompressed
 from gist.compress import gists_for
 from gist.forward import Forward
+from gist.validity import evaluating
 
 WAYS = ("gist", "swapped", "closed_book_on", "full_on")  # what changes as the adapter learns
 BASELINES = ("full", "closed_book")  # the adapter is off
@@ -91,13 +92,8 @@ class HeldOut:
         """
         asked = [self._given(number, way, ratio, tokens) for number in range(len(self.examples))]
         off = model.disable_adapter() if way in BASELINES else nullcontext()
-        was_training = model.training
-        model.eval()
-        try:
-            with torch.no_grad(), off:
-                parts = [self._score(model, batch) for batch in self._batches(asked)]
-        finally:
-            model.train(was_training)
+        with evaluating(model), torch.no_grad(), off:
+            parts = [self._score(model, batch) for batch in self._batches(asked)]
         return Scores(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def _given(self, number: int, way: str, ratio: float | None, tokens: int | None) -> Example:
