@@ -7,7 +7,7 @@ kept of those before it, and each has its share of the budget.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -18,6 +18,8 @@ from harness.api import PROMPT
 from harness.errors import NotReady, UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gist.models.model import LanguageModel
 
 SEGMENT_TOKENS = 200  # of the scorer, as in LLMLingua
@@ -76,8 +78,6 @@ class SelectiveContext(SizeOptions):
 
     def _chosen(self, words: list[str], budget: int) -> Iterator[int]:
         """Yield the words that are kept, segment by segment."""
-        from gist.information import self_information
-
         lm = self._scorer
         costs = [len(self.model.tokenizer.encode(word)) for word in words]
         ids = [lm.tokenizer.encode(word) for word in words]
@@ -98,6 +98,29 @@ class SelectiveContext(SizeOptions):
             yield from kept
             read += [token for word in sorted(kept) for token in ids[word]]
             first = end
+
+
+def self_information(lm: "LanguageModel", before: Sequence[int], ids: Sequence[int]) -> "Tensor":
+    """Return -log p of each of `ids` behind `before` and those in front of it, in nats.
+
+    There is at least one id in both.
+
+    Returns:
+        float32 (ids,), on the CPU.
+
+    Raises:
+        ContextTooLong: more positions than the model has.
+        OutOfMemory: more memory than there is, foreseen.
+    """
+    import torch
+
+    tokens = len(before) + len(ids)
+    lm.reserve(tokens, entries=tokens, new_tokens=tokens, batch=1)
+    row = lm.ids([[*before, *ids]])
+    with torch.inference_mode():
+        logits = lm.model(row, use_cache=False, logits_to_keep=len(ids) + 1).logits[0, :-1]
+        targets = row[0, -len(ids) :]
+        return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none").cpu()
 
 
 def _segment_ends(sizes: list[int]) -> list[int]:

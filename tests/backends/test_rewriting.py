@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from backends.full import Full
-from backends.selective_context import SEGMENT_TOKENS, SelectiveContext
+from backends.selective_context import SEGMENT_TOKENS, SelectiveContext, self_information
 from backends.summary import Summary
-from gist.information import self_information
 from gist.models import smollm2
 from gist.models.model import LanguageModel
 from harness.api import Generation, PreparedContext
