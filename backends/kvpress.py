@@ -9,26 +9,19 @@ a question is known. Every head keeps as many, not the same ones.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import SizeOptions
-
-if TYPE_CHECKING:
-    from gist.models.model import LanguageModel
+from backends.kv.size import RivalOptions
 
 
 @dataclass
-class KVPress(SizeOptions):
+class KVPress(RivalOptions):
     """The context's KV entries with the highest scores.
 
     Args:
         press: the method, see `gist.eviction`.
     """
 
-    runs_unasked: ClassVar[bool] = False
-
-    model: "LanguageModel"
     press: str = "snapkv"
 
     def __post_init__(self) -> None:

@@ -5,23 +5,15 @@ without their rotation, see `gist.pool`.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import SizeOptions
+from backends.kv.size import RivalOptions
 from harness.errors import NotReady, UserError
-
-if TYPE_CHECKING:
-    from gist.models.model import LanguageModel
 
 
 @dataclass
-class MeanPool(SizeOptions):
+class MeanPool(RivalOptions):
     """The context's KV entries, averaged in groups."""
-
-    runs_unasked: ClassVar[bool] = False
-
-    model: "LanguageModel"
 
     def __post_init__(self) -> None:
         """Refuse a size that keeps nothing, and a model whose keys cannot be moved."""

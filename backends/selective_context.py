@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import SizeOptions
+from backends.kv.size import RivalOptions
 from harness.api import PROMPT
 from harness.errors import NotReady, UserError
 
@@ -27,7 +27,7 @@ WORD = re.compile(r"\s*\S{1,20}")  # with the space before it; text without spac
 
 
 @dataclass
-class SelectiveContext(SizeOptions):
+class SelectiveContext(RivalOptions):
     """The words of the context with the most self-information.
 
     Args:
@@ -37,9 +37,6 @@ class SelectiveContext(SizeOptions):
         scorer: `own` scores with the tested model, `smollm2` with a small one that is loaded too.
     """
 
-    runs_unasked: ClassVar[bool] = False
-
-    model: "LanguageModel"
     scorer: Literal["own", "smollm2"] = "own"
     _scorer: "LanguageModel" = field(init=False, repr=False)
 

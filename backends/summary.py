@@ -5,14 +5,10 @@ keep that. Asking costs a pass over the context and a token of the summary at a 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 from backends.kv.cached import CachedContext
-from backends.kv.size import SizeOptions
+from backends.kv.size import RivalOptions
 from harness.api import Prompt
-
-if TYPE_CHECKING:
-    from gist.models.model import LanguageModel
 
 WORDS_PER_TOKEN = 0.7  # of English, so that the last sentence is seldom cut
 INSTRUCTION = (
@@ -22,7 +18,7 @@ INSTRUCTION = (
 
 
 @dataclass
-class Summary(SizeOptions):
+class Summary(RivalOptions):
     """A summary of the context.
 
     Args:
@@ -31,10 +27,6 @@ class Summary(SizeOptions):
         ratio: context tokens per token of the summary, instead of `tokens`; 16, as in gist, if
             neither is given.
     """
-
-    runs_unasked: ClassVar[bool] = False
-
-    model: "LanguageModel"
 
     def prepare(self, context: str) -> CachedContext:
         """Summarise the context, and read the summary."""

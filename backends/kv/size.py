@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.api import BUDGET, Model
+
+if TYPE_CHECKING:
+    from gist.models.model import LanguageModel
 
 
 @dataclass
@@ -35,6 +38,15 @@ class SizeOptions:
 
     def close(self) -> None:
         """Do nothing: the model was not changed."""
+
+
+@dataclass
+class RivalOptions(SizeOptions):
+    """The same of a loaded model, for backends that run where they are named."""
+
+    runs_unasked: ClassVar[bool] = False
+
+    model: "LanguageModel"
 
 
 def check_size(*, tokens: int | None, ratio: float | None) -> None:
