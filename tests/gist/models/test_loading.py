@@ -123,25 +123,6 @@ def test_a_folder_of_the_hub_s_cache_gives_its_revision(
 # 4 bits
 
 
-def test_training_after_evaluating_in_4_bits_keeps_its_gradients(tiny_llama_folder: Path) -> None:
-    """A forward pass in evaluation leaves the gradient of the next one as it was."""
-    lm = load(tiny_llama_folder, load_in_4bit=True)
-    ids = torch.arange(10, 40)[None]
-
-    def gradient() -> torch.Tensor:
-        embedded = lm.model.get_input_embeddings()(ids).detach().float().requires_grad_()
-        loss = lm.model(inputs_embeds=embedded.to(lm.model.dtype), labels=ids).loss
-        loss.backward()
-        assert embedded.grad is not None
-        return embedded.grad
-
-    fresh = gradient()
-    with torch.inference_mode():
-        lm.model(ids)
-    assert fresh.abs().sum() > 0
-    assert torch.equal(gradient(), fresh)
-
-
 def test_4_bit_answers_stay_near_the_full_ones() -> None:
     """Quantised logits of a trained model follow those of full precision, and are not the same."""
     ids = torch.tensor([load(STORIES).tokenizer.encode("Once upon a time, there was a little")])
