@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gist.decode import KVState
+from gist.decode import KVState, read_rows
 from gist.embedding import first_gist_id
 from gist.layout import GistPlan, spread
 from gist.models.model import LanguageModel
@@ -57,13 +57,8 @@ def _condense_one(
     positions = spread(start, state.next_position, gists)
     lm.reserve(state.next_position, entries=entries + gists, new_tokens=gists, batch=1)
     first = first_gist_id(lm.model)
-    lm.model(
-        input_ids=lm.ids([list(range(first, first + gists))]),
-        position_ids=lm.ids([positions]),
-        attention_mask=lm.ids([[1] * (entries + gists)]),
-        past_key_values=state.cache,  # joined for this: nobody else holds it
-        use_cache=True,
-        logits_to_keep=1,
-    )
+    ids = lm.ids([list(range(first, first + gists))])
+    # The cache was joined for this: nobody else holds it.
+    read_rows(lm.model, ids, lm.ids([positions]), state.cache)
     kept = state.part(entries, entries + gists)
     return Segment(kept, tuple(positions), span=state.next_position - start)

@@ -40,8 +40,9 @@ def training_mask(path: Path, collator: PackedCollator, example: Example) -> Pat
     mask = collator([example])["attention_mask"][0, 0].bool()  # (tokens, tokens)
     blocks = list(_blocks(collator.layout(example), example, collator, len(mask)))
     kinds = torch.zeros(len(mask), dtype=torch.long)  # (tokens,)
+    names = list(COLOURS)
     for name, start, end in blocks:
-        kinds[start:end] = _kind(name)
+        kinds[start:end] = names.index(name if name in names else "question")
     shown = torch.where(mask, kinds + 1, 0)  # (tokens, tokens): 0 hidden, else of the column
     figure = _figure(8.0, 9.0)
     axes = figure.add_subplot()
@@ -161,11 +162,6 @@ def _blocks(
         yield f"q{number}" if number <= len(example.questions) else "snippet", start, end
         start = end
     assert start == tokens, "packed in another way"
-
-
-def _kind(name: str) -> int:
-    names = list(COLOURS)
-    return names.index(name if name in names else "question")
 
 
 def _mark_blocks(axes: "Axes", blocks: Sequence[Block], *, tokens: int) -> None:

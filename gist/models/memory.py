@@ -14,7 +14,6 @@ import psutil
 import torch
 
 from harness.errors import OutOfMemory
-from harness.memory import memory_of
 
 GIB = 2**30
 USABLE = 0.9  # share of the free RAM that is offered; libraries and fragments take the rest
@@ -57,21 +56,6 @@ def check_fits(need_bytes: int, device: torch.device | str, *, what: str) -> Non
             f"{what} needs {need_bytes / GIB:.2f} GiB on {device}, where {usable / GIB:.2f} GiB "
             "can be used. Try fewer tokens, a smaller model, or --load-in-4bit."
         )
-
-
-def reset_peak(device: torch.device | str) -> int | None:
-    """Return freed memory, reset the peak, and return the bytes in use now; None: not known."""
-    gc.collect()
-    memory = memory_of(str(device))
-    memory.reset()
-    return memory.used_bytes()
-
-
-def peak_bytes(device: torch.device | str) -> int | None:
-    """Return the most bytes in use since `reset_peak`; waits for the device."""
-    memory = memory_of(str(device))
-    memory.synchronize()
-    return memory.peak_bytes()
 
 
 @contextmanager

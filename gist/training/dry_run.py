@@ -23,7 +23,7 @@ from gist.embedding import first_gist_id
 from gist.forward import forward_for
 from gist.layout import max_gists
 from gist.models import fit
-from gist.models.memory import GIB, limited, peak_bytes, reset_peak, usable_bytes
+from gist.models.memory import GIB, limited, usable_bytes
 from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
 from gist.training.checkpointing import checkpointed
@@ -39,6 +39,7 @@ from gist.training.training_cost import (
     step_cost,
 )
 from harness.errors import ContextTooLong, OutOfMemory
+from harness.memory import memory_of
 
 QUESTION_TOKENS, ANSWER_TOKENS = 24, 16
 CONTEXTS = (2048, 4096, 7600)
@@ -154,11 +155,15 @@ def _measure(
     try:
         plan = configuration.layout.plan
         with added(lm.model, plan, options.lora, seed=0, embeddings=options.embeddings) as adapted:
-            before = reset_peak(device)
+            gc.collect()
+            memory = memory_of(str(device))
+            memory.reset()
+            before = memory.used_bytes()
             start = time.perf_counter()
             work(lm, adapted, configuration, context_tokens)
-            peak = peak_bytes(device)  # on CUDA, waits for the device
+            memory.synchronize()
             seconds = time.perf_counter() - start
+            peak = memory.peak_bytes()
     except (torch.OutOfMemoryError, MemoryError, OutOfMemory):
         return {"why": "out of memory"}
     except ContextTooLong as error:

@@ -119,8 +119,7 @@ def train_adapter(
             save(adapted, folder)
     finally:
         gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # does nothing where CUDA was never used
     if not is_first():
         return folder
     store_as(folder, configuration.saving.adapter_dtype)
