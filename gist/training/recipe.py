@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median_high
 from typing import Any
 
 import torch
@@ -269,12 +270,11 @@ def _evaluation(training: _Training, adapted: PeftModel) -> EvaluationCallback |
         return None
     stage, options = training.stages[-1], training.configuration.evaluation
     held = held_out(training.held, training.forward, batch_tokens=stage.batch_tokens)
-    ratios, tokens = sorted(stage.ratios), sorted(stage.tokens)
     return EvaluationCallback(
         held,
         {way: held.ask(adapted, way) for way in BASELINES},
-        ratio=ratios[len(ratios) // 2] if ratios else None,
-        tokens=tokens[len(tokens) // 2] if tokens else None,
+        ratio=median_high(stage.ratios) if stage.ratios else None,
+        tokens=median_high(stage.tokens) if stage.tokens else None,
         output=training.output,
         options=options,
     )

@@ -7,7 +7,7 @@ answers that are right in every token drives the curriculum.
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Run:
     optimiser: OptimiserOptions
     saving: SavingOptions
     weight_decay: float = 0.0
-    callbacks: Sequence[TrainerCallback] = field(default=())
+    callbacks: Sequence[TrainerCallback] = ()
     seal: Callable[[Path], None] = lambda _: None  # makes a checkpoint's folder usable as it is
 
 
