@@ -183,11 +183,9 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of `text`; text that looks like a special token is plain text."""
-        ...
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of `ids`, special tokens left out."""
-        ...
 
 
 class Model(Protocol):
@@ -196,45 +194,36 @@ class Model(Protocol):
     @property
     def name(self) -> str:
         """Its name, as the user gave it."""
-        ...
 
     @property
     def fingerprint(self) -> str:
         """A hash of its configuration and sampled weights."""
-        ...
 
     @property
     def prompt_hash(self) -> str:
         """A hash of the prompt's pieces as token ids."""
-        ...
 
     @property
     def random_weights(self) -> bool:
         """Whether it is an architecture without trained weights: costs only, no answers."""
-        ...
 
     @property
     def max_positions(self) -> int | None:
         """Positions that a sequence may have, prompt and answer included; None: not known."""
-        ...
 
     @property
     def device(self) -> str:
         """The type of the device that holds its weights; `SERVER` if it is not one of ours."""
-        ...
 
     @property
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer."""
-        ...
 
     def count_tokens(self, text: str) -> int | None:
         """Return how many tokens a text has; None where nobody knows the tokenizer."""
-        ...
 
     def describe(self) -> Mapping[str, Any]:
         """Return what `run.json` should say of it: dtype, parameters, quantisation, revision."""
-        ...
 
 
 class ServedModel(Model, Protocol):
@@ -248,7 +237,6 @@ class ServedModel(Model, Protocol):
         Raises:
             harness.errors.ContextTooLong: a prompt is longer than the server reads.
         """
-        ...
 
     def write(self, instruction: str, text: str, *, max_new_tokens: int) -> str:
         """Return what it writes as it is told to about a text, thoughts left out.
@@ -256,7 +244,6 @@ class ServedModel(Model, Protocol):
         Raises:
             harness.errors.ContextTooLong: as `answer`.
         """
-        ...
 
 
 class PreparedContext(Protocol):
@@ -265,17 +252,14 @@ class PreparedContext(Protocol):
     @property
     def held_bytes(self) -> int | None:
         """Exact bytes that this state keeps: KV entries, or index and texts; None: not known."""
-        ...
 
     def generate(
         self, questions: Sequence[str], *, max_new_tokens: int, min_new_tokens: int = 0
     ) -> list[Generation]:
         """Answer a batch of questions greedily, each as if it had been asked alone."""
-        ...
 
     def close(self) -> None:
         """Free what the state keeps."""
-        ...
 
 
 class Backend(Protocol):
@@ -288,15 +272,12 @@ class Backend(Protocol):
 
     def prepare(self, context: str) -> PreparedContext:
         """Read a context once."""
-        ...
 
     def describe(self) -> Mapping[str, Any]:
         """Return what decides the answers beside the options: adapter hash, embedder, ..."""
-        ...
 
     def close(self) -> None:
         """Leave the model as it was found."""
-        ...
 
 
 class LearningBackend(Backend, Protocol):
@@ -310,7 +291,6 @@ class LearningBackend(Backend, Protocol):
 
     def prepare(self, context: str, questions: Sequence[Question] = ()) -> PreparedContext:
         """Read a context once, and learn from the questions; the first target is the answer."""
-        ...
 
 
 class Suite(Protocol):
@@ -322,8 +302,6 @@ class Suite(Protocol):
 
     def samples(self, tokenizer: Tokenizer, seed: int) -> Iterator[Sample]:
         """Yield the samples; sample k does not depend on how many are drawn."""
-        ...
 
     def score(self, question: Question, answer: str, context: str) -> Mapping[str, float]:
         """Return the metrics of one answer; a metric that does not apply is left out."""
-        ...

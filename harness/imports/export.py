@@ -30,11 +30,9 @@ class Writer(Protocol):
 
     def add(self, row: Mapping[str, str]) -> None:
         """Write an answered row."""
-        ...
 
     def close(self) -> None:
         """Close the file."""
-        ...
 
 
 def export(run: Path, folder: Path, tool: str) -> list[Path]:

@@ -38,7 +38,6 @@ class Proposer(Protocol):
         Raises:
             NoReply: none came this time, though one may come another time.
         """
-        ...
 
 
 class Teacher(Protocol):
@@ -51,7 +50,6 @@ class Teacher(Protocol):
             NoReply: it was reached, and its reply is empty.
             UserError: it cannot be reached, or refuses.
         """
-        ...
 
 
 class ClosedBook(Protocol):
@@ -59,4 +57,3 @@ class ClosedBook(Protocol):
 
     def answer_without_document(self, questions: Sequence[str]) -> list[str]:
         """Return what it says to each question."""
-        ...

@@ -36,7 +36,6 @@ class Engine(Protocol):
     @property
     def workers(self) -> int:
         """How many samples are done at once; with several, they come in any order."""
-        ...
 
     def plans(
         self,
@@ -45,29 +44,23 @@ class Engine(Protocol):
         settings: Sequence[Settings],
     ) -> Iterable[Plan]:
         """Return a plan for each of some settings that differ in their seed."""
-        ...
 
     def identity(self, plan: Plan) -> dict[str, Any]:
         """Return everything that could change a row; its hash names the run's folder."""
-        ...
 
     def environment(self) -> dict[str, Any]:
         """Return the versions and the machine that rows depend on."""
-        ...
 
     def run_checks(self, plan: Plan) -> Sequence[Mapping[str, Any]]:
         """Make the validity checks of a plan."""
-        ...
 
     def finish(
         self, cells: Sequence[Cell], batch_size: int, folder: Path, begin: Begin
     ) -> Generator[Finished, None, None]:
         """Do all samples; the rows of one are in the run's folder when the next is taken."""
-        ...
 
     def close(self) -> None:
         """End what was started for it."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
