@@ -25,6 +25,7 @@ from gist.models.model import LanguageModel
 
 TEXT_TOKENS = 256
 PLAN = GistPlan(rows=0)
+SEED = 0  # of the first weights, and of the order of the rows
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -64,18 +65,11 @@ def finetune(
     steps: int,
     rank: int,
     lr: float,
-    seed: int = 0,
 ) -> Tensors:
-    """Return the LoRA tensors of a document; the model is left as it was.
+    """Return the LoRA tensors of a document, on all linear layers; the model is left as it was.
 
-    Args:
-        lm: the model.
-        context: the document; nothing is learnt from an empty one.
-        questions: about it, each with its answer.
-        steps: of the optimiser, each on a row of text and one with a question.
-        rank: of LoRA, on all linear layers.
-        lr: of AdamW, falling to 0.
-        seed: decides the weights and the order of the rows.
+    Each of the steps is on a row of the context, if there is any text, and on a question with its
+    answer. The learning rate falls to 0.
 
     Raises:
         ContextTooLong: a row needs more positions than the model has.
@@ -84,8 +78,8 @@ def finetune(
     texts, asked = text_rows(lm, context), asked_rows(lm, questions)
     longest = max((len(row.ids) for row in (*texts, *asked)), default=1)
     lm.reserve(longest, entries=longest, new_tokens=longest, batch=1)
-    random.Random(seed).shuffle(asked)
-    with added(lm.model, PLAN, _options(rank), seed=seed) as adapted, torch.enable_grad():
+    random.Random(SEED).shuffle(asked)
+    with added(lm.model, PLAN, _options(rank), seed=SEED) as adapted, torch.enable_grad():
         adapted.eval()  # LoRA has no dropout here
         trained = [each for each in adapted.parameters() if each.requires_grad]
         optimiser = torch.optim.AdamW(trained, lr=lr, weight_decay=0.0)
@@ -108,7 +102,7 @@ def finetune(
 @contextmanager
 def finetuned(lm: LanguageModel, tensors: Tensors, *, rank: int) -> Iterator[None]:
     """Put the LoRA tensors of a document onto the model, and take them off again."""
-    with added(lm.model, PLAN, _options(rank), seed=0) as adapted:
+    with added(lm.model, PLAN, _options(rank), seed=SEED) as adapted:
         set_peft_model_state_dict(adapted, dict(tensors))
         adapted.eval()
         yield

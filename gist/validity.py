@@ -198,10 +198,7 @@ def _kept_alone(
 def single_pass(lm: LanguageModel, plan: GistPlan, example: Example) -> SinglePassCheck:
     """Compare the logits of training's pass, or passes, with those that answering computes.
 
-    Args:
-        lm: the model, its adapter loaded.
-        plan: of the adapter.
-        example: with gists; a piece of it is used.
+    The adapter must be loaded. Of the example, which has gists, a piece is used.
     """
     example = replace(shortened(example, plan), snippets=())
     with torch.inference_mode():

@@ -51,16 +51,10 @@ def train_model(
     seed: int,
     resume: bool,
 ) -> Path:
-    """Fit the tokenizer, train the model, and return its folder, `output/model`.
+    """Fit the tokenizer on `corpus`, train the model, and return its folder, `output/model`.
 
-    Args:
-        sources: by name, what gives a source once there is a tokenizer.
-        configuration: shape and training.
-        corpus: the texts that the tokenizer is fitted on.
-        prompt: its texts.
-        output: folder of checkpoints and log.
-        seed: decides weights and batches.
-        resume: go on from the newest checkpoint.
+    Each of `sources` gives a source once there is a tokenizer. With `resume`, training goes on from
+    the newest checkpoint in `output`.
     """
     untrained = output / "untrained"
     if not untrained.is_dir():
