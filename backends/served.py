@@ -46,12 +46,7 @@ class ClosedBook(Full):
 
 @dataclass
 class Truncate(SizeOptions):
-    """Half of the budget from the context's start, half from its end, in every prompt.
-
-    Args:
-        tokens: context tokens shown.
-        ratio: context tokens per token shown, instead of `tokens`; 16 if neither is given.
-    """
+    """Half of the budget from the context's start, half from its end, in every prompt."""
 
     model: ServedModel
 
@@ -72,14 +67,7 @@ class Truncate(SizeOptions):
 
 @dataclass
 class Summary(SizeOptions):
-    """A summary of the context in every prompt.
-
-    Args:
-        model: handed in by the harness; it writes the summary, and reads it.
-        tokens: tokens of the summary, at most.
-        ratio: context tokens per token of the summary, instead of `tokens`; 16 if neither is
-            given.
-    """
+    """A summary of the context, of so many tokens at most, in every prompt; the model writes it."""
 
     runs_unasked: ClassVar[bool] = False
 

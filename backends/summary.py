@@ -22,7 +22,6 @@ class Summary(RivalOptions):
     """A summary of the context.
 
     Args:
-        model: handed in by the harness; it writes the summary, and reads it.
         tokens: tokens of the summary, at most.
         ratio: context tokens per token of the summary, instead of `tokens`; 16, as in gist, if
             neither is given.

@@ -63,12 +63,8 @@ class Store:
     """Gist files of the documents of a folder.
 
     Args:
-        model: a loaded model.
         folder: of the store.
-        checkpoint: the adapter's folder; by default the one that belongs to the model.
-        tokens: gist tokens for every document.
-        ratio: document tokens per gist token, instead of `tokens`.
-        window_tokens: compress a longer document in parts of so many tokens.
+        checkpoint, tokens, ratio, window_tokens: as of `GistFiles`.
         embedder: as in rag.
         held_bytes: of documents that stay in memory between questions.
         chroma: the address of a ChromaDB server for the vectors, which several machines may ask;

@@ -19,6 +19,7 @@ from gist.models.model import LanguageModel
 from gist.training.configuration import AdapterOptions, TrainingConfiguration
 
 FLOAT32_BYTES = 4
+MEASURED_S = 0.3  # for which products are counted
 ADAM_COPIES = 4  # a trained number is kept as weight, gradient and two moments
 
 
@@ -142,18 +143,16 @@ def reading_flops(config: PretrainedConfig, *, tokens: int) -> int:
     return 2 * tokens * shape.linear + attention + 2 * shape.vocabulary * shape.hidden
 
 
-def measure_flop_rate(
-    device: torch.device | str, dtype: torch.dtype, *, seconds: float = 0.3
-) -> float:
+def measure_flop_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Return the floating-point operations per second of a matrix product here.
 
     A step reaches half to nine tenths of it: seconds made from this rate are a lower bound.
     """
-    size = 512 if torch.device(device).type == "cpu" else 4096
+    size = 512 if device.type == "cpu" else 4096
     square = torch.ones(size, size, device=device, dtype=dtype)
     (square @ square).sum().item()  # the first call sets things up
     count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
+    while time.perf_counter() - start < MEASURED_S:
         (square @ square)[0, 0].item()  # waits for the device
         count += 1
     return count * 2 * size**3 / (time.perf_counter() - start)
