@@ -9,5 +9,5 @@ Where to start: `render` has the order of a report, `html/page` that of the page
     verdict, choices                what a comparison says, and which way to choose, as values
 
 `tables`, `cost_tables`, `checks_table`, `sweeps` and `verdict_page` make text of them, which
-`format` draws; `plots` makes pictures of them, and `summary` sentences.
+`format` draws; `plots` makes pictures of them.
 """

@@ -115,6 +115,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
             *unproven.values(),
             *([busy] if busy else []),
             *([] if unreadable else _no_choice(low, weak, (floor, answered), baseline)),
+            *([] if unreadable or few else _unsure(section, ways, low, list(floors))),
         ),
         ways=tuple(ways),
         choices=tuple(advice),
@@ -194,6 +195,21 @@ def _no_choice(
         yield (
             f"Not to be chosen: {', '.join(weak)}. {baseline} answers more than twice as many "
             "questions."
+        )
+
+
+def _unsure(
+    section: Section, ways: Sequence[Way], low: Sequence[str], floors: Sequence[str]
+) -> Iterator[str]:
+    """Yield which ways may answer without the context: those not shown to be above the floor."""
+    floor = next(iter(floors), "")  # the one without options, of the model itself
+    others = [way.backend for way in ways if floor and way.backend not in low]
+    found = {name: contrast_of(section, name, floor) for name in others}
+    names = [name for name, one in found.items() if one and not one.difference.is_above(0)]
+    if names:
+        yield (
+            f"Answers may not come from the documents: {', '.join(names)}. {floor}, which reads "
+            "nothing, is not shown to answer worse."
         )
 
 

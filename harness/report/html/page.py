@@ -17,7 +17,7 @@ from itertools import count
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from harness.report.checks_table import check_tables
+from harness.report.checks_table import check_tables, checks_line
 from harness.report.html.runs import describe
 from harness.report.html.samples import samples, script_text
 from harness.report.html.scorecard import scorecards
@@ -26,7 +26,6 @@ from harness.report.plots.shapes import Chart
 from harness.report.plots.topics import TOPICS, Topic
 from harness.report.render import legend_of, section_tables
 from harness.report.sections import Section, scored, sections_of
-from harness.report.summary import summarize
 from harness.report.sweeps import model_tables
 from harness.report.verdict import verdicts
 from harness.report.verdict_page import ON_PAGES
@@ -66,7 +65,7 @@ def make_page(rows: Rows) -> str:
     return _template().render(
         setups=rows.setups,
         notes=rows.notes,
-        summary=summarize(sections, checks, judged),
+        checks_line=checks_line(checks) if checks else "",
         cards=list(scorecards(judged, scored(sections), first=pictures)),
         card_legend=ON_PAGES,
         chapters=chapters,

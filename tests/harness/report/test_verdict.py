@@ -362,6 +362,18 @@ def test_a_way_that_answers_no_more_than_the_floor_is_no_choice(tmp_path: Path) 
     )
 
 
+def test_a_way_that_may_answer_without_the_documents_is_named(tmp_path: Path) -> None:
+    """Above the floor, but not by more than chance explains; one that is certainly above is not."""
+    two, none = [1.0, 1.0, 0.0, 0.0, 0.0], [0.0] * 5
+    scores = {"full": shares(0.9), "gist": [*[none, two] * 19, two, two], "rag": shares(0.6)}
+    verdict = compare(tmp_path, {**scores, "closed_book": [two, none] * 20})
+    (said,) = [one for one in verdict.obstacles if "may not come" in one]
+    assert said == (
+        "Answers may not come from the documents: gist. closed_book, which reads nothing, is not "
+        "shown to answer worse."
+    )
+
+
 def test_a_way_that_loses_more_than_half_is_no_choice(tmp_path: Path) -> None:
     """Next to nothing at next to no cost is no bargain; fewer right answers alone are no reason."""
     scores = {"full": shares(0.6), "gist": shares(0.2), "rag": shares(0.5)}
