@@ -14,7 +14,7 @@ from harness.errors import OutOfMemory, SampleError, UserError
 
 if TYPE_CHECKING:
     from gist.decode import KVState
-    from gist.gistfile import Manifest
+    from gist.gistheader import Manifest
 
 
 @dataclass
@@ -100,7 +100,8 @@ class GistFiles(GistOptions):
         front: bool = True,
         force: bool = False,
     ) -> "Manifest":
-        from gist.gistfile import Manifest, printable, write_gist_file
+        from gist.gistfile import write_gist_file
+        from gist.gistheader import Manifest, printable
 
         hints, state = self.hints(), context.state.opened(self.model)
         prefix_entries = state.entries - context.context_entries

@@ -290,7 +290,7 @@ class Store:
         return place(self.folder / "documents", document, ".gist")
 
     def _name_of(self, document: str) -> str:
-        from gist.gistfile import read_manifest
+        from gist.gistheader import read_manifest
 
         try:
             return read_manifest(self._path(document)).source

@@ -106,7 +106,7 @@ def _shots_of(adapter: Path | None, fingerprint: str) -> int:
 def _read_header(path: Path) -> Mapping[str, Any]:
     from dataclasses import asdict
 
-    from gist.gistfile import read_manifest
+    from gist.gistheader import read_manifest
 
     return asdict(read_manifest(path))
 

@@ -19,7 +19,8 @@ from gist.adapter import attached
 from gist.checkpoint import file_hash
 from gist.compress import compress
 from gist.decode import KVState, ask
-from gist.gistfile import Manifest, identity, load_gist_file, read_manifest, write_gist_file
+from gist.gistfile import identity, load_gist_file, write_gist_file
+from gist.gistheader import Manifest, read_manifest
 from gist.models.model import LanguageModel
 from harness.errors import OutOfMemory, UserError
 from tests.support.tiny_adapter import PLAN, save_tiny_adapter

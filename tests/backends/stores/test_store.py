@@ -21,7 +21,7 @@ from backends.stores.held import DocumentCache
 from backends.stores.passages import Passages
 from backends.stores.store import Change, Store, document_id
 from gist.decode import KVState, entries_of
-from gist.gistfile import read_manifest
+from gist.gistheader import read_manifest
 from gist.models.model import LanguageModel
 from harness.api import Source
 from harness.errors import ContextTooLong, UserError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gist.gistfile import read_manifest
+from gist.gistheader import read_manifest
 from gist.models.model import LanguageModel
 from gist.models.prompt import render_prompt
 from harness.api import prompt_with
@@ -216,6 +216,20 @@ def test_what_cannot_be_asked_is_one_line(
     for arguments in ([tmp_path / "no.gist", "Who?"], [tmp_path, "Who?"], [gist, " "], [cut, "W?"]):
         code, out, err = gist_bench("ask", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_what_is_no_gist_file_is_said_before_a_model_library_is_loaded(text: Path) -> None:
+    """Loading torch takes seconds, and the first bytes of the file are enough to say it."""
+    code = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stdout))\n"
+        "from harness.cli import main\n"
+        f"main(['ask', {str(text)!r}, 'Who?'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is no gist file" in done.stderr
+    assert not {"torch", "transformers"} & set(done.stdout.split())
 
 
 def test_a_folder_becomes_a_store(
