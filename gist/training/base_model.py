@@ -32,16 +32,13 @@ def load_base(choice: ModelChoice, prompt: PromptText, *, shapes: bool = False) 
             )
             if not shapes:
                 raise UserError(reason)
+    # Without tiles (AMX), bfloat16 on a CPU is slower than float32.
+    in_tiles = torch.cpu.get_capabilities().get("amx_bf16", False)
     return load_model(
         name,
         prompt,
         device=device,
-        dtype=choice.dtype or ("bfloat16" if _multiplies_in_tiles() else None),
+        dtype=choice.dtype or ("bfloat16" if in_tiles else None),
         load_in_4bit=choice.load_in_4bit,
         without_weights=reason,
     )
-
-
-def _multiplies_in_tiles() -> bool:
-    """Whether the processor has AMX: elsewhere bfloat16 on a CPU is slower than float32."""
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
