@@ -176,7 +176,10 @@ def _wrong_if_unanswered(scores: stats.Floats, failed: list[Mask]) -> stats.Floa
 
 def _of_costs(cell: Cell) -> Iterator[Figure]:
     """Yield the costs of samples whose batches are whole in both runs."""
-    base, new = cell.columns([*costs.OF_SAMPLES, "batch_size", "memory_kind", "error"])
+    names = [*costs.OF_SAMPLES, "batch_size", "memory_kind", "error"]
+    if costs.STREAMED in cell.base and costs.STREAMED in cell.new:
+        names.append(costs.STREAMED)
+    base, new = cell.columns(names)
     # Peaks that were counted in different ways cannot be compared.
     base.loc[base["memory_kind"] != new["memory_kind"], PEAKS] = np.nan
     for name in ("sample_id", "batch_id"):

@@ -143,7 +143,7 @@ def too_busy(costs: Mapping[str, Costs]) -> str:
     if not busy:
         return ""
     return (
-        f"Times are too long: other work had the processor for a part of them, {', '.join(busy)}. "
+        f"Times are too long: other work had the processor for a part of them: {'; '.join(busy)}. "
         "Measure on a machine that does nothing else."
     )
 

@@ -188,12 +188,12 @@ def _no_choice(
     floor, answered = reads_nothing
     if low and floor:
         yield (
-            f"Not to be chosen: {', '.join(low)}. {floor}, which reads nothing, answers at least "
+            f"Not to be chosen: {'; '.join(low)}. {floor}, which reads nothing, answers at least "
             f"as well ({answered:.2f})."
         )
     if weak:
         yield (
-            f"Not to be chosen: {', '.join(weak)}. {baseline} answers more than twice as many "
+            f"Not to be chosen: {'; '.join(weak)}. {baseline} answers more than twice as many "
             "questions."
         )
 
@@ -208,7 +208,7 @@ def _unsure(
     names = [name for name, one in found.items() if one and not one.difference.is_above(0)]
     if names:
         yield (
-            f"Answers may not come from the documents: {', '.join(names)}. {floor}, which reads "
+            f"Answers may not come from the documents: {'; '.join(names)}. {floor}, which reads "
             "nothing, is not shown to answer worse."
         )
 

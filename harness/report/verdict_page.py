@@ -187,7 +187,7 @@ def _adapted(verdict: Verdict) -> Iterator[str]:
     if pairs:
         other = pairs[0][1].other
         parts = [f"{name} {one}" for name, one in pairs]
-        yield f"Against {other}, which has the same weights: {', '.join(parts)}."
+        yield f"Against {other}, which has the same weights: {'; '.join(parts)}."
 
 
 def _unsettled(verdict: Verdict) -> Iterator[str]:
@@ -201,7 +201,7 @@ def _unsettled(verdict: Verdict) -> Iterator[str]:
         if way.against.standing in UNSETTLED and way.against.needed
     ]
     if parts:
-        yield f"Contexts that would settle it: {', '.join(parts)}."
+        yield f"Contexts that would settle it: {'; '.join(parts)}."
 
 
 def price(choice: Advice, baseline: Way | None, *, word: Callable[[Comparison], str] = str) -> str:

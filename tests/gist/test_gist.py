@@ -266,6 +266,30 @@ def _context_gradient(
     return float(gradient[:, context_columns].abs().max())
 
 
+def test_poisoned_context_entries_change_no_answer(
+    adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After slicing, no view of the full cache is left: NaN in it changes nothing."""
+    import gist.compress as decode
+
+    full = []
+    select = decode.select
+
+    def remember(cache: object, index: torch.Tensor) -> object:
+        full.append(cache)
+        return select(cache, index)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decode, "select", remember)
+    state = compress(adapted, CONTEXT_IDS, gists=GISTS, plan=plan)
+    rows = [list(question) for question, _ in QUESTIONS]
+    before = ask(adapted, state, rows, max_new_tokens=8)
+    with torch.inference_mode():
+        for layer in full[0].layers:  # type: ignore[attr-defined]
+            layer.keys.fill_(torch.nan)
+            layer.values.fill_(torch.nan)
+    assert ask(adapted, state, rows, max_new_tokens=8) == before
+
+
 def test_a_compressed_state_holds_prefix_and_gists_alone(
     adapted: LanguageModel, plan: GistPlan
 ) -> None:

@@ -173,6 +173,24 @@ def test_noise_in_times_does_not_fail_and_a_slowdown_does(tmp_path: Path) -> Non
     assert compared(slow, base, "decode_tokens_per_s<-10%").exit_code == 0
 
 
+def test_the_first_token_of_a_streamed_request_is_its_own(tmp_path: Path) -> None:
+    """Of two servers that answer as soon in all, one begins later, and decodes faster after it."""
+    rows = speeds(np.full(8, 0.01))
+    runs = []
+    for name, share in (("base", 0.1), ("new", 0.5)):
+        made = [
+            {**cells, "first_token_s": share * float(str(cells["generate_s"]))} for cells in rows
+        ]
+        runs.append(run_of(tmp_path / name, made))
+    late = compared(*runs, "first_token_s>+10%", "decode_tokens_per_s<-10%")
+    assert "REGRESSED: first_token_s>+10%" in late.text
+    assert "REGRESSED: decode_tokens_per_s" not in late.text
+    assert (
+        "REGRESSED: decode_tokens_per_s<-10%"
+        in compared(*runs[::-1], "decode_tokens_per_s<-10%").text
+    )
+
+
 def test_bytes_held_are_exact(base: Path, tmp_path: Path) -> None:
     """They have no interval: 2 % more fail a gate of 1 %, 0.5 % more do not, with any contexts."""
     for percent, code in ((0.5, 0), (2, 1)):

@@ -196,7 +196,7 @@ def test_times_beside_other_work_are_no_ground_to_choose(tmp_path: Path) -> None
     quiet = {"prepare_waited_s": 0.1, "generate_waited_s": 0.0}
     verdict = compare(tmp_path / "busy", scores, {"full": quiet, "rag": busy})
     assert set(chosen(verdict)) == {"quality", "memory"}
-    assert "a part of them, rag 0.50. Measure" in verdict.obstacles[-1]
+    assert "a part of them: rag 0.50. Measure" in verdict.obstacles[-1]
     for name, costs in (("quiet", quiet), ("unknown", {})):
         verdict = compare(tmp_path / name, scores, {"full": costs, "rag": costs})
         assert "time" in chosen(verdict)
