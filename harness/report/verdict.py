@@ -188,13 +188,13 @@ def _no_choice(
     floor, answered = reads_nothing
     if low and floor:
         yield (
-            f"Not to be chosen: {'; '.join(low)}. {floor}, which reads nothing, answers at least "
-            f"as well ({answered:.2f})."
+            f"Not to be chosen, as {floor}, which reads nothing, answers at least as well "
+            f"({answered:.2f}): {'; '.join(low)}."
         )
     if weak:
         yield (
-            f"Not to be chosen: {'; '.join(weak)}. {baseline} answers more than twice as many "
-            "questions."
+            f"Not to be chosen, as {baseline} answers more than twice as many questions: "
+            f"{'; '.join(weak)}."
         )
 
 

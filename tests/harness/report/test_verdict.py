@@ -358,7 +358,8 @@ def test_a_way_that_answers_no_more_than_the_floor_is_no_choice(tmp_path: Path) 
     verdict = compare(tmp_path, {**scores, "closed_book": shares(0.2)}, cheap)
     assert "gist" not in chosen(verdict).values()
     assert verdict.obstacles[-1] == (
-        "Not to be chosen: gist. closed_book, which reads nothing, answers at least as well (0.20)."
+        "Not to be chosen, as closed_book, which reads nothing, answers at least as well (0.20): "
+        "gist."
     )
 
 
@@ -381,7 +382,7 @@ def test_a_way_that_loses_more_than_half_is_no_choice(tmp_path: Path) -> None:
     verdict = compare(tmp_path, {**scores, "closed_book": shares(0.0)}, cheap)
     assert "gist" not in chosen(verdict).values()
     assert verdict.obstacles[-1] == (
-        "Not to be chosen: gist. full answers more than twice as many questions."
+        "Not to be chosen, as full answers more than twice as many questions: gist."
     )
 
 
