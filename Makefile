@@ -75,13 +75,17 @@ SQUAD ?= squad/dev-v1.1.json
 TEST_ARTICLES := 1973_oil_crisis+Amazon_rainforest+Computational_complexity_theory+European_Union_law
 TEST_ARTICLES := $(TEST_ARTICLES)+French_and_Indian_War+Immune_system+Islamism+Nikola_Tesla
 TEST_ARTICLES := $(TEST_ARTICLES)+Prime_number+Scottish_Parliament
-TESTED := $(BIN)/gist-bench run --model smollm2 --limit 120 --out results/smollm2 \
+TESTED := $(BIN)/gist-bench run --model smollm2 \
 	--suite qa,data=squad:$(SQUAD),articles=$(TEST_ARTICLES),shuffle=true
+ANSWERS := $(TESTED) --limit 120 --out results/smollm2
+GISTS := $(foreach ratio,4 8 2 16,--backend gist,ratio=$(ratio))
+BESIDE := --backend full --backend rag --backend mean_pool,ratio=4 --backend truncate,ratio=4 --backend closed_book
 smollm2: $(VENV)/.demo
-	$(TESTED) --backend full --backend rag --backend mean_pool,ratio=4 --backend truncate,ratio=4 \
-		--backend closed_book
-	$(TESTED) $(foreach ratio,4 8 2,--backend gist,ratio=$(ratio)) --backend full,adapter=on \
-		--backend closed_book,adapter=on --backend 'shuffled(gist,ratio=4)' --backend gist,ratio=16
+	$(ANSWERS) $(BESIDE)
+	$(ANSWERS) $(GISTS) --backend full,adapter=on --backend closed_book,adapter=on \
+		--backend 'shuffled(gist,ratio=4)'
+	OMP_NUM_THREADS=1 $(TESTED) --limit 10 --out results/smollm2-costs $(BESIDE) $(GISTS) \
+		--backend full,adapter=on
 	$(BIN)/gist-bench report results/smollm2
 
 # The same paragraphs in longer texts, unanswerable questions, numbers in a book, HotpotQA: hours of one core.
