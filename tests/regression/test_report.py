@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 
 import pytest
@@ -125,10 +125,10 @@ def test_a_hundred_thousand_rows(benchmark: BenchmarkFixture, tmp_path: Path) ->
 def test_memory_does_not_grow_with_the_rows(
     benchmark: BenchmarkFixture, tmp_path: Path, words: tuple[str, ...], times: int
 ) -> None:
-    """So many times the rows take 100 bytes a row at most, and hardly more work for each.
+    """So many times the rows take as many times the work, and 100 bytes a row at most.
 
-    A second of work has lasted 1.3 seconds beside another process, so half as much again is let
-    pass; work that grew with the square of the rows would take five or ten times as much.
+    Other work on the machine makes work last longer, never shorter: the fastest of up to three
+    rounds counts, of few rows and of many.
     """
     small = {
         name: large_run(tmp_path / name, seed)
@@ -136,9 +136,17 @@ def test_memory_does_not_grow_with_the_rows(
         if name in words
     }
     large = {name: grown(run, tmp_path / f"grown-{name}", times) for name, run in small.items()}
-    small["NEW"], large["NEW"] = tmp_path / "new-small", tmp_path / "new-large"
-    first = used_by(*(small.get(word, word) for word in words))
-    rest = [large.get(word, word) for word in words]
-    found = benchmark.pedantic(used_by, rest, rounds=1)
+
+    def used_on(runs: dict[str, Path]) -> dict[str, float]:
+        given: dict[str, object] = {**runs, "NEW": tmp_path / f"new-{next(numbers)}"}
+        return used_by(*(given.get(word, word) for word in words))
+
+    numbers = count()
+    first = used_on(small)
+    found = benchmark.pedantic(used_on, (large,), rounds=1)
     assert found["bytes"] - first["bytes"] < 100 * (times - 1) * ROWS
-    assert found["s"] < 1.5 * times * first["s"]
+    few, many = [first["s"]], [found["s"]]
+    while min(many) >= 1.05 * times * min(few) and len(many) < 3:
+        few.append(used_on(small)["s"])
+        many.append(used_on(large)["s"])
+    assert min(many) < 1.05 * times * min(few)
