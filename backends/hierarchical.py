@@ -1,6 +1,6 @@
 """hierarchical: gists of gists. Windows compressed apart, their gists compressed again.
 
-See `gist.hierarchy` for what the second level reads. The adapter was not trained for it.
+See `gist.hierarchy` for what the second level reads, and which adapters have learnt it.
 """
 
 from dataclasses import dataclass
@@ -46,18 +46,16 @@ class Hierarchical(GistOptions):
 
     def prepare(self, context: str) -> CachedContext:
         """Compress the windows, then their gists."""
-        from gist.hierarchy import condense
-        from gist.windows import allocate_gists, join
+        from gist.hierarchy import allocate_condensed, condense
+        from gist.windows import join
 
         plan = self._adapter.plan
         spans = cut_segments(self.model, context, self.window_tokens)
         size = partial(entries_for, tokens=None, ratio=self.first_ratio)
         first = compress_spans(self.model, plan, context, spans, entries_for=size)
         read = [part.gists.entries for part in first.parts]
-        groups = [sum(read[at : at + self.fan_in]) for at in range(0, len(read), self.fan_in)]
         wanted = self.entries_for(len(self.model.tokenizer.encode(context)))
-        shares = allocate_gists(groups, wanted, plan)
-        gists = [min(share, plan.rows) for share in shares]
+        gists = allocate_condensed(read, wanted, fan_in=self.fan_in, plan=plan)
         second = condense(self.model, first, fan_in=self.fan_in, gists=gists, plan=plan)
         state = join(self.model, second.prefix, second.parts)
         return CachedContext(self.model, state, context_entries=sum(gists))

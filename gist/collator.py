@@ -16,6 +16,15 @@ IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
+class Windows:
+    """A context in windows that are read apart, as `gist.windows` compresses it."""
+
+    tokens: tuple[int, ...]  # of each window
+    gists: tuple[int, ...]  # of each window
+    condensed: tuple[int, ...] = ()  # gists that read those of FAN_IN windows; none: one level
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One context and its questions, as token ids."""
 
@@ -24,6 +33,7 @@ class Example:
     gists: int = 0  # 0: the questions see the context
     bare: bool = False  # no prompt but its first token: the answers continue the questions
     snippets: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()  # (cue, what follows it)
+    windows: Windows | None = None  # None: read in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +124,8 @@ class PackedCollator:
 
 
 def uncompressed(example: Example) -> Example:
-    """Return the example for the full-context model: without gists and snippets."""
-    return replace(example, gists=0, snippets=())
+    """Return the example for the full-context model: without gists, windows and snippets."""
+    return replace(example, gists=0, snippets=(), windows=None)
 
 
 def are_compressed(examples: Sequence[Example]) -> bool:

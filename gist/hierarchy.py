@@ -5,8 +5,8 @@
     kept       before H0..H31
 
 The second group has the same embeddings as the first, and stands at positions spread over those of
-the windows. It reads KV entries of gists, but the adapter was trained to read text: measure what it
-keeps before you trust it.
+the windows. It reads KV entries of gists, which an adapter learns only where stages of its training
+have `twice`: measure what it keeps before you trust it.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,39 @@ from gist.decode import KVState, read_rows
 from gist.embedding import first_gist_id
 from gist.layout import GistPlan, spread
 from gist.models.model import LanguageModel
-from gist.windows import Segment, Segments, join
+from gist.windows import Segment, Segments, allocate_gists, join_segments
 from harness.errors import UserError
 
+WINDOW_TOKENS, FAN_IN, FIRST_RATIO = 256, 2, 4.0
+"""Of the first level, if nothing else is asked for: what it reads, how it is grouped and kept."""
 
+
+def allocate_condensed(
+    read: Sequence[int], gists: int, *, fan_in: int, plan: GistPlan
+) -> tuple[int, ...]:
+    """Allocate `gists` of the second level to groups of windows, by those `read` of each window.
+
+    Raises:
+        UserError: fewer gists than groups.
+    """
+    groups = [sum(read[first : first + fan_in]) for first in range(0, len(read), fan_in)]
+    return tuple(min(share, plan.rows) for share in allocate_gists(groups, gists, plan))
+
+
+@torch.inference_mode()
 def condense(
+    lm: LanguageModel, segments: Segments, *, fan_in: int, gists: Sequence[int], plan: GistPlan
+) -> Segments:
+    """Return fewer segments, as `condense_segments` does, for answering."""
+    return condense_segments(lm, segments, fan_in=fan_in, gists=gists, plan=plan)
+
+
+def condense_segments(
     lm: LanguageModel, segments: Segments, *, fan_in: int, gists: Sequence[int], plan: GistPlan
 ) -> Segments:
     """Return fewer segments: each stands for `fan_in` of those given, with so many `gists`.
 
-    The adapter must be loaded.
+    The adapter must be loaded. Gradients flow where they are enabled.
 
     Raises:
         UserError: more gists in a group than the adapter has embeddings, or than entries are read.
@@ -41,11 +64,10 @@ def condense(
     return Segments(segments.prefix, tuple(condensed))
 
 
-@torch.inference_mode()
 def _condense_one(
     lm: LanguageModel, prefix: KVState, parts: Sequence[Segment], *, gists: int, plan: GistPlan
 ) -> Segment:
-    state = join(lm, prefix, parts)
+    state = join_segments(lm, prefix, parts)
     entries = state.entries
     limit = min(plan.rows, entries - prefix.entries)
     if gists > limit:

@@ -112,6 +112,7 @@ def shortened(example: Example, plan: GistPlan, tokens: int = CONTEXT_TOKENS) ->
         questions=tuple((question, answer[:ANSWER_TOKENS]) for question, answer in asked),
         gists=min(gists, max_gists(len(context), plan)),
         snippets=example.snippets[:QUESTIONS],
+        windows=None,
     )
 
 

@@ -8,8 +8,8 @@
 Every segment is read with the prompt's beginning in front, as the adapter was trained, and sees
 nothing of the other segments. Keys are moved by `gist.rotary` into a range that the adapter knows:
 the reference model found 9 of 9 pass keys in eight windows of 512 tokens at a ratio of 4, and 5 of
-9 when the keys stayed at the positions of the full text. The adapter was not trained for gists so
-close together, nor for segments that do not see each other.
+9 when the keys stayed at the positions of the full text. An adapter learns gists so close together,
+of segments that do not see each other, where stages of its training have `window_tokens`.
 """
 
 from collections.abc import Sequence
@@ -111,9 +111,17 @@ def _compress_one(
 def join(
     lm: LanguageModel, prefix: KVState, parts: Sequence[Segment], *, room: int | None = None
 ) -> KVState:
+    """Join segments, as `join_segments` does, for answering."""
+    return join_segments(lm, prefix, parts, room=room)
+
+
+def join_segments(
+    lm: LanguageModel, prefix: KVState, parts: Sequence[Segment], *, room: int | None = None
+) -> KVState:
     """Join segments one after another behind `prefix`, as if they had been read in this order.
 
-    Together they take `room` positions, by default those of the longest segment.
+    Together they take `room` positions, by default those of the longest segment. Gradients flow
+    where they are enabled.
     """
     start = len(lm.prompt.before)
     offsets = list(accumulate((part.span for part in parts), initial=0))

@@ -14,6 +14,7 @@ from gist.forward import Forward
 from gist.layout import GistPlan
 from gist.models.model import LanguageModel
 from gist.models.nf4 import is_sharded
+from gist.rotary import check_movable
 from gist.stored_adapter import read_adapter
 from gist.training.callbacks import log
 from gist.training.configuration import Stage, TrainingConfiguration
@@ -24,16 +25,24 @@ from harness.files import write_atomically
 GIST_TOKEN = "<GIST_"  # the name that gist tokens have in print
 
 
-def check_trainable(lm: LanguageModel, stages: Sequence[Stage]) -> None:
+def check_trainable(lm: LanguageModel, stages: Sequence[Stage], plan: GistPlan) -> None:
     """Refuse what no adapter can come out of.
 
     Raises:
-        UserError: random weights, no gists in any stage, or a tokenizer with gist tokens already.
+        UserError: random weights, no gists in any stage, windows of a model whose keys cannot be
+            moved, means to be read by gists, or a tokenizer with gist tokens already.
     """
     if lm.random_weights:
         raise UserError(f"{lm.name} has random weights; an adapter for it would learn nothing")
     if not any(stage.compresses or stage.plain == 1 for stage in stages):
         raise UserError("no stage has gists: give ratios, such as 8 and 16 context tokens per gist")
+    if any(stage.window_tokens for stage in stages):
+        check_movable(lm.model)
+    if plan.pools and any(stage.twice for stage in stages):
+        raise UserError(
+            f"placement {plan.placement} keeps means, which no gists read: leave out twice. "
+            "Allowed with twice: end, interleaved."
+        )
     taken = [token for token in lm.tokenizer.inner.get_vocab() if token.startswith(GIST_TOKEN)]
     if taken:
         raise UserError(
@@ -42,7 +51,7 @@ def check_trainable(lm: LanguageModel, stages: Sequence[Stage]) -> None:
         )
 
 
-def check_sharding(lm: LanguageModel, plan: GistPlan) -> None:
+def check_sharding(lm: LanguageModel, plan: GistPlan, stages: Sequence[Stage]) -> None:
     """Refuse what FSDP does not do.
 
     Raises:
@@ -59,6 +68,12 @@ def check_sharding(lm: LanguageModel, plan: GistPlan) -> None:
             f"placement {plan.placement} is trained in two passes, which FSDP cannot do. "
             "Allowed with FSDP: end, interleaved."
         )
+    for stage in stages:
+        if stage.window_tokens:
+            raise UserError(
+                f"stage {stage.name!r}: window_tokens is trained in two passes, which FSDP cannot "
+                "do. Leave it out."
+            )
 
 
 def check_checkpoint(folder: Path) -> None:

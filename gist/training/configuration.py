@@ -4,7 +4,7 @@ The name of a field is its key in YAML and in the record (`gist.json`), and, wit
 on the command line. Nothing here imports torch: the command line is made of these fields.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,8 @@ from gist.training.options import Part, check_bounds, option, read
 
 MAX_GISTS = 256  # gists in a group behind the context: 16x at 4,096 tokens
 SHARED_GISTS = 16  # that take turns where gists refine means; their positions tell them apart
+MIN_WINDOW_TOKENS = 32  # fewer are not worth a prompt of their own
+SHARED = ("plain", "window_tokens", "twice", "snippets")  # defaults of stages
 SNIPPETS = 2  # of each context, where reconstruction is asked for
 
 
@@ -170,6 +172,8 @@ class Stage:
     ratios: tuple[float, ...] = ()  # context tokens per gist, drawn per batch
     tokens: tuple[int, ...] = ()  # gists of a context, drawn per batch, instead of ratios
     mixed: bool = False  # a ratio, or a count, is drawn for each context, not for a batch
+    window_tokens: tuple[int, ...] = ()  # of windows read apart, drawn per batch; 0: none
+    twice: float = 0.0  # fraction of the batches in windows whose gists are read by gists again
     plain: float = 0.0  # fraction of the batches that are not compressed
     snippets: int = 0  # pieces of each context to be reconstructed from its gists
     max_context_tokens: int | None = None  # longer contexts are passed over
@@ -184,13 +188,29 @@ class Stage:
             raise ValueError(f"stage {self.name!r}: give ratios or tokens, not both")
         if any(ratio < 1 for ratio in self.ratios) or any(count < 1 for count in self.tokens):
             raise ValueError(f"stage {self.name!r}: ratios and tokens must be at least 1")
-        if not 0 <= self.plain <= 1:
-            raise ValueError(f"stage {self.name!r}: plain={self.plain} must be from 0 to 1")
+        for name in ("plain", "twice"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(
+                    f"stage {self.name!r}: {name}={getattr(self, name)} must be from 0 to 1"
+                )
+        check_windows(self.window_tokens, self.twice)
 
     @property
     def compresses(self) -> bool:
         """Whether any of its batches has gists."""
         return bool(self.ratios or self.tokens) and self.plain < 1
+
+
+def check_windows(window_tokens: Sequence[int], twice: float) -> None:
+    """Refuse windows that are too short, and two levels without any."""
+    for count in window_tokens:
+        if count and count < MIN_WINDOW_TOKENS:
+            raise ValueError(
+                f"window_tokens={count} must be at least {MIN_WINDOW_TOKENS}, or 0 for contexts "
+                "that are read in one"
+            )
+    if twice and not any(window_tokens):
+        raise ValueError(f"twice={twice} is of batches in windows: give window_tokens, such as 256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +236,17 @@ class CurriculumOptions:
     plain: float = option(
         0.0, "Fraction of the batches that are not compressed.", minimum=0, maximum=1
     )
+    window_tokens: tuple[int, ...] = option(
+        (),
+        "Read contexts in windows of so many tokens and join their gists, as for documents longer "
+        "than the model; of several, one is drawn for each batch, 0 for none.",
+    )
+    twice: float = option(
+        0.0,
+        "Fraction of the batches in windows whose gists are read by gists again (hierarchical).",
+        minimum=0,
+        maximum=1,
+    )
     unanswerable: float = option(
         0.0,
         "Fraction of a file's questions that are asked of another of its contexts: to be "
@@ -233,6 +264,7 @@ class CurriculumOptions:
         check_bounds(self)
         if self.epochs is not None and self.max_steps is not None:
             raise ValueError("epochs and max_steps say the same thing twice; give one of them.")
+        check_windows(self.window_tokens, self.twice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,15 +298,15 @@ def read_configuration(settings: Mapping[str, Any]) -> TrainingConfiguration:
     """Return the configuration of a training.
 
     Args:
-        settings: by name, of a YAML file and the command line; `plain` and `snippets` are the
-            defaults of its stages.
+        settings: by name, of a YAML file and the command line; `plain`, `window_tokens`, `twice`
+            and `snippets` are the defaults of its stages.
 
     Raises:
         UserError: one line that says which setting is wrong.
     """
     rows = settings.get("stages")
     if isinstance(rows, list):
-        shared = {name: settings[name] for name in ("plain", "snippets") if name in settings}
+        shared = {name: settings[name] for name in SHARED if name in settings}
         if settings.get("reconstruction"):
             shared = {"snippets": SNIPPETS} | shared
         rows = [{**shared, **row} if isinstance(row, Mapping) else row for row in rows]

@@ -7,14 +7,17 @@ small numbers, and no generator has to be wound forward.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from torch.utils.data import IterableDataset
 
 from gist.collator import Example
 from gist.compress import gists_for
+from gist.layout import GistPlan
 from gist.models.prompt import TextTokenizer
 from gist.training.configuration import Stage
 from gist.training.stages import Item, Source
+from gist.training.windowed import cut_windows, in_windows
 from harness.errors import UserError
 
 CUE_TOKENS, HIDDEN_TOKENS = 6, 24  # of a snippet: what is given, and what is reconstructed
@@ -30,6 +33,8 @@ class Draw:
     items: Iterator[Item]
     ratio: float | None = None
     tokens: int | None = None
+    window_tokens: int = 0  # 0: contexts are read in one
+    twice: bool = False  # gists of windows are read by gists
 
     def gists(self, context_tokens: int, stage: Stage, rng: random.Random) -> int:
         """Return how many gists a context is given; 0 in a batch that is not compressed."""
@@ -96,7 +101,11 @@ class Curriculum:
         tokens = rng.choice(stage.tokens) if stage.tokens else None
         if stage.plain and rng.random() < stage.plain:
             return Draw(name, items)
-        return Draw(name, items, ratio, tokens)
+        if not stage.window_tokens:
+            return Draw(name, items, ratio, tokens)
+        window_tokens = rng.choice(stage.window_tokens)
+        twice = window_tokens > 0 and rng.random() < stage.twice
+        return Draw(name, items, ratio, tokens, window_tokens, twice)
 
     def note(self, source: str, right: float) -> None:
         """Note the share of a batch's answers that were right."""
@@ -140,6 +149,7 @@ class Batches(IterableDataset[tuple[str, list[Example]]]):
         tokenizer: turns texts into ids.
         end_id: the token that ends an answer.
         overhead: tokens per question besides the question and answer themselves.
+        plan: of the adapter, which limits the gists of a window.
         per_step: batches of an optimizer step, over accumulation and processes.
         ahead: batches that the loader draws before the step in front of them has ended.
     """
@@ -148,6 +158,7 @@ class Batches(IterableDataset[tuple[str, list[Example]]]):
     tokenizer: TextTokenizer
     end_id: int
     overhead: int
+    plan: GistPlan
     per_step: int = 1
     ahead: int = 1
 
@@ -170,7 +181,10 @@ class Batches(IterableDataset[tuple[str, list[Example]]]):
         widest = passed_over = 0
         bare = drawn.source in stage.bare
         for item in drawn.items:
-            ids = tuple(self.tokenizer.encode(item[0]))
+            windows: list[tuple[int, ...]] = []
+            if drawn.window_tokens and not bare:
+                windows = cut_windows(item[0], drawn.window_tokens, self.tokenizer.encode)
+            ids = tuple(chain(*windows)) if windows else tuple(self.tokenizer.encode(item[0]))
             if stage.max_context_tokens and len(ids) > stage.max_context_tokens:
                 passed_over += 1
                 if passed_over == PASSED_OVER and not batch:
@@ -179,6 +193,8 @@ class Batches(IterableDataset[tuple[str, list[Example]]]):
             example = self.example(
                 ids, item[1], drawn.gists(len(ids), stage, rng), stage, rng, bare=bare
             )
+            if windows:
+                example = in_windows(example, windows, self.plan, twice=drawn.twice)
             width = len(example.context) + example.gists
             overhead = 0 if bare else self.overhead
             width += sum(len(q) + len(a) + overhead for q, a in example.questions)

@@ -21,6 +21,7 @@ from gist.training.train import Run, train
 
 CURRICULUM = Path(__file__).parents[1] / "reference" / "model.yaml"
 WEIGHT_DECAY = 0.1
+NO_GISTS = GistPlan(rows=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,10 @@ def train_model(
             text,
             end_id=tokenizer.eos_token_id,
             overhead=len(pieces.between) + len(pieces.after),
+            plan=NO_GISTS,
         ),
         TrainingStep(
-            PackedForward(PackedCollator(pieces, first_gist_id(model), GistPlan(rows=0))),
+            PackedForward(PackedCollator(pieces, first_gist_id(model), NO_GISTS)),
             LossWeights(),
         ),
         Run(

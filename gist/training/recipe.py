@@ -142,8 +142,8 @@ def _prepare(
 ) -> _Training:
     """Check everything that can be checked before an adapter is made, and claim the folder."""
     stages = make_stages(configuration, feeds, lm.tokenizer)
-    check_trainable(lm, stages)
-    check_sharding(lm, configuration.layout.plan)
+    check_trainable(lm, stages, configuration.layout.plan)
+    check_sharding(lm, configuration.layout.plan, stages)
     check_contexts(feeds, lm, stages)
     if configuration.init_adapter:
         check_start(Path(configuration.init_adapter), lm, configuration)
@@ -162,9 +162,11 @@ def _prepare(
         lm.tokenizer,
         end_id=lm.answer_end_id,
         overhead=len(lm.prompt.between) + len(lm.prompt.after),
+        plan=configuration.layout.plan,
     )
     held = held_back(feeds, stages[-1], configuration.evaluation.eval_contexts)
-    forward = forward_for(lm, configuration.layout.plan)
+    windows = any(stage.window_tokens for stage in stages)
+    forward = forward_for(lm, configuration.layout.plan, windows=windows)
     examples = _examples(batches, held, stages[-1])
     contexts = trained_contexts(feeds, lm.tokenizer, stages)
     if configuration.init_adapter:
@@ -258,9 +260,11 @@ def _first_batch(batches: Batches, stage: Stage) -> list[Example]:
 
 
 def _compressed_batch(batches: Batches) -> list[Example]:
-    """Return a batch of the first stage that has gists; nothing if none has."""
+    """Return a batch of the first stage that has gists, read in one; nothing if none has."""
     stages = [stage for stage in batches.curriculum.stages if stage.compresses]
-    return _first_batch(batches, replace(stages[0], plain=0.0)) if stages else []
+    if not stages:
+        return []
+    return _first_batch(batches, replace(stages[0], plain=0.0, window_tokens=(), twice=0.0))
 
 
 def _evaluation(training: _Training, adapted: PeftModel) -> EvaluationCallback | None:

@@ -92,6 +92,8 @@ def grow(options: CurriculumOptions, sources: Sequence[str], steps: int) -> list
             ratios=tuple(ratios[: math.ceil(len(ratios) * share)]),
             tokens=tuple(tokens[: math.ceil(len(tokens) * share)]),
             mixed=options.mixed,
+            window_tokens=options.window_tokens,
+            twice=options.twice,
             plain=options.plain,
             snippets=options.snippets or 0,
             max_context_tokens=limit,

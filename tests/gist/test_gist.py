@@ -347,7 +347,7 @@ RESIDUAL = GistPlan(rows=3, placement="residual")
 
 
 def _kept_logits(lm: LanguageModel, plan: GistPlan, *examples: Example) -> torch.Tensor:
-    forward = TwoPassForward(_collator(lm, plan), lm.model)
+    forward = TwoPassForward(_collator(lm, plan), lm)
     found = forward(lm.model, examples)
     return found.logits[found.labels != IGNORED]  # (answer tokens, vocabulary)
 

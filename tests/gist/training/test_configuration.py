@@ -62,10 +62,10 @@ def test_stages_take_the_shared_settings() -> None:
         {"name": "a", "sources": {"x": 1}, "max_steps": 1},
         {"name": "b", "sources": {"x": 1}, "max_steps": 1, "plain": 0.5, "snippets": 0},
     ]
-    settings = {"stages": rows, "plain": 0.1, "reconstruction": 0.5}
+    settings = {"stages": rows, "plain": 0.1, "reconstruction": 0.5, "window_tokens": [0, 64]}
     first, second = read_configuration(settings).curriculum.stages
-    assert (first.plain, first.snippets) == (0.1, 2)
-    assert (second.plain, second.snippets) == (0.5, 0)
+    assert (first.plain, first.snippets, first.window_tokens) == (0.1, 2, (0, 64))
+    assert (second.plain, second.snippets, second.window_tokens) == (0.5, 0, (0, 64))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,8 @@ def test_stages_take_the_shared_settings() -> None:
         ({"rank": True}, "rank=True must be a whole number"),
         ({"rank": 0}, "rank=0 must be at least 1"),
         ({"plain": 1.5}, "plain=1.5 must be at most 1"),
+        ({"window_tokens": [0, 16]}, "window_tokens=16 must be at least 32, or 0"),
+        ({"twice": 0.5, "window_tokens": [0]}, "twice=0.5 is of batches in windows: give"),
         ({"placement": "front"}, "placement='front' must be end or interleaved"),
         ({"targets": "q_proj"}, "targets='q_proj' must be a list of text"),
         ({"sources": ["a"]}, "sources=['a'] must be options, as name: value"),

@@ -13,6 +13,7 @@ import torch
 
 from gist.layout import GistPlan
 from gist.training.checks import check_checkpoint, check_sharding
+from gist.training.configuration import Stage
 from harness.errors import UserError
 from tests.gist.training.tiny_training import same, weights
 from tests.support.paths import ROOT
@@ -159,11 +160,14 @@ def test_sharding_is_refused_where_it_would_not_be_done(
     tiny_llama: "LanguageModel", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a CPU accelerate would leave a whole copy in every process; two passes cannot do it."""
-    check_sharding(tiny_llama, GistPlan(rows=8))
+    check_sharding(tiny_llama, GistPlan(rows=8), [])
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(UserError, match="this is a CPU"):
-        check_sharding(tiny_llama, GistPlan(rows=8))
+        check_sharding(tiny_llama, GistPlan(rows=8), [])
     monkeypatch.setattr(type(tiny_llama), "device", "cuda")
-    check_sharding(tiny_llama, GistPlan(rows=8))
+    check_sharding(tiny_llama, GistPlan(rows=8), [])
     with pytest.raises(UserError, match="two passes"):
-        check_sharding(tiny_llama, GistPlan(rows=0, placement="pool"))
+        check_sharding(tiny_llama, GistPlan(rows=0, placement="pool"), [])
+    stage = Stage("joined", {"all": 1.0}, max_steps=1, ratios=(4.0,), window_tokens=(0, 256))
+    with pytest.raises(UserError, match="'joined': window_tokens is trained in two passes"):
+        check_sharding(tiny_llama, GistPlan(rows=8), [stage])

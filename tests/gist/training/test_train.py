@@ -239,6 +239,40 @@ def test_a_stage_ends_when_it_is_passed() -> None:
     assert curriculum.done
 
 
+def test_windows_are_drawn_and_trained(tiny_llama: LanguageModel, tmp_path: Path) -> None:
+    """A stage in windows reads some batches in one, some in windows, and some twice."""
+    stage = Stage(
+        "joined",
+        {"keys": 1.0},
+        max_steps=6,
+        batch_tokens=600,
+        ratios=(4.0,),
+        window_tokens=(0, 32),
+        twice=0.5,
+    )
+    curriculum = Curriculum([stage], {"keys": items}, seed=0)
+    draws = [curriculum.draw(number, stage) for number in range(40)]
+    assert {(draw.window_tokens, draw.twice) for draw in draws} == {
+        (0, False),
+        (32, False),
+        (32, True),
+    }
+    folder = train_tiny(tiny_llama, tmp_path / "out", stages=[stage])
+    plain = replace(stage, window_tokens=(), twice=0.0)
+    other = train_tiny(tiny_llama, tmp_path / "plain", stages=[plain])
+    assert not same(weights(folder), weights(other))
+
+
+def test_gists_do_not_read_means(tiny_llama: LanguageModel, tmp_path: Path) -> None:
+    """Two levels are refused where the first has no gist tokens, before anything is trained."""
+    stage = Stage(
+        "joined", {"keys": 1.0}, max_steps=2, ratios=(4.0,), window_tokens=(32,), twice=0.5
+    )
+    with pytest.raises(UserError, match="placement pool keeps means"):
+        train_tiny(tiny_llama, tmp_path / "out", stages=[stage], placement="pool", rows=None)
+    assert not (tmp_path / "out").exists()
+
+
 def test_training_without_gists_is_refused(tiny_llama: LanguageModel, tmp_path: Path) -> None:
     """Stages without ratios would train an adapter that compresses nothing."""
     uncompressed = Stage("uncompressed", {"keys": 1.0}, max_steps=2, batch_tokens=1200)
