@@ -1,9 +1,9 @@
 """The validity checks of the backend that answers, whatever backend it is.
 
-Samples of the run go through the runner: the shortest, one of median size and the longest that
-fits. What the backend reports is compared with what was seen from outside. The longest is run
-again with other questions, other targets and support, in another order, and after everything that
-was read and is not kept has been overwritten: no answer may change.
+Samples of the run go through the runner: the shortest, the longest that fits, and a median one if
+it is of another size. What the backend reports is compared with what was seen from outside. The
+longest is run again with other questions, other targets and support, in another order, and after
+everything that was read and is not kept has been overwritten, all at once: no answer may change.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +28,7 @@ from harness.run.spec import build
 from harness.text import split_sentences
 
 TRIES = 4  # of a smaller sample, where the longest does not fit
+ALIKE = 0.8  # a sample at least so long, as a share of another, is of the same size
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def check_backend(
         )
         trials = _trials(table, by_size(cells))
         longest = trials[-1]
-        repeated = [table.run(longest.job, _both(longest))] if longest.job.suite.metrics else []
+        repeated = [_all_changed(table, longest)] if longest.job.suite.metrics else []
         # What is reported of a second time is looked at as well: answers could be remembered.
         checks = list(_reported(lm, [*trials, *repeated]))
         for trial in repeated:
@@ -102,7 +103,10 @@ def check_backend(
 
 
 def _trials(table: Table, pairs: Sequence[tuple[Job, Sample]]) -> list[Trial]:
-    """Run the shortest sample, the median one and the longest that fits, each once."""
+    """Run the shortest sample, the median one if it is of another size, and the longest that fits.
+
+    Each once, the longest first.
+    """
     last = len(pairs) - 1
     found: dict[int, Trial] = {}
     for k in range(TRIES + 1):
@@ -112,7 +116,7 @@ def _trials(table: Table, pairs: Sequence[tuple[Job, Sample]]) -> list[Trial]:
         longest = _run(table, pairs, place)
         if not longest.failed:
             found[place] = longest
-            for other in {0, place // 2} - {place}:
+            for other in {0, *_median(pairs, place)} - {place}:
                 trial = _run(table, pairs, other)
                 if not trial.failed:
                     found[other] = trial
@@ -120,6 +124,12 @@ def _trials(table: Table, pairs: Sequence[tuple[Job, Sample]]) -> list[Trial]:
     if not found:
         raise UserError("no sample of the run fits, so that there is no answer to look at")
     return [found[place] for place in sorted(found)]
+
+
+def _median(pairs: Sequence[tuple[Job, Sample]], last: int) -> list[int]:
+    """Return the place of the median sample; none if it is as long as the shortest or longest."""
+    shortest, median, longest = (len(pairs[n][1].context) for n in (0, last // 2, last))
+    return [last // 2] if shortest < ALIKE * median and median < ALIKE * longest else []
 
 
 def _run(table: Table, pairs: Sequence[tuple[Job, Sample]], place: int) -> Trial:
@@ -150,38 +160,54 @@ def _reported(lm: LanguageModel, trials: Sequence[Trial]) -> Iterator[Check]:
         yield judging.scored(trials)
 
 
-def _both(first: Trial) -> Sample:
-    """Return a sample with other targets and support, and its questions in the other order."""
+def _all_changed(table: Table, first: Trial) -> Trial:
+    """Run a sample again with all changed at once that must change no answer.
+
+    It is read for other questions, with other targets and support, in the other order; what was
+    read and is not kept is overwritten; and the first questions are asked.
+    """
     other_gold = altered(first.sample, _other_gold(first))
-    return replace(other_gold, questions=other_gold.questions[::-1])
+    backwards = replace(other_gold, questions=other_gold.questions[::-1])
+    return _for_others(table, replace(first, sample=backwards), poison=True)
 
 
-def _again(table: Table, first: Trial, both: Trial) -> Iterator[Check]:
-    """Run a sample in other ways; where `both` changes at once change no answer, neither does."""
-    job, sample = first.job, first.sample
-    n = len(sample.questions)
-    order = gold = judging.same_answers(first, both)
-    if order < n:
-        backwards = replace(sample, questions=sample.questions[::-1])
-        order = judging.same_answers(first, table.run(job, backwards))
-        gold = judging.same_answers(first, table.run(job, altered(sample, _other_gold(first))))
-        if order == gold == n:
-            order = judging.same_answers(first, both)
+def _for_others(table: Table, first: Trial, *, poison: bool) -> Trial:
+    """Run a sample that is read for other questions, and ask its own."""
+    asked = altered(first.sample, _other_question)
+    pairs = zip(asked.questions, first.sample.questions, strict=True)
+    instead = {new.text: old.text for new, old in pairs}
+    trial = table.run(first.job, asked, poison=poison, instead=instead)
+    return replace(trial, sample=first.sample)
+
+
+def _again(table: Table, first: Trial, changed: Trial) -> Iterator[Check]:
+    """Yield what may change no answer; each by itself, if all at once change one."""
+    n = len(first.sample.questions)
+    order = gold = blind = kept = n
+    if judging.same_answers(first, changed) < n or not judging.same_state(first, changed):
+        order, gold, blind, kept = _apart(table, first, changed)
     yield judging.unchanged("order of questions", judging.ORDER, order, n)
     yield judging.unchanged("gold answers hidden", judging.GOLD, gold, n)
-    asked = altered(sample, _other_question)
-    pairs = zip(asked.questions, sample.questions, strict=True)
-    instead = {new.text: old.text for new, old in pairs}
-    trial = table.run(job, asked, poison=True, instead=instead)
-    blind = kept = judging.same_answers(first, trial)
-    if blind < n or not judging.same_state(first, trial):
-        whole = table.run(job, asked, instead=instead)
-        kept = judging.same_answers(whole, trial)
-        blind = judging.same_answers(first, whole)
-        blind = blind if judging.same_state(first, whole) else min(blind, n - 1)
     yield judging.unchanged("questions hidden", judging.BLIND, blind, n)
-    if trial.seen.poisoned:
+    if changed.seen.poisoned:
         yield judging.unchanged("nothing else is read", judging.POISON, kept, n)
+
+
+def _apart(table: Table, first: Trial, changed: Trial) -> tuple[int, int, int, int]:
+    """Return how many answers stay in another order, with other gold, unseen, and overwritten."""
+    job, sample = first.job, first.sample
+    n = len(sample.questions)
+    backwards = replace(sample, questions=sample.questions[::-1])
+    order = judging.same_answers(first, table.run(job, backwards))
+    gold = judging.same_answers(first, table.run(job, altered(sample, _other_gold(first))))
+    whole = _for_others(table, first, poison=False)
+    blind = judging.same_answers(first, whole)
+    blind = blind if judging.same_state(first, whole) else min(blind, n - 1)
+    overwritten = _for_others(table, first, poison=True)
+    kept = judging.same_answers(whole, overwritten)
+    if order == gold == blind == kept == n:  # each alone changes nothing: a mixture does
+        order = min(judging.same_answers(first, changed), n - 1)
+    return order, gold, blind, kept
 
 
 def _other_gold(first: Trial) -> Callable[[int, Question], Question]:

@@ -5,6 +5,7 @@ on and write down what they saw.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -53,22 +54,19 @@ class Watched:
         seen = Observed(context, handed=tuple(questions) if self.wants_questions else None)
         self.observed.append(seen)
         before = living_tensors()
-        if self.poison:
-            with reading(self.lm) as read:
-                state = self._read(context, questions)
-        else:
-            with watching(self.lm, at_first=lambda: self._compare(seen)) as seen.reading:
-                state = self._read(context, questions)
+        with ExitStack() as looks:
+            # It keeps alive all that is read: only where that is overwritten and let go of.
+            read = looks.enter_context(reading(self.lm)) if self.poison else []
+            passes = watching(self.lm, at_first=lambda: self._compare(seen))
+            seen.reading = looks.enter_context(passes)
+            state = self._read(context, questions)
         watched = WatchedContext(state, self, seen)
         watched.note()
-        kept = seen.held[-1].tensors
-        if self.poison:
-            seen.poisoned = _overwrite(read, {**kept, **self.known.tensors})
-        else:
-            new = living_tensors().items() - before.items()
-            seen.elsewhere_bytes = sum(
-                size for at, size in new if at not in kept and at not in self.known.tensors
-            )
+        kept = {**seen.held[-1].tensors, **self.known.tensors}
+        seen.poisoned = _overwrite(read, kept)
+        read.clear()
+        new = living_tensors().items() - before.items()
+        seen.elsewhere_bytes = sum(size for at, size in new if at not in kept)
         return watched
 
     def _read(self, context: str, questions: Sequence[Question]) -> PreparedContext:
@@ -111,7 +109,7 @@ class WatchedContext:
             answers = self.inner.generate(
                 asked, max_new_tokens=max_new_tokens, min_new_tokens=min_new_tokens
             )
-        self.seen.questions.append(tuple(questions))
+        self.seen.questions.append(tuple(asked))
         self.seen.passes.append(passes)
         self.note()
         return answers

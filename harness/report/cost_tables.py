@@ -16,6 +16,7 @@ from harness.report.sections import Section
 from harness.report.tables import errors_by_backend, notices
 from harness.run.kept import Kept
 
+SIZES = ("held", "peak")  # of a machine that did other work, the only costs that are right
 LEGEND = (
     "Costs are medians over contexts; the peak is the highest one and includes the weights. First "
     "token: time to the first token after the context was read. tokens/s: speed after the first "
@@ -70,11 +71,13 @@ def cost_tables(section: Section) -> Iterator[Table]:
     if not shown:
         return
     figures = [[row[name][1] for name in shown] for row in cells]
-    marks = dict(_marks(list(groups), [[row[name] for name in shown] for row in cells]))
+    busy = too_busy({", ".join(key): of_group for key, of_group in costs.items()})
+    fair = [at for at, name in enumerate(shown) if name in SIZES or not busy]
+    marks = dict(_marks(list(groups), [[row[name] for name in shown] for row in cells], fair))
     kinds = memory_kinds(section.rows)
     # A suite with metrics shows its errors and notices with the answers.
     notes = [] if section.metrics else [*_failures(groups), *notices(section.rows)]
-    if busy := too_busy({", ".join(key): of_group for key, of_group in costs.items()}):
+    if busy:
         notes.append(busy)
     yield Table(
         f"Costs (peak: {', '.join(kinds)})" if kinds else "Costs",
@@ -88,13 +91,13 @@ def cost_tables(section: Section) -> Iterator[Table]:
 
 
 def _marks(
-    groups: Sequence[tuple[str, ...]], rows: Sequence[Sequence[Figure]]
+    groups: Sequence[tuple[str, ...]], rows: Sequence[Sequence[Figure]], fair: Sequence[int]
 ) -> Iterator[tuple[tuple[int, int], Mark]]:
-    """Yield the best figures, in a sweep those among the rows of one size."""
+    """Yield the best figures of the columns that are `fair`, in a sweep among rows of one size."""
     for size in dict.fromkeys(group[1:] for group in groups):
         places = [at for at, group in enumerate(groups) if group[1:] == size]
         of_size = list(zip(*(rows[at] for at in places), strict=True))
-        columns = {at + len(size) + 1: figures for at, figures in enumerate(of_size)}
+        columns = {at + len(size) + 1: of_size[at] for at in fair}
         for (place, column), mark in best.marked([groups[at][0] for at in places], columns):
             yield (places[place], column), mark
 
@@ -130,7 +133,7 @@ def _cells(costs: Costs, rows: Kept) -> Mapping[str, Figure]:
     times = {"prepare": costs.prepare_s, "first token": costs.first_s, "asked again": costs.again_s}
     overall = costs.overall_rate if costs.first_s > 0 else math.nan
     rates = {"tokens/s": costs.decode_rate, "overall": overall}
-    sizes = {"held": costs.held_bytes, "peak": costs.peak_bytes}
+    sizes = dict(zip(SIZES, (costs.held_bytes, costs.peak_bytes), strict=True))
     cells = {
         **{name: (value, printing.seconds(value)) for name, value in times.items()},
         **{name: (-value, printing.rate(value)) for name, value in rates.items()},

@@ -45,6 +45,7 @@ class Verdict:
     obstacles: tuple[str, ...]  # why the comparison says little or nothing, the gravest first
     ways: tuple[Way, ...]
     choices: tuple[Advice, ...]  # none: the figures are no ground to choose
+    timed: bool  # on a machine that did nothing else: times are a ground
 
     @property
     def is_read(self) -> bool:
@@ -119,6 +120,7 @@ def verdict(rows: Rows, section: Section, *, beside: Sequence[Section] = ()) -> 
         ),
         ways=tuple(ways),
         choices=tuple(advice),
+        timed=not busy,
     )
 
 

@@ -80,17 +80,27 @@ def figures(verdict: Verdict) -> dict[str, dict[str, Figure]]:
     }
     for asked in ASKED:
         times = {w.backend: w.question_s[asked] for w in ways}
-        columns[f"{asked} q"] = {w: (s, printing.seconds(s, FIGURES)) for w, s in times.items()}
+        columns[_time(asked)] = {w: (s, printing.seconds(s, FIGURES)) for w, s in times.items()}
     return {name: column for name, column in columns.items() if column or name != "invented"}
 
 
+def _time(asked: int) -> str:
+    return f"{asked} q"
+
+
 def best_ways(verdict: Verdict) -> dict[str, frozenset[str]]:
-    """Return the ways with the best figure, as it is printed, of each column that has two."""
+    """Return the ways with the best figure, as it is printed, of each column that has two.
+
+    No time is the best where other work made times longer.
+    """
     failed = {w.backend for w in verdict.ways if w.against.standing is Standing.INVALID}
-    return {
+    columns = figures(verdict)
+    unfair = set() if verdict.timed else {_time(asked) for asked in ASKED}
+    found = {
         name: best.best_of({way: one for way, one in column.items() if way not in failed})
-        for name, column in figures(verdict).items()
+        for name, column in columns.items()
     }
+    return {name: frozenset() if name in unfair else ways for name, ways in found.items()}
 
 
 def _marks(verdict: Verdict) -> Iterator[tuple[tuple[int, int], Mark]]:

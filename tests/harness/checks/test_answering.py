@@ -12,6 +12,7 @@ import harness.run.handed
 from benchmarks.qa import Qa
 from harness.api import Generation, PreparedContext, Question, Sample, Suite
 from harness.checks.run import check_backends
+from harness.checks.trial import Table, Trial
 from harness.run.cell import CellRun
 from harness.run.choose import choose_backends, choose_suites, make_plan
 from harness.run.handed import questions_of
@@ -72,6 +73,33 @@ def test_samples_are_of_the_sizes_of_the_run(tiny_llama: "LanguageModel") -> Non
     encode = tiny_llama.tokenizer.encode
     sizes = sorted(len(encode(s.context)) for s in suite.samples(tiny_llama.tokenizer, 0))
     assert sizes[0] < LONG < sizes[-1]
+
+
+@pytest.mark.parametrize(
+    ("suites", "reads"),
+    [
+        (["qa,documents=4,people=2"], 3),
+        ([f"qa,documents=1,filler=0,people={n}" for n in (1, 2, 4)], 4),
+    ],
+    ids=["alike", "of three sizes"],
+)
+def test_samples_of_one_size_are_not_read_for_their_size(
+    tiny_llama: "LanguageModel", monkeypatch: pytest.MonkeyPatch, suites: list[str], reads: int
+) -> None:
+    """An honest backend reads two contexts, a median one that differs, and the longest again."""
+    run, contexts = Table.run, []
+
+    def counted(self: Table, job: Any, sample: Sample, **options: Any) -> Trial:
+        contexts.append(sample.context)
+        return run(self, job, sample, **options)
+
+    monkeypatch.setattr(Table, "run", counted)
+    plan = make_plan(tiny_llama, choose_suites(suites), choose_backends(["full"]), Settings())
+    (entry,) = check_backends(tiny_llama, plan)
+    assert all(check["passed"] for check in entry["proofs"])
+    assert len(contexts) == reads
+    assert len(set(contexts)) == reads - 1
+    assert contexts[-1] == contexts[0] == max(contexts, key=len)
 
 
 CHEATS = {

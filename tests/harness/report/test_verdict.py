@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from harness.cli.options import has_colours
+from harness.report.cost_tables import cost_tables
 from harness.report.html.page import make_page
 from harness.report.render import render
 from harness.report.sections import sections_of
 from harness.report.standing import Standing
 from harness.report.verdict import Verdict, verdicts
-from harness.report.verdict_page import choose, in_short, verdict_table
+from harness.report.verdict_page import best_ways, choose, in_short, verdict_table
 from harness.run.records import Cell
 from harness.run.rows import read_rows
 from tests.support.made_run import COSTS_ONLY, RUN, made_run
@@ -201,6 +202,23 @@ def test_times_beside_other_work_are_no_ground_to_choose(tmp_path: Path) -> None
         verdict = compare(tmp_path / name, scores, {"full": costs, "rag": costs})
         assert "time" in chosen(verdict)
         assert "Times" not in "".join(verdict.obstacles)
+
+
+def test_no_time_beside_other_work_is_marked_as_best(tmp_path: Path) -> None:
+    """Memory is, and times of a quiet machine are; in the verdict, the page and the table."""
+    half = shares(0.5)
+    rag = {"prepare_s": 0.5, "held_bytes": 10}
+    marked = {}
+    for name, waited in (("busy", 0.3), ("quiet", 0.0)):
+        costs = {"full": {"prepare_waited_s": waited}, "rag": {**rag, "prepare_waited_s": waited}}
+        verdict = compare(tmp_path / name, {"full": half, "rag": half}, costs)
+        marked[name] = {column for column, ways in best_ways(verdict).items() if "rag" in ways}
+        (section,) = sections_of(read_rows([tmp_path / name / "run"]))
+        (table,) = cost_tables(section)
+        starred = {table.header[at] for (row, at), _ in table.marks.items() if row == 1}
+        assert ("prepare" in starred) == (name == "quiet")
+        assert "held" in starred
+    assert marked == {"busy": {"memory"}, "quiet": {"memory", "1 q", "10 q"}}
 
 
 def test_a_tie_in_cost_goes_to_the_better_answers(tmp_path: Path) -> None:
