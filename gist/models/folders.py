@@ -154,11 +154,6 @@ def check_generation(folder: Path) -> None:
             GenerationConfig.from_pretrained(folder)
 
 
-def hub_revision(folder: Path) -> str | None:
-    """Return the commit of a folder in the hub's cache, None for any other folder."""
-    return folder.name if folder.parent.name == "snapshots" else None
-
-
 def _download(name: str, *, weights: bool) -> Path:
     """Download a model from the hub: first its texts, and its weights only if it is supported."""
     with _hub_errors(name):

@@ -6,20 +6,13 @@ CPU whatever the checkpoint holds: every backend shares it, and no rounding hide
 """
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    BitsAndBytesConfig,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from gist.models import fit, folders, nf4, shapes, shipped
@@ -27,8 +20,9 @@ from gist.models.architecture import positions_of
 from gist.models.fingerprint import fingerprint_folder, fingerprint_shape
 from gist.models.memory import check_fits
 from gist.models.model import LanguageModel
-from gist.models.prompt import PromptIds, PromptText, TextTokenizer, end_of_turn, render_prompt
-from harness.errors import OutOfMemory, UserError, one_line, reading
+from gist.models.prompt import PromptIds, PromptText, TextTokenizer, find_end_ids, render_prompt
+from gist.models.weights import check_computes, is_stored_in_4bit, read_weights
+from harness.errors import UserError, reading
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +42,8 @@ class _Loaded:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     fingerprint: str
-    random_weights: bool
     details: Mapping[str, Any]  # what run.json should say of it besides
+    random_weights: bool = True
     does_not_fit: str = ""
 
 
@@ -92,7 +86,7 @@ def load_model(
         tokenizer = TextTokenizer(loaded.tokenizer)
         _check_vocabulary(loaded, pieces, name)
         end_ids = find_end_ids(loaded.model, loaded.tokenizer, name)
-    _check_computes(loaded.model, pieces, name)
+    check_computes(loaded.model, pieces, name)
     return LanguageModel(
         name=name,
         model=loaded.model,
@@ -106,29 +100,6 @@ def load_model(
         does_not_fit=loaded.does_not_fit,
         details=loaded.details,
     )
-
-
-def _check_computes(model: PreTrainedModel, prompt: PromptIds, name: str) -> None:
-    """Refuse a model that its configuration lets be built, and not be used.
-
-    A token is read, and one more behind its cached entry: what is wrong in the sizes of heads, in
-    rotary settings or in what a forward pass returns shows here, and not in the middle of a run.
-    """
-    if model.device.type == "meta":
-        return
-    ids = torch.tensor([[*prompt.before, *prompt.between, *prompt.after][:1]], device=model.device)
-    wrong = "cannot compute with what its config.json and weights say"
-    try:
-        with reading(name, fault=wrong, advice=folders.RESTORE), torch.inference_mode():
-            first = model(ids, use_cache=True)
-            second = model(ids, past_key_values=first.past_key_values, use_cache=True)
-            # Attention can hide angles that are no numbers, and answer something.
-            numbers = [second.logits.isnan(), *(~each.isfinite() for each in model.buffers())]
-            lost = any(bool(each.any()) for each in numbers)
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(f"{name} does not fit on {model.device}: {one_line(error)}") from error
-    if lost:
-        raise UserError(f"{name} {wrong}: some of it is no number. {folders.RESTORE}")
 
 
 def _usable_positions(config: PretrainedConfig, name: str) -> int:
@@ -176,39 +147,11 @@ def choose_dtype(dtype: str | None, device: torch.device, load_in_4bit: bool) ->
     return DTYPES[dtype]
 
 
-def find_end_ids(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str
-) -> frozenset[int]:
-    """Return every id that ends an answer.
-
-    Those of the generation configuration, the tokenizer's own, and the one that the chat template
-    writes at the end of a turn, which some checkpoints name nowhere else.
-    """
-    ends: set[int | None] = {tokenizer.eos_token_id}
-    given = model.generation_config.eos_token_id if model.generation_config else None
-    ends.update(given if isinstance(given, list) else [given])
-    stated = frozenset(end for end in ends if end is not None)
-    if not all(isinstance(end, int) for end in stated):
-        raise UserError(
-            f"generation_config.json of {name} names eos_token_id={given!r}, which is no number or "
-            "list of numbers. Correct it."
-        )
-    turn = end_of_turn(tokenizer)
-    if turn is None or turn in stated:
-        return stated
-    named = ", ".join(str(tokenizer.convert_ids_to_tokens(end)) for end in sorted(stated)) or "none"
-    log.warning(
-        f"{name}: answers end at {tokenizer.convert_ids_to_tokens(turn)}, as its chat template "
-        f"ends a turn, and at what its configuration names: {named}"
-    )
-    return stated | {turn}
-
-
 def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: bool) -> _Loaded:
     """Load trained weights from a folder or the hub, after everything cheaper has been checked."""
     folder = folders.find_folder(name)
     config = folders.read_config(folder, name)
-    stored_4bit = _check_stored_quantisation(config, name, in_4bit)
+    stored_4bit = is_stored_in_4bit(config, name, wanted=in_4bit)
     tokenizer = folders.read_tokenizer(folder, name)
     folders.check_weights(folder, name)
     folders.check_generation(folder)
@@ -216,16 +159,14 @@ def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: b
         need_bytes = fit.weights_bytes(config, dtype, in_4bit)
     check_fits(need_bytes, device, what=f"{name} (weights as {str(dtype).removeprefix('torch.')})")
     quantisation = nf4.quantisation(dtype) if in_4bit and not stored_4bit else None
-    model = _read_weights(folder, config, name, device, dtype, quantisation)
+    model = read_weights(
+        folder, config, name=name, device=device, dtype=dtype, quantisation=quantisation
+    )
     with reading(f"cannot load {name}", fault="", advice=folders.RESTORE):
         fingerprint = fingerprint_folder(folder)
-    return _Loaded(
-        model,
-        tokenizer,
-        fingerprint,
-        random_weights=False,
-        details={"revision": folders.hub_revision(folder), **_described(name, tokenizer)},
-    )
+    revision = folder.name if folder.parent.name == "snapshots" else None  # of the hub's cache
+    details = {"revision": revision, **_described(name, tokenizer)}
+    return _Loaded(model, tokenizer, fingerprint, details, random_weights=False)
 
 
 def _described(name: str, tokenizer: PreTrainedTokenizerBase) -> dict[str, str | bool]:
@@ -246,28 +187,20 @@ def _load_skeleton(name: str, dtype: torch.dtype, reason: str) -> _Loaded:
     """Build a model that has shapes and no weights, for what can be computed from them."""
     config, tokenizer = read_facts(name)
     fingerprint = fingerprint_shape(config.to_diff_dict())
-    model = fit.skeleton(config, dtype)
-    return _Loaded(model, tokenizer, fingerprint, True, {}, does_not_fit=reason)
+    return _Loaded(fit.skeleton(config, dtype), tokenizer, fingerprint, {}, does_not_fit=reason)
 
 
 def _load_shape(name: str, device: torch.device, dtype: torch.dtype, in_4bit: bool) -> _Loaded:
     """Build an architecture with random weights and the reference model's tokenizer."""
-    config = shapes.shape_config(name)
-    fingerprint = fingerprint_shape(config.to_diff_dict())
-    published = config.max_position_embeddings
-    raised = shapes.raise_positions(config)
-    tokenizer = folders.read_tokenizer(_tokenizer_folder(name), name)
+    published = shapes.shape_config(name)
+    config, tokenizer = read_facts(name)  # it may have more positions than were published
+    raised = config.max_position_embeddings > published.max_position_embeddings
+    details = {"positions_raised_from": published.max_position_embeddings if raised else None}
+    fingerprint = fingerprint_shape(published.to_diff_dict())
     model, does_not_fit = shapes.build_random(
         config, name=name, device=device, dtype=dtype, in_4bit=in_4bit
     )
-    return _Loaded(
-        model,
-        tokenizer,
-        fingerprint,
-        random_weights=True,
-        details={"positions_raised_from": published if raised else None},
-        does_not_fit=does_not_fit,
-    )
+    return _Loaded(model, tokenizer, fingerprint, details, does_not_fit=does_not_fit)
 
 
 def _tokenizer_folder(shape: str) -> Path:
@@ -276,76 +209,6 @@ def _tokenizer_folder(shape: str) -> Path:
     if shape.endswith(".json") and (beside / "tokenizer.json").is_file():
         return beside
     return folders.find_folder(TOKENIZER_OF_SHAPES)
-
-
-def _read_weights(
-    folder: Path,
-    config: PretrainedConfig,
-    name: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    quantisation: BitsAndBytesConfig | None,
-) -> PreTrainedModel:
-    """Read the weights of a folder onto the device; refuse incomplete or damaged ones."""
-    # Given as None, it would switch off a quantisation that the checkpoint itself states.
-    options = {} if quantisation is None else {"quantization_config": quantisation}
-    try:
-        with reading(f"cannot load {name}", fault="", advice=folders.RESTORE), _without_report():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype,
-                device_map=str(device),
-                attn_implementation="sdpa",  # boolean 4D masks are wrong in eager attention
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                **options,
-            )
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(f"{name} does not fit on {device}: {one_line(error)}") from error
-    model: PreTrainedModel = loaded[0]
-    missing, unused = (sorted(loaded[1][kind]) for kind in ("missing_keys", "unexpected_keys"))
-    if unused:
-        log.warning(f"{name} has {len(unused)} tensors that are not used, such as {unused[0]}.")
-    if missing:  # the library would fill them with random numbers
-        raise UserError(
-            f"{name} lacks {len(missing)} of its model's tensors, such as {missing[0]}: its files "
-            "belong to another architecture or are incomplete"
-        )
-    nf4.keep_gradients(model)
-    return model
-
-
-@contextmanager
-def _without_report() -> Iterator[None]:
-    """Keep back a table that Transformers prints of tensors that do not fit: a line says it."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in str(record.msg)
-
-    source = logging.getLogger("transformers.modeling_utils")
-    source.addFilter(is_other)
-    try:
-        yield
-    finally:
-        source.removeFilter(is_other)
-
-
-def _check_stored_quantisation(config: PretrainedConfig, name: str, in_4bit: bool) -> bool:
-    """Say whether the weights are stored in 4 bits; refuse storage that cannot be read."""
-    stored = getattr(config, "quantization_config", None)
-    if stored is None:
-        return False
-    method = stored.get("quant_method", "unknown")
-    if method != "bitsandbytes" or not stored.get("load_in_4bit"):
-        raise UserError(
-            f"{name} is stored quantised ({method}), which cannot be read. Allowed: plain "
-            "safetensors, or 4 bits of bitsandbytes."
-        )
-    if not in_4bit:
-        raise UserError(f"{name} is stored in 4 bits. Add --load-in-4bit.")
-    return True
 
 
 def _check_vocabulary(loaded: _Loaded, prompt: PromptIds, name: str) -> None:

@@ -8,6 +8,7 @@ compression pays nothing for them.
 """
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,10 +16,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from gist.models.chat import MEND, render_chat
 from harness.errors import UserError
+
+log = logging.getLogger(__name__)
 
 _CONTROL = re.compile(
     r"\s*(?:<\S+>|\u25c1\S+\u25b7|\[[A-Z_/]+\]|[<\[]?[|\uff5c]\S+[|\uff5c][>\]]?)\s*"
@@ -125,6 +128,33 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
     special = {*tokenizer.all_special_ids, *(each for each in added if added[each].special)}
     behind = tokenizer(text.rpartition(_ANSWER)[2], add_special_tokens=False)["input_ids"]
     return next((each for each in behind if each in special), None)
+
+
+def find_end_ids(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str
+) -> frozenset[int]:
+    """Return every id that ends an answer.
+
+    Those of the generation configuration, the tokenizer's own, and the one that the chat template
+    writes at the end of a turn, which some checkpoints name nowhere else.
+    """
+    given = model.generation_config.eos_token_id if model.generation_config else None
+    ends = (tokenizer.eos_token_id, *(given if isinstance(given, list) else [given]))
+    stated = frozenset(end for end in ends if end is not None)
+    if not all(isinstance(end, int) for end in stated):
+        raise UserError(
+            f"generation_config.json of {name} names eos_token_id={given!r}, which is no number or "
+            "list of numbers. Correct it."
+        )
+    turn = end_of_turn(tokenizer)
+    if turn is None or turn in stated:
+        return stated
+    named = ", ".join(str(tokenizer.convert_ids_to_tokens(end)) for end in sorted(stated)) or "none"
+    log.warning(
+        f"{name}: answers end at {tokenizer.convert_ids_to_tokens(turn)}, as its chat template "
+        f"ends a turn, and at what its configuration names: {named}"
+    )
+    return stated | {turn}
 
 
 def _render_examples(
