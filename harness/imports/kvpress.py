@@ -16,7 +16,7 @@ from typing import Any
 from harness.api import Question
 from harness.errors import UserError
 from harness.imports.imported import Imported, Names, hash_of, listed, read_text, spec
-from harness.run.records import Row
+from harness.run.records import Row, cells_up_to
 
 PREDICTIONS = "predictions.csv"
 CONFIG = "config.yaml"
@@ -96,30 +96,28 @@ def _layout(table: Sequence[Mapping[str, str]], suite: str) -> str:
 def _table(file: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of the CSV as text, by column."""
     text = read_text(file)
-    limit = csv.field_size_limit(len(text) + 1)  # a context is longer than the module allows
+    reader = csv.reader(StringIO(text, newline=""), strict=True)
     try:
-        reader = csv.reader(StringIO(text, newline=""), strict=True)
-        header = next(reader)
-        if "answer" not in header:  # LongBench's rows
-            header = ["answer" if name == "answers" else name for name in header]
-        missing = [name for name in NEEDED if name not in header]
-        if missing:
-            shown = ", ".join(name[:40] for name in header[:8])
-            raise UserError(
-                f"{file} line 1: no column {missing[0]!r}, and kvpress writes {', '.join(NEEDED)}. "
-                f"Given: {shown}."
-            )
-        for row in reader:
-            if len(row) != len(header):
+        with cells_up_to(len(text)):
+            header = next(reader)
+            if "answer" not in header:  # LongBench's rows
+                header = ["answer" if name == "answers" else name for name in header]
+            missing = [name for name in NEEDED if name not in header]
+            if missing:
+                shown = ", ".join(name[:40] for name in header[:8])
                 raise UserError(
-                    f"{file} line {reader.line_num}: {len(row)} cells, and the header has "
-                    f"{len(header)}. Was the file cut?"
+                    f"{file} line 1: no column {missing[0]!r}, and kvpress writes "
+                    f"{', '.join(NEEDED)}. Given: {shown}."
                 )
-            yield dict(zip(header, row, strict=True))
+            for row in reader:
+                if len(row) != len(header):
+                    raise UserError(
+                        f"{file} line {reader.line_num}: {len(row)} cells, and the header has "
+                        f"{len(header)}. Was the file cut?"
+                    )
+                yield dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise UserError(f"{file} line {reader.line_num}: not CSV: {error}.") from error
-    finally:
-        csv.field_size_limit(limit)
 
 
 def _configured(folder: Path) -> Names:

@@ -59,16 +59,6 @@ class BreakEven:
     until: float | None = None  # where questions is NEVER: the last number at which it is ahead
 
     @property
-    def is_known(self) -> bool:
-        """Whether the interval has a finite upper end: there is a break-even."""
-        return self.high is not None and self.high < NEVER
-
-    @property
-    def is_ruled_out(self) -> bool:
-        """Whether the whole interval is NEVER: there is no break-even."""
-        return self.low == NEVER
-
-    @property
     def interval(self) -> str:
         """The interval in words, empty if there is none."""
         if self.low is None or self.high is None:

@@ -63,7 +63,7 @@ class Page:
     def add_notes(self, notes: Sequence[str]) -> None:
         """Add sentences, each for itself."""
         lines = [
-            f"- {_escaped(note)}" if self.markdown else _paragraph(note, width=self.width)
+            f"- {_escaped(note)}" if self.markdown else paragraph(note, width=self.width)
             for note in notes
         ]
         self.parts += ["\n".join(lines)] if lines else []
@@ -157,11 +157,11 @@ def as_text(table: Table, width: int, *, colour: bool = False) -> str:
         row[: table.keys] = (_wrapped(name, int(NAMES * width)) for name in row[: table.keys])
     columns = list(zip(map(_clean, table.header), *rows, strict=True)) if rows else []
     blocks = [_drawn(block) for block in _blocks(columns, keys=table.keys, width=width)]
-    notes = [_paragraph(note, width=width, indent="  ") for note in table.notes]
+    notes = [paragraph(note, width=width, indent="  ") for note in table.notes]
     return "\n".join(filter(None, [_clean(table.title), "\n\n".join(blocks), *notes]))
 
 
-def _paragraph(text: str, *, width: int, indent: str = "") -> str:
+def paragraph(text: str, *, width: int, indent: str = "") -> str:
     """Return text in lines of at most `width`, those after the first indented further."""
     return textwrap.fill(
         _clean(text),

@@ -52,15 +52,11 @@ class Estimate:
     @property
     def excludes_zero(self) -> bool:
         """Whether there is an interval and 0 lies outside of it."""
-        return self.is_above(0) or self.is_below(0)
+        return self.is_above(0) or (self.high is not None and self.high < 0)
 
     def is_above(self, value: float) -> bool:
         """Return whether there is an interval and all of it lies above `value`."""
         return self.low is not None and self.low > value
-
-    def is_below(self, value: float) -> bool:
-        """Return whether there is an interval and all of it lies below `value`."""
-        return self.high is not None and self.high < value
 
 
 def mean_estimate(values: Floats, contexts: Ints) -> Estimate:

@@ -5,12 +5,13 @@ pooled; each has its own sections.
 """
 
 from collections.abc import Iterator, Sequence
-from statistics import fmean, mode, stdev
+from statistics import fmean, stdev
 
 from harness.report import format as printing
-from harness.report.estimates import estimates, with_n
+from harness.report.estimates import estimates
 from harness.report.format import Table
 from harness.report.sections import Section, backends_of, scored
+from harness.report.tables import side_by_side
 from harness.run.headline import OF_SENTENCES
 
 SEEDS = (
@@ -56,18 +57,9 @@ def model_tables(sections: Sequence[Section]) -> Iterator[Table]:
         main = _shared_headline(own)
         if len(own) < 2 or main is None:
             continue
-        columns = [estimates(section.counted, main) for section in own]
-        header, cells = ["backend"], []
-        for section, of_model in zip(own, columns, strict=True):
-            n = mode(estimate.n for estimate in of_model.values())
-            header.append(f"{section.setup} (n={n:,})")
-            cells.append((of_model, n))
-        rows = tuple(
-            (name, *(with_n(of_model.get(name), n) for of_model, n in cells))
-            for name in backends_of(own)
-        )
-        notes = tuple(dict.fromkeys(s.headline_note for s in own if s.headline_note))
-        yield Table(f"{suite}: {main} by model", tuple(header), rows, notes)
+        columns = ((section.setup, estimates(section.counted, main)) for section in own)
+        notes = dict.fromkeys(section.headline_note for section in own if section.headline_note)
+        yield side_by_side(f"{suite}: {main} by model", backends_of(own), columns, list(notes))
 
 
 def _shared_headline(sections: Sequence[Section]) -> str | None:

@@ -5,7 +5,7 @@ left out. The functions return tables of text; format.py draws them, contrasts.p
 with each other, costs.py shows time and memory.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from statistics import mode
 
@@ -140,15 +140,24 @@ def slice_tables(section: Section) -> Iterator[Table]:
     for name in section.slices:
         rows = section.rows if name == HELD_OUT_SLICE[0] else section.counted
         scores = {value: found for (value,), found in estimates_by(rows, main, [name]).items()}
-        if len(scores) < 2:
-            continue
-        header, columns = ["backend"], []
-        for value in ordered(scores):
-            n = mode(estimate.n for estimate in scores[value].values())
-            header.append(f"{value} (n={n:,})")
-            columns.append([with_n(scores[value].get(backend), n) for backend in section.backends])
-        lines = tuple(zip(section.backends, *columns, strict=True))
-        yield Table(f"{main} by {name}", tuple(header), lines)
+        if len(scores) > 1:
+            columns = {value: scores[value] for value in ordered(scores)}
+            yield side_by_side(f"{main} by {name}", section.backends, columns.items())
+
+
+def side_by_side(
+    title: str,
+    backends: Sequence[str],
+    columns: Iterable[tuple[str, Mapping[str, stats.Estimate]]],
+    notes: Sequence[str] = (),
+) -> Table:
+    """Return the estimates of each backend in columns, each with the n that most of it have."""
+    header, cells = ["backend"], []
+    for name, found in columns:
+        n = mode(estimate.n for estimate in found.values())
+        header.append(f"{name} (n={n:,})")
+        cells.append([with_n(found.get(backend), n) for backend in backends])
+    return Table(title, tuple(header), tuple(zip(backends, *cells, strict=True)), tuple(notes))
 
 
 def errors_by_backend(rows: Kept) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The verdict for a terminal or Markdown: what limits it, a line for each way, which to choose."""
 
 import math
-import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -9,7 +8,7 @@ from harness.report import best
 from harness.report import format as printing
 from harness.report.best import Figure
 from harness.report.choices import ASKED, Advice, Way
-from harness.report.format import Mark, Page, Table
+from harness.report.format import Mark, Page, Table, paragraph
 from harness.report.standing import UNSETTLED, Comparison, Standing
 from harness.report.verdict import Verdict
 
@@ -123,19 +122,19 @@ def mark_of(standing: Standing) -> Mark | None:
 def in_short(verdict: Verdict, *, width: int, colour: bool = False) -> str:
     """Return a verdict in at most `LINES` lines: what matters least is left out."""
     if not verdict.ways:  # floors and controls alone
-        return "\n".join(_filled(sentence, width) for sentence in verdict.obstacles)
+        return "\n".join(paragraph(sentence, width=width) for sentence in verdict.obstacles)
     table = verdict_table(verdict)
     counts = f"{counted(verdict)}, {verdict.setup}"
     drawn = printing.as_text(replace(table, title="", notes=()), width, colour=colour)
-    choice = [_filled(sentence, width) for sentence in choose(verdict)]
-    first = [_filled(sentence, width) for sentence in verdict.obstacles[:1]]
+    choice = [paragraph(sentence, width=width) for sentence in choose(verdict)]
+    first = [paragraph(sentence, width=width) for sentence in verdict.obstacles[:1]]
     others = (*verdict.obstacles[1:], *remarks(verdict))
-    text = [_filled(counts, width), *first, drawn, *choice]
+    text = [paragraph(counts, width=width), *first, drawn, *choice]
     room = LINES - "\n".join(text).count("\n") - 1
     if room < 0:  # who reads it has named the model
-        text[0] = _filled(counted(verdict), width)
+        text[0] = paragraph(counted(verdict), width=width)
     between = []
-    for sentence in (_filled(other, width) for other in others):
+    for sentence in (paragraph(other, width=width) for other in others):
         room -= sentence.count("\n") + 1
         if room >= 0:
             between.append(sentence)
@@ -164,10 +163,6 @@ def remarks(verdict: Verdict) -> Iterator[str]:
     """Yield what else is known: against full context with the adapter, and what would settle it."""
     yield from _adapted(verdict)
     yield from _unsettled(verdict)
-
-
-def _filled(text: str, width: int) -> str:
-    return textwrap.fill(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _quality(way: Way) -> str:
