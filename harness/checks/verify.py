@@ -7,8 +7,9 @@ from harness.api import Suite
 from harness.checks.adapter import check_adapter, has_adapter, open_backend, suite_of
 from harness.checks.shuffled import Check
 from harness.errors import UserError
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.spec import Spec
 
 if TYPE_CHECKING:

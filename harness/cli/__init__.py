@@ -36,8 +36,8 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "list": "harness.cli.listing:command",  # not `list`: it would hide the built-in here
         "doctor": "harness.cli.doctor:command",
         "make-qa": "harness.cli.make_qa:command",
-        "train-gist": "harness.cli.train:train_gist",
-        "train-reference": "harness.cli.train:train_reference",
+        "train-gist": "harness.cli.train:command",
+        "train-reference": "harness.cli.train_reference:command",
     }
 )
 _RESUMED = frozenset({"run", "try", "make-qa"})  # by the same command

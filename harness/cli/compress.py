@@ -62,10 +62,6 @@ def command(
     source: Path,
     output: Path,
     model_name: str,
-    device: str | None,
-    dtype: str | None,
-    load_in_4bit: bool,
-    shots: int,
     checkpoint: Path | None,
     tokens: int | None,
     ratio: float | None,
@@ -73,6 +69,7 @@ def command(
     embedder: str,
     chroma: str | None,
     force: bool,
+    **loading: Any,
 ) -> None:
     """Compress a document into a gist file, or the documents of a folder into a store.
 
@@ -89,7 +86,7 @@ def command(
         raise UserError("--tokens and --ratio say the same thing twice; give one of them.")
     _check_output(source, output, force=force)
     text = None if source.is_dir() else read_document(source)  # before the model is loaded
-    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
+    model = load(model_name, **loading)
     options = {
         "checkpoint": checkpoint,
         "tokens": tokens,

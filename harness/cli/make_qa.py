@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import PATH, device_option, documents_model_option, shots_option
+from harness.cli.options import (
+    PATH,
+    device_option,
+    documents_model_option,
+    seed_option,
+    shots_option,
+)
 from harness.errors import printable
 
 if TYPE_CHECKING:
@@ -90,9 +96,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @device_option
 @click.option("--load-in-4bit", is_flag=True, help="NF4 weights, of the model and a local teacher.")
 @shots_option
-@click.option(
-    "--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of random choices."
-)
+@seed_option
 @click.option("--restart", is_flag=True, help="Delete what an earlier run wrote, and start over.")
 def command(*, paths: tuple[Path, ...], **given: Any) -> None:
     """Make questions and answers from your own documents.

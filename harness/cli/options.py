@@ -76,12 +76,6 @@ def _has_own_data(options: Mapping[str, Any]) -> bool:
 
 _OF_DOCUMENTS = "the shipped model that reads any text, else reference"
 model_option = _model_option(lambda _: False, DEFAULT_MODEL)
-suites_model_option = _model_option(
-    _has_own_data,
-    f"{DEFAULT_MODEL}; with data=, {_OF_DOCUMENTS}",
-    ", http://host:port/v1#NAME for one behind a server, or shape:NAME for costs alone",
-    several=True,
-)
 documents_model_option = _model_option(lambda _: True, _OF_DOCUMENTS, "")
 chroma_option = click.option(
     "--chroma",
@@ -98,6 +92,9 @@ dtype_option = click.option(
 )
 four_bit_option = click.option(
     "--load-in-4bit", is_flag=True, help="NF4 weights with double quantisation."
+)
+seed_option = click.option(
+    "--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of random choices."
 )
 shots_option = click.option(
     "--shots",
@@ -116,23 +113,24 @@ headline_option = click.option(
 )
 
 
-def _loading_options(command: Command) -> Command:
-    return device_option(dtype_option(four_bit_option(shots_option(command))))
+def _and_how(model: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return the option --model, and those that say how a model is loaded, as `load` takes them."""
+    return lambda command: model(
+        device_option(dtype_option(four_bit_option(shots_option(command))))
+    )
 
 
-def model_options(command: Command) -> Command:
-    """Give a command `model_name`, `device`, `dtype`, `load_in_4bit` and `shots`."""
-    return model_option(_loading_options(command))
-
-
-def suites_model_options(command: Command) -> Command:
-    """Give `model_names` and the others to a command with `suites`, whose data may be one's own."""
-    return suites_model_option(_loading_options(command))
-
-
-def documents_model_options(command: Command) -> Command:
-    """Give them to a command about a person's own documents."""
-    return documents_model_option(_loading_options(command))
+model_options = _and_how(model_option)
+documents_model_options = _and_how(documents_model_option)
+suites_model_options = _and_how(
+    _model_option(
+        _has_own_data,
+        f"{DEFAULT_MODEL}; with data=, {_OF_DOCUMENTS}",
+        ", http://host:port/v1#NAME for one behind a server, or shape:NAME for costs alone",
+        several=True,
+    )
+)
+"""For a command with `suites`, whose data may be one's own; it gets `model_names`."""
 
 
 def model_for_documents(checkpoint: Path | None = None, *, with_adapter: bool = False) -> str:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -115,25 +116,12 @@ def _read_seeds(_context: click.Context, _option: click.Parameter, text: str) ->
 def command(
     *,
     suites: tuple[str, ...],
-    backends: tuple[str, ...],
-    controls: bool,
-    budgets: tuple[int, ...],
-    model_names: tuple[str, ...],
-    device: str | None,
-    dtype: str | None,
-    load_in_4bit: bool,
-    shots: int,
-    tokenizer: str | None,
-    key_env: str | None,
+    seeds: tuple[int, ...],
     limit: int | None,
     batch_size: int,
-    seeds: tuple[int, ...],
-    out: Path,
-    ray: str | None,
     headline: str,
     brief: bool,
-    restart: bool,
-    no_contexts: bool,
+    **given: Any,
 ) -> None:
     """Run suites with backends and print the tables.
 
@@ -160,25 +148,8 @@ def command(
 
     chosen = choose_suites(suites)
     refuse_unknown(headline, (name for _, suite in chosen for name in suite.metrics))
-    sweep = Sweep(
-        models=model_names,
-        suites=chosen,
-        backends=backends,
-        controls=controls,
-        budgets=budgets,
-        settings=tuple(Settings(seed=seed, limit=limit, batch_size=batch_size) for seed in seeds),
-        device=device,
-        dtype=dtype,
-        load_in_4bit=load_in_4bit,
-        shots=shots,
-        tokenizer=tokenizer,
-        key_env=key_env,
-        out=out,
-        headline=headline,
-        restart=restart,
-        contexts=not no_contexts,
-        ray=ray,
-    )
+    settings = tuple(Settings(seed=seed, limit=limit, batch_size=batch_size) for seed in seeds)
+    sweep = Sweep(suites=chosen, settings=settings, headline=headline, **given)
     _print_tables(sweep.run(), brief=brief)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Sweep:
     """What is run, as `gist-bench run --help` describes it."""
 
-    models: tuple[str, ...]
+    model_names: tuple[str, ...]
     suites: "list[tuple[Choice, Suite]]"
     backends: tuple[str, ...]
     controls: bool
@@ -45,7 +45,7 @@ class Sweep:
     out: Path
     headline: str
     restart: bool
-    contexts: bool  # keep a copy of them beside the rows
+    no_contexts: bool  # keep no copy of them beside the rows
     ray: str | None  # an address, "" for a Ray of its own; None: no Ray
 
     def run(self) -> list[Path]:
@@ -54,13 +54,13 @@ class Sweep:
         Raises:
             UserError: an option does not apply to one of the models, or one cannot be run.
         """
-        for name in self.models:
+        for name in self.model_names:
             self._refuse_options(name)
         # Before a model is loaded: a typing mistake should not wait for it.
-        chosen = {name: self._choose_backends(name) for name in self.models}
-        _check_there(self.models[1:])
+        chosen = {name: self._choose_backends(name) for name in self.model_names}
+        _check_there(self.model_names[1:])
         with nullcontext() if self.ray is None else connected(self.ray) as heed:
-            folders = (self._run_model(name, chosen[name], heed) for name in self.models)
+            folders = (self._run_model(name, chosen[name], heed) for name in self.model_names)
             return list(chain.from_iterable(folders))
 
     def _run_model(
@@ -69,7 +69,7 @@ class Sweep:
         """Load a model and run every plan of it; nothing of it is left when the next one comes."""
         with closing(self._engine(name, heed)) as engine:
             for plan in engine.plans(self.suites, backends, self.settings):
-                if len(self.models) * len(self.settings) > 1:
+                if len(self.model_names) * len(self.settings) > 1:
                     click.echo(f"{name}, seed {plan.settings.seed}", err=True)
                 yield run(
                     plan,
@@ -78,7 +78,7 @@ class Sweep:
                     command=typed_command(),
                     headline=self.headline,
                     restart=self.restart,
-                    contexts=self.contexts,
+                    contexts=not self.no_contexts,
                 )
 
     def _engine(self, name: str, heed: Heed | None) -> Engine:

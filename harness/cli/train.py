@@ -1,47 +1,35 @@
-"""`gist-bench train-gist` and `gist-bench train-reference`: adapters and the model they belong to.
+"""`gist-bench train-gist`: a gist adapter for a model, on a person's own data.
 
-The options of `train-gist` are the fields of `gist.training.configuration`. Suites become plain
-text for `gist`, which knows nothing of benchmarks, and the prompt's pieces are handed to it.
+Its options are the fields of `gist.training.configuration`. Suites become plain text for `gist`,
+which knows nothing of benchmarks, and the prompt's pieces are handed to it.
 """
 
-import logging
 import math
-import os
 import shlex
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 
-from harness.api import ABSTENTION, PROMPT, prompt_with
+from harness.api import prompt_with
 from harness.cli.completing import complete_spec
-from harness.errors import UserError, reading
-from harness.run.spec import Spec
-from harness.run.training_data import data_hash, feed, texts
+from harness.cli.training import (
+    claim,
+    config_option,
+    is_first,
+    output_option,
+    read_settings,
+    resume_option,
+    show_progress,
+)
+from harness.errors import UserError
+from harness.run.training_data import data_hash, feed
 
 if TYPE_CHECKING:
     from gist.training.options import Setting
-
-CORPUS_SAMPLES = 3000  # samples of each source that the reference tokenizer is fitted on
-
-_output = click.option(
-    "--output",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="A new folder for checkpoints, the log and the result.",
-)
-_config = click.option(
-    "--config",
-    metavar="FILE.yaml",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Options, sources and stages. Options on the command line take precedence.",
-)
-_resume = click.option("--resume", is_flag=True, help="Resume from the newest checkpoint in DIR.")
 
 
 class _TrainingCommand(click.Command):
@@ -103,12 +91,12 @@ def _option(setting: "Setting") -> click.Option:
     metavar="NAME=FILE",
     help="Where the file of a source in FILE.yaml lies: squad=dev-v1.1.json",
 )
-@_output
-@_config
+@output_option
+@config_option
 @click.option("--dry-run", is_flag=True, help="Show the memory and time of a step; do not train.")
 @click.option("--memory-limit-gib", type=float, help="Dry run: the GPU memory to simulate, in GiB.")
-@_resume
-def train_gist(
+@resume_option
+def command(
     *,
     data: tuple[str, ...],
     suites: tuple[str, ...],
@@ -131,12 +119,12 @@ def train_gist(
       gist-bench train-gist --model ./llama --load-in-4bit --suite qa,split=train --output out
       gist-bench train-gist --model shape:llama-3-8b --load-in-4bit --dry-run
     """  # noqa: D301 - click wants the backspace itself
-    settings = _settings(config, given, data, suites, files)
+    settings = read_settings(config, given, data, suites, files)
     if dry_run:
         _show_dry_run(settings, memory_limit_gib)
         return
-    folder = train_on(settings, output=_claim(output, resume=resume), resume=resume)
-    if _is_first():
+    folder = train_on(settings, output=claim(output, resume=resume), resume=resume)
+    if is_first():
         click.echo(folder)
         click.echo(next_command(folder, sys.argv[1:], settings), err=True)
 
@@ -181,7 +169,7 @@ def train_on(settings: Mapping[str, Any], *, output: Path, resume: bool) -> Path
     sources = configuration.sources
     if not sources:
         raise UserError("there is nothing to train on. Give --data FILE.jsonl or --suite SPEC.")
-    _show_progress()
+    show_progress()
     lm = load_base(configuration.base, prompt_with(configuration.base.shots))
     hold = math.ceil(configuration.evaluation.eval_contexts / len(sources))
     share = configuration.curriculum.unanswerable
@@ -202,47 +190,6 @@ def train_on(settings: Mapping[str, Any], *, output: Path, resume: bool) -> Path
     )
 
 
-@click.command(name="train-reference")
-@_output
-@_config
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
-@_resume
-def train_reference(*, output: Path | None, config: Path | None, seed: int, resume: bool) -> None:
-    """Train the reference model from scratch: tokenizer, then weights, by a curriculum.
-
-    \b
-    Example:
-      gist-bench train-reference --output results/runs/reference-model
-    """  # noqa: D301 - click wants the backspace itself
-    output = _claim(output, resume=resume)
-    from gist.training.model_recipe import CURRICULUM, ModelConfiguration, train_model
-    from gist.training.options import read
-
-    _show_progress()
-    configuration = read(ModelConfiguration, _settings(config or CURRICULUM, {}))
-    sources = configuration.sources
-    corpus = chain(*(texts(sources[name], CORPUS_SAMPLES) for name in configuration.tokenizer))
-
-    def later(text: str) -> Any:
-        return lambda tokenizer: feed(text, tokenizer, hold=0).source
-
-    folder = train_model(
-        {name: later(text) for name, text in sources.items()},
-        configuration,
-        corpus=chain([PROMPT.head, PROMPT.between, ABSTENTION] * CORPUS_SAMPLES, corpus),
-        prompt=PROMPT,
-        output=output,
-        seed=seed,
-        resume=resume,
-    )
-    click.echo(folder)
-
-
-def _is_first() -> bool:
-    """Whether this process is the one that speaks and writes, of those torchrun has started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def _show_dry_run(settings: Mapping[str, Any], memory_limit_gib: float | None) -> None:
     """Print what a step takes at several lengths; the model may be a bare shape."""
     from gist.training.base_model import load_base
@@ -257,62 +204,3 @@ def _show_dry_run(settings: Mapping[str, Any], memory_limit_gib: float | None) -
     click.echo(
         dry_run_table(lm, configuration, processor=processor, memory_limit_gib=memory_limit_gib)
     )
-
-
-def _claim(output: Path | None, *, resume: bool) -> Path:
-    """Refuse a folder that exists, unless training goes on in it."""
-    if output is None:
-        raise UserError("--output is missing. Give a new folder for the result: --output DIR.")
-    if resume and not output.is_dir():
-        raise UserError(f"{output} does not exist, so nothing can be resumed. Leave --resume out.")
-    if not resume and output.exists() and _is_first():
-        raise UserError(f"{output} exists. Give another --output, or --resume to go on in it.")
-    return output
-
-
-def _settings(
-    config: Path | None,
-    given: Mapping[str, Any],
-    data: Sequence[str] = (),
-    suites: Sequence[str] = (),
-    files: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Read the YAML file; what the command line gave wins, and its data come besides."""
-    import yaml
-
-    settings: dict[str, Any] = {}
-    if config is not None:
-        with reading(config, fault="is no YAML"):
-            found = yaml.safe_load(config.read_text(encoding="utf-8"))
-        if not (isinstance(found, dict) and all(isinstance(name, str) for name in found)):
-            raise UserError(f"{config} must hold options, as name: value. See gist/reference.")
-        settings = found
-        if not isinstance(settings.get("sources", {}), dict):
-            raise UserError(f"sources in {config} must be options, as name: suite,option=value.")
-    settings |= {name: value for name, value in given.items() if value not in (None, ())}
-    named = {Path(path).stem: str(Spec("qa", {"data": path})) for path in data}
-    named |= {text: text for text in suites}
-    if named:
-        settings["sources"] = {**settings.get("sources", {}), **named}
-    for text in files:
-        name, _, file = text.partition("=")
-        sources = settings.get("sources", {})
-        if name not in sources or not file:
-            raise UserError(f"--source {text} must be NAME=FILE. Sources: {', '.join(sources)}.")
-        settings["sources"] = {**sources, name: _with_file(sources[name], file)}
-    return settings
-
-
-def _with_file(source: str, file: str) -> str:
-    """Return the spec of a source with the path in its option `data` replaced."""
-    spec = Spec.parse(source)
-    prefix, colon, _ = spec.options.get("data", "").partition(":")
-    return str(
-        Spec(spec.name, {**spec.options, "data": f"{prefix}{colon}{file}" if colon else file})
-    )
-
-
-def _show_progress() -> None:
-    """Show the steps, and not what the libraries have to say to each other."""
-    logging.getLogger("gist").setLevel(logging.INFO)
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)

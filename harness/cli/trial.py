@@ -209,9 +209,10 @@ def run_ways(
 ) -> Path:
     """Write the samples to a file, run them, and return the run's folder."""
     from harness.checks.run import run_checks
-    from harness.run.choose import choose_suites, make_plan
+    from harness.run.choose import choose_suites
     from harness.run.engine import OneProcess
     from harness.run.plan import Settings
+    from harness.run.planning import make_plan
     from harness.run.runner import run
     from harness.run.spread import write_samples
 

@@ -15,6 +15,7 @@ from harness.cli.options import (
     documents_model_options,
     has_colours,
     load,
+    seed_option,
     terminal_width,
 )
 from harness.cli.trial import (
@@ -80,9 +81,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder for the questions, the rows and report.html.",
 )
-@click.option(
-    "--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of random choices."
-)
+@seed_option
 @click.option("--restart", is_flag=True, help="Delete what an earlier try wrote there.")
 def command(*, paths: tuple[Path, ...], **given: Any) -> None:
     """Compare full context, RAG and gist tokens on your documents, and say which to choose.

@@ -1,6 +1,7 @@
 """`gist-bench verify`: the validity checks of a backend, on this machine."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -58,16 +59,13 @@ from harness.run.spec import Spec, check
 def command(
     *,
     model_name: str,
-    device: str | None,
-    dtype: str | None,
-    load_in_4bit: bool,
-    shots: int,
     backend: str,
     suite: str,
     samples: int,
     seed: int,
     file: Path | None,
     pictures: Path | None,
+    **loading: Any,
 ) -> None:
     """Check what answers attend to, what is kept, and what the gists hold.
 
@@ -92,7 +90,7 @@ def command(
     check(plugins.load(plugins.SUITES, asked.name), asked)
     if file is not None and not file.parent.is_dir():
         raise UserError(f"no folder {file.parent} to write {file.name} into. Make it first.")
-    model = load(model_name, device=device, dtype=dtype, load_in_4bit=load_in_4bit, shots=shots)
+    model = load(model_name, **loading)
     if pictures is not None and not has_adapter(model, spec):
         raise UserError(f"--pictures draws gists, and {spec} has none. Leave it out.")
     checks = verify(model, spec, suite=asked, samples=samples, seed=seed)

@@ -1,32 +1,19 @@
-"""Choosing what to run: specs become suites with samples, and backends that can be built.
+"""Choosing what to run: specs become suites, and backends that can be built.
 
-Suites and backends are read and checked before the model is loaded, so that a typing mistake costs
-no time. Then the samples are drawn, and every backend is built once and closed again: its
-description (adapter, embedder) is part of the run's identity. It is built again when it runs,
-because two open backends would disturb each other.
+They are read and checked before the model is loaded, so that a typing mistake costs no time.
 """
 
-import logging
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, fields, is_dataclass, replace
 from inspect import signature
-from itertools import product
 from typing import Any
 
-from harness.api import BUDGET, Model, Question, Suite
-from harness.errors import NotReady, TokenizerUnknown, UserError, did_you_mean, reading
+from harness.api import BUDGET, Question, Suite
+from harness.errors import UserError, did_you_mean, reading
 from harness.run import plugins
 from harness.run.controls import CONTROLS, split_control, wrap
-from harness.run.metadata import Budget
-from harness.run.plan import Configuration, Job, Plan, Settings
 from harness.run.records import FIXED
-from harness.run.samples import draw
-from harness.run.spec import Spec, build, check, present, settings_of
-from harness.text import ENGLISH, is_english, script_of
-
-log = logging.getLogger(__name__)
+from harness.run.spec import Spec, build, check, present
 
 COMPARED = "gist"
 """The backend whose figures need controls beside them."""
@@ -47,8 +34,6 @@ entries without learning, gists without training, gists of another document."""
 
 COMMON_CONTROLS = ("full", "closed_book", "oracle(full)")
 """What `--controls` adds once: the whole context, none of it, and its supporting sentences."""
-
-_LeftOut = defaultdict[str, list[str]]  # why, and what
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,61 +179,6 @@ def budget_option(kind: type) -> str | None:
     return next((f.name for f in options if BUDGET.items() <= f.metadata.items()), None)
 
 
-def make_plan(
-    model: Model,
-    suites: Sequence[tuple[Choice, Suite]],
-    backends: Sequence[Choice],
-    settings: Settings,
-) -> Plan:
-    """Draw the samples and build every backend once.
-
-    Raises:
-        UserError: a suite or backend that the user named cannot run, or nothing is left to run.
-    """
-    left_out: _LeftOut = defaultdict(list)
-    drawn = (_draw(model, choice, suite, settings, left_out) for choice, suite in suites)
-    jobs = tuple(job for job in drawn if job)
-    described = (_describe(choice, model, jobs, left_out) for choice in backends)
-    configurations = tuple(configuration for configuration in described if configuration)
-    notices = [f"without {', '.join(names)}: {why}" for why, names in left_out.items()]
-    notices += [
-        f"{configuration.name}: {configuration.notice}"
-        for configuration in configurations
-        if configuration.notice
-    ]
-    for job in jobs:
-        of_samples = dict.fromkeys(sample.notice for sample in job.samples if sample.notice)
-        notices += [f"{job.name}: {notice}." for notice in of_samples]
-    plan = Plan(jobs, configurations, settings, ())
-    for job, configuration in product(jobs, configurations):
-        controlled = plan.controlled(job, configuration)
-        if controlled.left_out:
-            part = "in part" if controlled.samples else "left out"
-            notices.append(f"{configuration.name} in {job.name} {part}: {controlled.left_out}.")
-    notices += _of_other_languages(jobs, configurations)
-    for notice in notices:
-        log.warning(notice)
-    if not any(plan.cells()):
-        raise UserError("nothing is left to run. Choose other suites or backends.")
-    return replace(plan, notices=tuple(notices))
-
-
-def _of_other_languages(
-    jobs: Sequence[Job], configurations: Sequence[Configuration]
-) -> Iterator[str]:
-    """Yield a line for each suite whose contexts a backend's embedder was not trained to read."""
-    readers = [each for each in configurations if each.description.get("languages") == ENGLISH]
-    for job in jobs if readers else ():
-        other = sum(not is_english(sample.context) for sample in job.samples)
-        if job.suite.metrics and 2 * other > len(job.samples):
-            script = script_of("".join(sample.context[:1000] for sample in job.samples[:50]))
-            names = ", ".join(each.name for each in readers)
-            yield (
-                f"{names} in {job.name}: the embedder was trained on {ENGLISH}, and the contexts "
-                f"are not (letters: {script}). Take embedder=bm25 or one of their language."
-            )
-
-
 def _choose(group: str, texts: Sequence[str], *, named: bool) -> list[Choice]:
     return list({(c := _read(group, text, named=named)).name: c for text in texts}.values())
 
@@ -270,75 +200,3 @@ def _read(group: str, text: str, *, named: bool) -> Choice:
 
 def _need_entries() -> set[str]:
     return {*plugins.names(plugins.BACKENDS)} - {*plugins.names(plugins.SERVED)}
-
-
-def _draw(
-    model: Model, choice: Choice, suite: Suite, settings: Settings, left_out: _LeftOut
-) -> Job | None:
-    """Return a suite with its samples; one that nobody named is left out where it cannot run."""
-    if not _runs_with(model, choice, suite, left_out):
-        return None
-    try:
-        samples = draw(choice.spec, suite, model=model, settings=settings)
-    except TokenizerUnknown as unknown:
-        if choice.named:
-            raise
-        left_out[str(unknown)].append(str(choice.spec))
-        return None
-    return Job(str(choice.spec), suite, samples)
-
-
-def _runs_with(model: Model, choice: Choice, suite: Suite, left_out: _LeftOut) -> bool:
-    if not (model.random_weights and suite.metrics):
-        return True
-    why = f"{model.name} has random weights, and its answers cannot be scored."
-    if choice.named:
-        raise UserError(f"no {choice.spec}: {why} Choose suites that show costs, or another model.")
-    left_out[why].append(str(choice.spec))
-    return False
-
-
-def _describe(
-    choice: Choice, model: Model, jobs: Sequence[Job], left_out: _LeftOut
-) -> Configuration | None:
-    """Build a backend once; one that lacks what answers need may still show its costs."""
-    try:
-        return _configuration(choice, model)
-    except NotReady as not_ready:
-        reason, cost_options = str(not_ready), not_ready.cost_options
-        if choice.named and (any(job.suite.metrics for job in jobs) or not cost_options):
-            raise
-    if any(job.suite.metrics for job in jobs):
-        left_out[reason].append(choice.name)
-    if choice.scored_only or not cost_options or all(job.suite.metrics for job in jobs):
-        return None
-    instead = replace(choice, spec=Spec(choice.spec.name, {**choice.spec.options, **cost_options}))
-    found = _configuration(instead, model)
-    notice = f"in place of {choice.spec}, for its costs alone: {reason}"
-    return replace(found, scored=False, notice="; ".join(filter(None, (notice, found.notice))))
-
-
-def _configuration(choice: Choice, model: Model) -> Configuration:
-    with closing(build(choice.kind, choice.spec, model)) as backend:
-        settings, description = settings_of(backend, given=1), dict(backend.describe())
-    return Configuration(
-        name=choice.name,
-        spec=choice.spec,
-        kind=choice.kind,
-        settings=settings,
-        notice=str(description.pop("notice", "")),
-        description=description,
-        scored=True,
-        costed=not choice.scored_only,
-        control=choice.control,
-        budget=_budget(choice, settings),
-    )
-
-
-def _budget(choice: Choice, settings: Mapping[str, str]) -> Budget | None:
-    option = budget_option(choice.kind)
-    if option is None or not settings[option].isdecimal():
-        return None
-    others = {name: text for name, text in choice.spec.options.items() if name != option}
-    family = replace(choice, spec=Spec(choice.spec.name, others)).name
-    return Budget(int(settings[option]), family)

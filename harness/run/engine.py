@@ -20,8 +20,8 @@ from harness.run.environment import environment
 from harness.run.handed import prepare
 from harness.run.measure import Meter, memory_errors
 from harness.run.plan import Cell, Plan, Settings
+from harness.run.planning import plans_of
 from harness.run.spec import Spec, build
-from harness.run.sweep import plans_of
 from harness.served.kept import KeptReplies
 
 Begin = Callable[[Cell], object]

@@ -4,12 +4,15 @@ Suites define their own metrics, and the report defines what it derives, each be
 computes it. `harness.report.metrics` collects all of them.
 """
 
+from functools import partial
+
 from harness.api import Metric
 
 __all__ = ["METRICS", "Metric"]
 
 JUDGED = "judged"  # the column of a judge's verdicts
 BERT_SCORE = "bert_score"  # of runs that were rescored with --bert-score
+_cost = partial(Metric, better="lower", kind="cost")
 
 METRICS = (
     Metric(
@@ -32,126 +35,91 @@ METRICS = (
         "that were rescored with --bert-score.",
         source="BERTScore, arXiv 1904.09675; LooGLE, arXiv 2311.04939 (get_bertscore)",
     ),
-    Metric(
+    _cost(
         "prepare_s",
         "Time to read one context: prefill, compress, or chunk and index. Once per sample.",
         "s",
-        "lower",
-        kind="cost",
         headings=("prepare",),
     ),
-    Metric(
+    _cost(
         "generate_s",
         "Time to answer one batch of questions about a context that was read. Once per batch.",
         "s",
-        "lower",
-        kind="cost",
     ),
-    Metric(
+    _cost(
         "prepare_waited_s",
         "Of prepare_s, the time in which other work had the processor that this needed (Linux).",
         "s",
-        "lower",
-        kind="cost",
     ),
-    Metric(
-        "generate_waited_s",
-        "The same of generate_s.",
-        "s",
-        "lower",
-        kind="cost",
-    ),
-    Metric(
+    _cost("generate_waited_s", "The same of generate_s.", "s"),
+    _cost(
         "prepare_peak_bytes",
         "Peak memory while the context was read, weights included; memory_kind says what was "
         "counted.",
         "bytes",
-        "lower",
-        kind="cost",
     ),
-    Metric(
+    _cost(
         "generate_peak_bytes",
         "Peak memory while questions were answered, weights included.",
         "bytes",
-        "lower",
-        kind="cost",
     ),
-    Metric(
+    _cost(
         "prepare_reserved_bytes",
         "Peak of what CUDA's caching allocator held while the context was read.",
         "bytes",
-        "lower",
-        kind="cost",
     ),
-    Metric(
+    _cost(
         "generate_reserved_bytes",
         "Peak of what CUDA's caching allocator held while questions were answered.",
         "bytes",
-        "lower",
-        kind="cost",
     ),
-    Metric(
-        "baseline_bytes",
-        "Memory in use when a sample's prepare phase began.",
-        "bytes",
-        "lower",
-        kind="cost",
-    ),
-    Metric(
+    _cost("baseline_bytes", "Memory in use when a sample's prepare phase began.", "bytes"),
+    _cost(
         "held_bytes",
         "Exact bytes that the prepared contexts keep: KV entries, or vectors and texts. What "
         "ChromaDB keeps beside its vectors is not counted.",
         "bytes",
-        "lower",
-        kind="cost",
         headings=("held", "memory"),
         is_exact=True,
     ),
-    Metric(
+    _cost(
         "context_tokens",
         "Tokens of the context, by the tested model's tokenizer.",
         "tokens",
-        "neither",
-        kind="cost",
+        better="neither",
         is_exact=True,
     ),
-    Metric(
+    _cost(
         "context_entries",
         "Cached tokens: KV entries that stand for the context when the question is answered.",
         "KV entries",
-        "lower",
-        kind="cost",
         headings=("cached tokens",),
         is_exact=True,
     ),
-    Metric(
+    _cost(
         "prompt_tokens",
         "KV entries in front of the first new token, cached ones included.",
         "tokens",
-        "lower",
-        kind="cost",
         is_exact=True,
     ),
-    Metric("new_tokens", "Tokens of the answer.", "tokens", "neither", kind="cost"),
+    _cost("new_tokens", "Tokens of the answer.", "tokens", better="neither"),
     Metric(
         "cut",
         "1 if the answer had max_new_tokens tokens and had not ended; the notes under a table give "
         "the number.",
         better="lower",
     ),
-    Metric(
+    _cost(
         "answer_words",
         "Words of the answer as it was scored: long answers hold a target more easily.",
         "words",
-        "neither",
-        kind="cost",
+        better="neither",
     ),
-    Metric(
+    _cost(
         "thought_words",
         "Words between <think> and </think> in front of the answer. They are not scored, and the "
         "answer is stored with them.",
         "words",
-        "neither",
-        kind="cost",
+        better="neither",
     ),
 )

@@ -19,30 +19,24 @@ from harness.errors import UserError
 from harness.run import plugins
 from harness.run.controls import present_name
 from harness.run.metadata import RECORDS
-from harness.run.records import ESCAPED_FORMULA, MISTAKEN, cells_up_to
+from harness.run.records import COSTS, ESCAPED_FORMULA, MISTAKEN, WHO, WORDS, cells_up_to
 
 T = TypeVar("T")
 BLOCK = 2**20  # letters
 PIECE = 50_000  # rows that are in memory at once
 LARGEST = float(np.finfo(np.float64).max)
-IDENTITY = ("suite", "backend", "model", "sample_id", "question_id")  # slices follow
-MEASURES = (  # between the slices and the metrics
-    "context_tokens",
-    "context_entries",
-    "prompt_tokens",
-    "new_tokens",
-    "max_new_tokens",
-    "contexts_held",
-    "batch_id",
-    "batch_size",
-    "prepare_s",
-    "generate_s",
-    "prepare_peak_bytes",
-    "generate_peak_bytes",
-    "held_bytes",
-    "memory_kind",
+LATER = (  # columns that runs of earlier versions lack
+    "cut",
+    "answer_words",
+    "thought_words",
+    "prepare_waited_s",
+    "generate_waited_s",
+    "first_token_s",
+    "baseline_bytes",
+    "prepare_reserved_bytes",
+    "generate_reserved_bytes",
+    "question",
 )
-OUTCOME = ("evidence_recall", "answer", "targets", "evidence", "error", "notice")
 OF_ANSWERS = (  # filled where there is an answer, as the metrics are
     "evidence_recall",
     "new_tokens",
@@ -51,16 +45,8 @@ OF_ANSWERS = (  # filled where there is an answer, as the metrics are
     "thought_words",
 )
 ANSWERS = frozenset({"answer", "targets"})  # the bulk of a file, and in no table
-TEXTS = frozenset({*IDENTITY, "batch_id", "memory_kind", "error", "notice"})
+TEXTS = frozenset({*WHO, "batch_id", "memory_kind", "error", "notice"})
 COUNTED = ("contexts_held", "batch_size")  # at least one of each
-OTHER_MEASURES = (
-    "answer_words",
-    "thought_words",
-    "prepare_waited_s",
-    "generate_waited_s",
-    "first_token_s",
-    "baseline_bytes",
-)
 UNREAD = frozenset({"question", "evidence"})  # more than all the rest
 
 
@@ -131,7 +117,7 @@ def _checked(file: Path, frame: pd.DataFrame, columns: Header) -> pd.DataFrame:
         found = {name: ESCAPED_FORMULA.sub(r"\1", name) for name in names.unique()}
         if column == "backend":
             found = {name: present_name(text) for name, text in found.items()}
-        if column in IDENTITY and column != "model" and "" in found:
+        if column in WHO and column != "model" and "" in found:
             line = names.index[np.flatnonzero(names == "")[0]] + 2
             raise UserError(f"{file} line {line}: column {column!r} is empty. {MISTAKEN}")
         changed = any(name != text for name, text in found.items())
@@ -149,8 +135,7 @@ def _refuse_impossible(file: Path, frame: pd.DataFrame, metrics: Sequence[str]) 
     """
     share = Metric("", "").unit
     shares = {metric.name for metric in plugins.metrics() if metric.unit == share}
-    measured = (*MEASURES, *OTHER_MEASURES)
-    for name in (name for name in measured if name in frame and name not in TEXTS):
+    for name in (name for name in COSTS if name in frame and name not in {"cut", *TEXTS}):
         least = 1 if name in COUNTED else 0
         _refuse(file, ~frame[name].between(least, LARGEST), frame, name, "is impossible")
     if "cut" in frame:
@@ -199,16 +184,17 @@ def _refuse(
 
 def sorts_of_columns(file: Path, header: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the slice columns and the metric columns; their places tell them apart."""
-    missing = [name for name in (*IDENTITY, *MEASURES, *OUTCOME) if name not in header]
+    needed = (name for name in (*WHO, *COSTS, *WORDS) if name not in LATER)
+    missing = [name for name in needed if name not in header]
     if missing:
         shown = ", ".join(missing[:4]) + (" and more" if len(missing) > 4 else "")
         raise UserError(
             f"{file} is no {RECORDS} of gist-bench: it lacks the columns {shown}. "
             "Give a run folder or its records.csv."
         )
-    first, last = header.index(MEASURES[0]), header.index(MEASURES[-1])
-    slices = header[header.index(IDENTITY[-1]) + 1 : first]
-    return list(slices), list(header[last + 1 : header.index(OUTCOME[0])])
+    slices = header[header.index(WHO[-1]) + 1 : header.index(COSTS[0])]
+    metrics = header[header.index(COSTS[-1]) + 1 : header.index(WORDS[0])]
+    return list(slices), list(metrics)
 
 
 def _numbers(file: Path, column: "pd.Series[str]") -> "pd.Series[float]":

@@ -128,12 +128,12 @@ class Plan:
 
 def _with_files(settings: Mapping[str, str]) -> dict[str, Any]:
     """Return the options, and the hash of every file that one of them names."""
-    paths = {name: _file_of(value) for name, value in settings.items()}
+    paths = {name: file_of(value) for name, value in settings.items()}
     files = {name: file_hash(path) for name, path in paths.items() if path.is_file()}
     return {"options": dict(settings), "files": files}
 
 
-def _file_of(value: str) -> Path:
+def file_of(value: str) -> Path:
     """Return the path that an option names, behind a prefix (`squad:FILE`) if it has one."""
     path = Path(value).expanduser()
     return path if path.exists() else Path(value.partition(":")[2]).expanduser()

@@ -25,8 +25,8 @@ from harness.files import append, open_to_append, write_atomically
 Cell = str | int | float | tuple[str, ...] | None
 Row = Mapping[str, Cell]
 
-_WHO = ("suite", "backend", "model", "sample_id", "question_id")
-_COSTS = (
+WHO = ("suite", "backend", "model", "sample_id", "question_id")
+COSTS = (
     "context_tokens",
     "context_entries",  # KV entries that stand for the context when the question is answered
     "prompt_tokens",
@@ -51,8 +51,8 @@ _COSTS = (
     "held_bytes",
     "memory_kind",
 )
-_WORDS = ("evidence_recall", "question", "answer", "targets", "evidence", "error", "notice")
-FIXED = frozenset(_WHO + _COSTS + _WORDS)
+WORDS = ("evidence_recall", "question", "answer", "targets", "evidence", "error", "notice")
+FIXED = frozenset(WHO + COSTS + WORDS)
 LISTS = ("targets", "evidence")  # as JSON
 MISTAKEN = "The file was edited or is damaged."
 
@@ -93,7 +93,7 @@ def listed_cell(row: Mapping[str, str], column: str) -> tuple[str, ...]:
 
 def columns(slice_names: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]:
     """Return the header of a run whose suites have these slices and metrics."""
-    return (*_WHO, *sorted(set(slice_names)), *_COSTS, *sorted(set(metrics)), *_WORDS)
+    return (*WHO, *sorted(set(slice_names)), *COSTS, *sorted(set(metrics)), *WORDS)
 
 
 def cell(value: Cell) -> str:
@@ -162,7 +162,7 @@ class Records:
 
     def __init__(self, path: Path, header: tuple[str, ...]) -> None:
         self._header = header
-        first, last = header.index(_COSTS[0]), header.index(_WORDS[0])
+        first, last = header.index(COSTS[0]), header.index(WORDS[0])
         self._numbers = {*header[first : last + 1]} - {"batch_id", "memory_kind"}
         self._file = open_to_append(path)
         if not os.fstat(self._file).st_size:

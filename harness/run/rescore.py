@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from harness.run.rows import read_rows
 from harness.run.runfolder import AT_ONCE, folder_name, refuse_existing, write_finished
 from harness.run.spec import Spec
 from harness.run.thoughts import split_thought
-from harness.served.judge import Ask, Judge, Judged
+from harness.served.judge import PROMPT, Ask, Judge, Judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +64,18 @@ def rescore(
     suites = _suites(unescaped(name) for _, name in rows.parts)
     if not suites:
         raise UserError(f"{run} has no suite with metrics, so there is nothing to score.")
-    known = {*rows.metrics, *(name for suite in suites.values() for name in suite.metrics)}
+    added = [*([JUDGED] if judge else []), *([BERT_SCORE] if bert_score else [])]
+    metrics = {name: [*suite.metrics, *added] for name, suite in suites.items()}
     old = read_run(source)
     configuration = {
         **(old.get("configuration") or {}),
-        "metrics": {name: list(suite.metrics) for name, suite in suites.items()},
+        "metrics": metrics,
         "rescored": {"run": source.resolve().name, "code": code_hash(map(type, suites.values()))},
     }
     if judge:
-        configuration["judge"] = {"model": judge.name, "prompt": judge.prompt}
+        configuration["judge"] = {"model": judge.name, "prompt": PROMPT}
     if bert_score:
         configuration[BERT_SCORE] = {"model": bert_score.name}
-    added = [*([JUDGED] if judge else []), *([BERT_SCORE] if bert_score else [])]
-    of_suites = configuration["metrics"]
-    configuration["metrics"] = {name: [*each, *added] for name, each in of_suites.items()}
-    known.update(added)
     new = folder or source.resolve().parent / folder_name(configuration)
     tally = _Tally()
     scored: Iterable[Row] = (
@@ -109,7 +106,8 @@ def rescore(
             asked.append(_Column(BERT_SCORE, bert_score.name, bert_score.ask))
         for column in asked:
             scored = column.add(scored, suites)
-        write_finished(new, columns(rows.slices, known), scored, describe)
+        header = columns(rows.slices, chain(rows.metrics, *metrics.values()))
+        write_finished(new, header, scored, describe)
     return Rescored(new, tuple(notices()))
 
 

@@ -8,26 +8,23 @@ from pathlib import Path
 
 from harness.run.controls import present_name
 from harness.run.metadata import RECORDS
-from harness.run.parsing import IDENTITY
-from harness.run.records import ESCAPED_FORMULA, cells_up_to, unescaped
+from harness.run.records import ESCAPED_FORMULA, WHO, cells_up_to, unescaped
 
-NAMES = ("suite", "backend", "sample_id", "question_id")
+Key = tuple[str, str, str]  # suite, sample, question
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
     """The long texts of a row."""
 
-    suite: str
+    key: Key
     backend: str
-    sample_id: str
-    question_id: str
     question: str  # empty: an earlier version did not write it
     evidence: str  # a JSON list, or empty
 
 
-def read_texts(folder: Path, wanted: Collection[tuple[str, str, str]]) -> Iterator[Texts]:
-    """Yield the texts of a run's rows about the wanted (suite, sample, question).
+def read_texts(folder: Path, wanted: Collection[Key]) -> Iterator[Texts]:
+    """Yield the texts of a run's rows about the wanted questions.
 
     Names are as in the frame of `harness.run.rows`; a torn last line is left out.
     """
@@ -40,25 +37,16 @@ def read_texts(folder: Path, wanted: Collection[tuple[str, str, str]]) -> Iterat
         suppress(csv.Error),
     ):
         lines = csv.reader(text)
-        header = next(lines, [])
-        if not set(IDENTITY) <= set(header):
-            return
-        suite, backend, sample, question = (header.index(name) for name in NAMES)
-        asked, shown = (
-            header.index(name) if name in header else None for name in ("question", "evidence")
-        )
+        header = next(lines)
+        places = [header.index(name) for name in WHO]
         for cells in lines:
             if len(cells) != len(header):
                 continue
-            key = (_name(cells[suite]), _name(cells[sample]), _name(cells[question]))
-            if key in wanted:
-                yield Texts(
-                    key[0],
-                    present_name(_name(cells[backend])),
-                    *key[1:],
-                    question=unescaped(cells[asked]) if asked is not None else "",
-                    evidence=cells[shown] if shown is not None else "",
-                )
+            suite, backend, _, sample, question = (_name(cells[place]) for place in places)
+            if (key := (suite, sample, question)) in wanted:
+                row = dict(zip(header, cells, strict=True))
+                asked = unescaped(row.get("question", ""))
+                yield Texts(key, present_name(backend), asked, row.get("evidence", ""))
 
 
 def _name(cell: str) -> str:

@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path
 
 from harness.api import ABSTENTION, Sample, Suite, Tokenizer
 from harness.errors import UserError
+from harness.files import file_hash
 from harness.run import plugins
+from harness.run.plan import file_of
 from harness.run.spec import Spec, build
 
 HELD_SHARE = 0.1  # most of a file's contexts that are held back
@@ -107,15 +108,9 @@ def data_hash(named: Mapping[str, str]) -> str:
     for name, text in sorted(named.items()):
         digest.update(f"{name}={text}\n".encode())
         data = getattr(build_suite(text), "data", None)
-        path = Path(_file_of(str(data))) if data else None
-        if path is not None and path.is_file():
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        if data and (path := file_of(str(data))).is_file():
+            digest.update(bytes.fromhex(file_hash(path)))
     return digest.hexdigest()[:16]
-
-
-def _file_of(data: str) -> str:
-    """Return the path in `PREFIX:FILE`, or the plain path."""
-    return data if Path(data).exists() else data.partition(":")[2]
 
 
 def texts(text: str, count: int) -> Iterator[str]:

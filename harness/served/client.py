@@ -116,7 +116,7 @@ class Server:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
 
         def once() -> Completion:
-            received = self._checked(self._connection.post("/chat/completions", body))
+            received = self._checked(self._connection.request("POST", "/chat/completions", body))
             found = _streamed(received) if streamed else _whole(received)
             if needs_text and not found.text.strip():
                 raise Transient("its reply has no text", reached=True)
@@ -135,7 +135,7 @@ class Server:
         """
 
         def once() -> list[str]:
-            received = self._connection.get("/models")
+            received = self._connection.request("GET", "/models")
             if received.status in (401, 403, 429):
                 self._checked(received)
             try:

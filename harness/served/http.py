@@ -67,28 +67,19 @@ class Connection:
         """The certificates, read once."""
         return httpx.create_ssl_context() if self.base.startswith("https") else False
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Received:
-        """Send a JSON body and return the reply.
-
-        Raises:
-            Transient: the connection failed, or the reply is too long or damaged.
-            UserError: the reply took longer than `total_s`.
-        """
-        return self._request("POST", path, body)
-
-    def get(self, path: str) -> Received:
-        """Return what a path holds; raises as `post` does."""
-        return self._request("GET", path, None)
-
     def hidden(self, text: str) -> str:
         """Return a text without the key."""
         return text.replace(self.key, "***") if self.key else text
 
-    def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Received:
-        """Return a reply that came whole, in time and not too long.
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Received:
+        """Return a reply that came whole, in time and not too long; a body is sent as JSON.
 
         The timeout of the client is one of silence: a server that sends a byte a second, be it of
         its headers, never meets it. So the request has a thread that is waited for so long.
+
+        Raises:
+            Transient: the connection failed, or the reply is too long or damaged.
+            UserError: the reply took longer than `total_s`.
         """
         url = f"{self.base}{path}"
         client = httpx.Client(

@@ -48,7 +48,6 @@ class Judge:
     name: str
     ask: Callable[[Sequence[Message]], str]
     parallel: int = 1
-    prompt: str = PROMPT
 
     @contextmanager
     def asking(self, folder: Path) -> Iterator[Ask]:
@@ -86,7 +85,7 @@ class Judge:
             raise UserError("a run of an earlier version does not hold its questions to be judged.")
         accepted = " | ".join(targets or (ABSTENTION,))
         of_slot = {"question": question, "targets": accepted, "answer": answer}
-        return _SLOTS.sub(lambda slot: of_slot[slot[1]], self.prompt)
+        return _SLOTS.sub(lambda slot: of_slot[slot[1]], PROMPT)
 
     def _reply(self, text: str, kept: KeptReplies) -> str:
         key = [self.name, text]

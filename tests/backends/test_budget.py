@@ -18,10 +18,11 @@ from harness.cli.run import command
 from harness.errors import UserError
 from harness.report.contrasts import pairs
 from harness.report.render import render
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.engine import OneProcess
 from harness.run.metadata import Budget
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.runner import run
 from tests.support.fakes import Fake, FakeModel
 from tests.support.rows import scored, sections, write_run

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from backends.retrieval.chunking import chunk_context
 from harness.report.render import render
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.engine import OneProcess
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.runner import run
 from tests.regression.conftest import CheckRatio
 from tests.support.fakes import FakeModel

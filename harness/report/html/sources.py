@@ -11,12 +11,11 @@ from typing import Any
 from harness.report.html.excerpts import Span, excerpt, find
 from harness.report.sections import INVALID
 from harness.run.contexts import Context, read_contexts
-from harness.run.texts import read_texts
+from harness.run.texts import Key, read_texts
 
 MAX_CONTEXT = 8000  # letters of one context; a longer one is cut
 MAX_CONTEXTS = 2_500_000  # letters of all
 Item = MutableMapping[str, Any]
-Key = tuple[str, str, str]  # suite, sample, question
 
 
 def add_sources(
@@ -40,11 +39,10 @@ def add_sources(
         of_run = {item["source"][1:]: item for item in items if item["source"][0] == run}
         passages: dict[Key, dict[int, list[str]]] = {}
         for row in read_texts(folder, of_run.keys()):
-            key = (row.suite, row.sample_id, row.question_id)
-            of_run[key]["question"] = row.question[:MAX_CONTEXT]
+            of_run[row.key]["question"] = row.question[:MAX_CONTEXT]
             texts = listed(row.evidence)  # none: this backend does not retrieve
             if texts and row.backend in place:
-                passages.setdefault(key, {})[place[row.backend]] = texts
+                passages.setdefault(row.key, {})[place[row.backend]] = texts
         of_sample: dict[tuple[str, str], dict[Key, Item]] = {}
         for key, item in of_run.items():
             of_sample.setdefault(key[:2], {})[key] = item

@@ -16,9 +16,10 @@ from benchmarks.hallucination import Hallucination
 from benchmarks.qa import Qa
 from harness.api import ABSTENTION, Question, Sample
 from harness.errors import UserError
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.engine import OneProcess
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.runner import run
 from tests.support.commands import GistBench
 from tests.support.fake_tokenizers import WordTokenizer

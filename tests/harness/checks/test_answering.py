@@ -14,9 +14,10 @@ from harness.api import Generation, PreparedContext, Question, Sample, Suite
 from harness.checks.run import check_backends
 from harness.checks.trial import Table, Trial
 from harness.run.cell import CellRun
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.handed import questions_of
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from tests.support import cheats
 from tests.support.tiny_adapter import save_tiny_adapter
 from tests.support.tiny_models import load_tiny

@@ -8,8 +8,9 @@ import pytest
 
 from gist.checkpoint import paragraph_hashes, write_contexts
 from harness.checks.overlap import overlap_notices
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from tests.support.tiny_adapter import save_tiny_adapter
 
 if TYPE_CHECKING:

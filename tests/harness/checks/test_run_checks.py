@@ -15,8 +15,9 @@ from gist.masks import packed_mask
 from gist.models import memory
 from harness.checks.run import check_adapters, run_checks
 from harness.cli.run import command
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.plan import Plan, Settings
+from harness.run.planning import make_plan
 from tests.support.tiny_adapter import save_tiny_adapter
 from tests.support.tiny_models import load_tiny
 

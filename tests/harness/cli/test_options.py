@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -14,7 +15,7 @@ from gist.models.reference import MODEL as REFERENCE
 from harness.cli.options import (
     documents_model_option,
     model_option,
-    suites_model_option,
+    suites_model_options,
     warn_of_reading,
 )
 
@@ -63,9 +64,9 @@ def with_adapter(model_name: str, checkpoint: Path | None) -> None:
 
 
 @click.command()
-@suites_model_option
+@suites_model_options
 @click.option("--suite", "suites", multiple=True)
-def about_suites(model_names: tuple[str, ...], suites: tuple[str, ...]) -> None:
+def about_suites(model_names: tuple[str, ...], suites: tuple[str, ...], **_: Any) -> None:
     """Run suites."""
     click.echo(f"{'+'.join(model_names)} {len(suites)}")
 

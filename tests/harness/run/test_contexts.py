@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.contexts import CONTEXTS, read_contexts
 from harness.run.engine import OneProcess
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.runner import run
 from harness.run.texts import read_texts
 from tests.support.fakes import FakeModel
@@ -76,7 +77,7 @@ def test_questions_and_passages_are_read_for_the_wanted_rows_alone(tmp_path: Pat
     wanted = {(SUITE, "s2", "q1")}
     found = list(read_texts(folder, wanted))
     assert [one.backend for one in found] == [FAKE, f"shuffled({FAKE})"]
-    assert {(one.suite, one.sample_id, one.question_id) for one in found} == wanted
+    assert {one.key for one in found} == wanted
     assert found[0].question
     assert json.loads(found[0].evidence)
     with (folder / "records.csv").open("a", encoding="utf-8") as file:

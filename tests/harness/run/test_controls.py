@@ -15,10 +15,11 @@ from backends.kv.cached import CachedContext
 from backends.mean_pool import MeanPool
 from harness.api import Question, Sample, Tokenizer
 from harness.errors import UserError
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.controls import CONTROLS, split_control, wrap
 from harness.run.engine import OneProcess
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.rows import read_rows
 from harness.run.runner import run
 from tests.support.fakes import FakeModel

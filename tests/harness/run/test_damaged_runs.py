@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gist.training.configuration import read_configuration
-from harness.cli.train import _settings
+from harness.cli.training import read_settings
 from harness.errors import UserError
 from harness.run.rows import read_rows
 from tests.support.damage import DAMAGES, FUZZ, ODD, Damage
@@ -55,7 +55,7 @@ def test_a_damaged_configuration_is_one_line(
     for content in (damage.apply(whole), yaml.safe_dump(values).encode()):
         file.write_bytes(content)
         try:
-            read_configuration(_settings(file, {}))
+            read_configuration(read_settings(file, {}))
         except UserError as refused:
             check_one_line(refused)
 
@@ -69,5 +69,5 @@ def test_a_wrong_value_of_any_size_is_one_short_line(tmp_path: Path, form: str) 
     file = tmp_path / "wrong.yaml"
     file.write_text(f"max_steps: {'x' * 100_000 if form == 'long' else lists}\n")
     with pytest.raises(UserError, match="must be a whole number") as refused:
-        read_configuration(_settings(file, {}))
+        read_configuration(read_settings(file, {}))
     assert len(str(refused.value)) < 500

@@ -11,9 +11,10 @@ import pytest
 from backends.kv.cached import CachedContext
 from gist.decode import read
 from harness.api import Question, Sample, Tokenizer
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.engine import OneProcess
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.runner import run
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ import pytest
 from harness.api import Generation
 from harness.errors import ContextTooLong, UserError
 from harness.report.render import render
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.engine import OneProcess
 from harness.run.headline import declared, headline_of
 from harness.run.metadata import RunMetadata
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.runner import run
 from tests.support.commands import GistBench
 from tests.support.fakes import FakeModel

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from harness.api import Model
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.engine import OneProcess
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.runner import run
 from tests.support.commands import GistBench
 from tests.support.fakes import FakeModel

@@ -12,10 +12,11 @@ import pytest
 
 from harness.errors import UserError
 from harness.run import plugins
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.engine import OneProcess
 from harness.run.environment import code_hash
 from harness.run.plan import Plan, Settings
+from harness.run.planning import make_plan
 from harness.run.runner import run
 from tests.support.fakes import FakeModel
 from tests.support.processes import Start

@@ -11,10 +11,11 @@ import pytest
 from harness.api import Generation, Question, Sample, Suite
 from harness.errors import NotReady, UserError
 from harness.run import cell, scores
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.engine import OneProcess
 from harness.run.measure import Meter
 from harness.run.plan import Settings
+from harness.run.planning import make_plan
 from harness.run.runner import run
 from tests.support.fakes import FakeModel
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.report.render import render
-from harness.run.choose import choose_backends, choose_suites, make_plan
+from harness.run.choose import choose_backends, choose_suites
 from harness.run.engine import OneProcess
 from harness.run.plan import Plan, Settings
+from harness.run.planning import make_plan, plans_of
 from harness.run.runner import run
-from harness.run.sweep import plans_of
 from tests.support.fakes import FakeModel
 
 FAKE = "tests.support.fakes:Fake"
