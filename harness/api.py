@@ -21,17 +21,6 @@ context. `tokens: int | None = field(default=None, metadata=BUDGET)`"""
 SERVER = "server"
 """The device of a model behind a server: its memory and its processor are not known."""
 
-FORMER_NAMES = "gist-bench former names"
-
-
-def formerly(*names: str) -> Mapping[str, tuple[str, ...]]:
-    """Return the metadata of an option that had other names: they are accepted, but not listed.
-
-    `window: int = field(default=512, metadata=formerly("window_size"))`; with `BUDGET`:
-    `metadata=BUDGET | formerly(...)`
-    """
-    return {FORMER_NAMES: names}
-
 
 class WorkedExample(NamedTuple):
     """A short text with a question and its answer, as the model should answer."""

@@ -19,7 +19,7 @@ from harness.compare.gates import (
 )
 from harness.compare.pairing import Pairs, read_pairs
 from harness.errors import UserError, did_you_mean
-from harness.report.format import Page
+from harness.report.format import Page, Table
 
 WIDTH = 100  # columns of a terminal
 
@@ -67,7 +67,8 @@ def compare(
     _refuse_unknown(gates, changes, pairs)
     page = Page(markdown=markdown, width=width)
     page.add_notes([f"BASE: {base}", f"NEW:  {new}", *pairs.notes])
-    compare_page.add_warnings(page, pairs.warnings)
+    if pairs.warnings:
+        page.add_table(Table("Warnings", (), (), pairs.warnings))
     gone = pairs.gone if gates else ()
     compare_page.add_gates(page, verdicts, gone)
     compare_page.add_suites(page, changes, list(flipped_answers(pairs)), times=pairs.same_machine)

@@ -28,12 +28,6 @@ LEGEND = (
 )
 
 
-def add_warnings(page: Page, warnings: Sequence[str]) -> None:
-    """Add what limits the comparison."""
-    if warnings:
-        page.add_table(Table("Warnings", (), (), tuple(warnings)))
-
-
 def add_gates(page: Page, verdicts: Mapping[Gate, Sequence[Verdict]], gone: Sequence[str]) -> None:
     """Add a line per regression, and for a gate that holds the place nearest to failing.
 

@@ -72,15 +72,11 @@ class BreakEven:
         return f"{shown} [{self.interval}]" if self.interval else shown
 
 
-def break_evens(section: Section) -> list[BreakEven]:
-    """Return each backend against full context, and gist backends against the others.
+def break_evens(section: Section) -> Iterator[BreakEven]:
+    """Yield each backend against full context, and gist backends against the others.
 
     Floors and controls are left out. A sweep over sizes is compared size by size.
     """
-    return section.once("break-even", lambda: list(_break_evens(section)))
-
-
-def _break_evens(section: Section) -> Iterator[BreakEven]:
     own = section.of_own_contexts
     _, groups = cost_tables.cost_groups(own)
     times = {key: times_of(rows) for key, rows in groups.items()}

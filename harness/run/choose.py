@@ -13,7 +13,7 @@ from harness.errors import UserError, did_you_mean, reading
 from harness.run import plugins
 from harness.run.controls import CONTROLS, split_control, wrap
 from harness.run.records import FIXED
-from harness.run.spec import Spec, build, check, present
+from harness.run.spec import Spec, build, check
 
 COMPARED = "gist"
 """The backend whose figures need controls beside them."""
@@ -195,7 +195,7 @@ def _read(group: str, text: str, *, named: bool) -> Choice:
             f"them to itself. Backends of a served model: {', '.join(plugins.names(group))}."
         )
     kind = plugins.load(group, spec.name)
-    return Choice(present(kind, spec), kind, named, control, scored_only=bool(control))
+    return Choice(spec, kind, named, control, scored_only=bool(control))
 
 
 def _need_entries() -> set[str]:

@@ -64,19 +64,12 @@ class Forecast:
 class Progress:
     """Shows a bar on a terminal, and elsewhere a line every half minute, on stderr."""
 
-    def __init__(
-        self,
-        cells: Sequence[Cell],
-        *,
-        total: int,
-        workers: int = 1,
-        every_s: float = EVERY_S,
-    ) -> None:
+    def __init__(self, cells: Sequence[Cell], *, total: int, workers: int = 1) -> None:
         left: dict[tuple[str, str], float] = defaultdict(float)
         for cell in cells:
             left[_name(cell)] += sum(map(weight_of, cell.samples))
         self.forecast = Forecast(left)
-        self._total, self._workers, self._every_s = total, workers, every_s
+        self._total, self._workers = total, workers
         self._done = total - sum(each.questions for cell in cells for each in cell.samples)
         self._cell = ("", "")
         self._ended = threading.Event()
@@ -128,7 +121,7 @@ class Progress:
         return "" if seconds is None else f"about {in_words(seconds / self._workers)} left"
 
     def _speak(self) -> None:
-        while not self._ended.wait(self._every_s):
+        while not self._ended.wait(EVERY_S):
             print(f"gist-bench: {self.line()}", file=sys.stderr, flush=True)
 
 

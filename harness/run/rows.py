@@ -92,7 +92,7 @@ def read_rows(paths: Sequence[Path], *, answers: bool = False, headline: str = "
         parts,
         tuple(slices),
         tuple(metrics),
-        (*_notes_on(metadata), *_note_on(repeats)),
+        tuple(_notes_on(metadata, repeats)),
         tuple(file.parent for file in files),
         tuple(metadata),
         headline,
@@ -204,7 +204,7 @@ def _setups(
     }
 
 
-def _notes_on(metadata: Sequence[RunMetadata]) -> Iterator[str]:
+def _notes_on(metadata: Sequence[RunMetadata], repeats: int) -> Iterator[str]:
     """Yield what is to be known about the runs, each note once."""
     machines = list(dict.fromkeys(run.machine for run in metadata if run.machine))
     if machines:
@@ -212,8 +212,5 @@ def _notes_on(metadata: Sequence[RunMetadata]) -> Iterator[str]:
     if len(machines) > 1:
         yield "The runs are from different machines: their times cannot be compared."
     yield from dict.fromkeys(note for run in metadata for note in run.notes)
-
-
-def _note_on(repeats: int) -> Iterator[str]:
     if repeats:
         yield f"{repeats:,} rows occur in several of the runs: the last run is used."

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from harness.api import FORMER_NAMES
 from harness.errors import UserError, did_you_mean
 
 # Backslashes count only in front of a comma: an odd number of them makes it part of the value.
@@ -82,36 +81,13 @@ def settings_of(instance: Any, *, given: int = 0) -> dict[str, str]:
     return {item.name: _written(getattr(instance, item.name)) for item in fields}
 
 
-def present(cls: type, spec: Spec) -> Spec:
-    """Return the spec with the present names of options that it gives by a former name.
-
-    Raises:
-        UserError: an option is given by both names.
-    """
-    renamed = {
-        former: item.name
-        for item in (dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ())
-        for former in item.metadata.get(FORMER_NAMES, ())
-    }
-    options: dict[str, str] = {}
-    for name, text in spec.options.items():
-        now = renamed.get(name, name)
-        if now in options or (now != name and now in spec.options):
-            raise UserError(
-                f"option {now!r} is given twice in {str(spec)!r}: {name} is its former name. "
-                "Give it once."
-            )
-        options[now] = text
-    return Spec(spec.name, options)
-
-
 def check(cls: type, spec: Spec, *, given: int = 0) -> dict[str, Any]:
     """Return the values of a spec's options for `cls`; `UserError` for what it does not take."""
     if not dataclasses.is_dataclass(cls):
         raise UserError(f"{spec.name!r} is not a dataclass, so it cannot be a backend or suite.")
     fields = {item.name: item for item in _option_fields(cls, given)}
     values: dict[str, Any] = {}
-    for name, text in present(cls, spec).options.items():
+    for name, text in spec.options.items():
         if name not in fields:
             allowed = f"Options: {', '.join(sorted(fields))}." if fields else "It has no options."
             guess = did_you_mean(name, fields)

@@ -52,7 +52,7 @@ def memory(section: Section) -> Iterator[Chart]:
 
 def break_even(section: Section) -> Iterator[Chart]:
     """Yield the time of a context over the number of questions about it."""
-    found = breakeven.break_evens(section)
+    found = list(breakeven.break_evens(section))
     compared = {backend for one in found for backend in (one.backend, one.other)}
     groups, at = _at_largest(section)
     lines = tuple(

@@ -85,7 +85,8 @@ def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch: pytest.Mon
     told = io.StringIO()
     monkeypatch.setattr(sys, "stderr", told)
     cells = [cell("gist,ratio=8", sample(0, 400, 3), sample(1, 400, 2))]
-    with Progress(cells, total=9, every_s=0.02) as progress:
+    monkeypatch.setattr("harness.run.progress.EVERY_S", 0.02)
+    with Progress(cells, total=9) as progress:
         progress.begin(cells[0])
         progress.update(cells[0], cells[0].samples[0], 0.0)
         end = time.monotonic() + 10

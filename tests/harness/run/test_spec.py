@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
-from harness.api import BUDGET, formerly
 from harness.errors import UserError
 from harness.run import plugins
-from harness.run.choose import budget_option
-from harness.run.spec import Spec, build, check, options_of, present, settings_of
+from harness.run.spec import Spec, build, check, options_of, settings_of
 
 if TYPE_CHECKING:
     from gist.models.model import LanguageModel
@@ -105,37 +103,6 @@ def test_an_option_without_a_default_must_be_given() -> None:
     with pytest.raises(UserError, match="needs the option 'data'"):
         build(Needy, Spec.parse("needy"))
     assert build(Needy, Spec.parse("needy,data=f")) == Needy(Path("f"))
-
-
-@dataclass
-class Renamed:
-    """Has an option that was called `rows`, and one before that `lines`."""
-
-    entries: int = field(default=4, metadata=BUDGET | formerly("rows", "lines"))
-    name: str = "x"
-
-
-@pytest.mark.parametrize("former", ["rows", "lines"])
-def test_a_former_name_of_an_option_is_accepted_but_not_listed(former: str) -> None:
-    """It becomes the present name, so that both ways to write a spec name one configuration."""
-    spec = Spec.parse(f"r,{former}=8,name=y")
-    assert build(Renamed, spec) == Renamed(entries=8, name="y")
-    assert str(present(Renamed, spec)) == "r,entries=8,name=y"
-    assert [option.name for option in options_of(Renamed)] == ["entries", "name"]
-    assert budget_option(Renamed) == "entries"
-
-
-@pytest.mark.parametrize("text", ["r,rows=8,entries=4", "r,entries=4,rows=8", "r,lines=1,rows=2"])
-def test_an_option_is_not_given_by_two_names(text: str) -> None:
-    """Which of the values counts could not be known."""
-    with pytest.raises(UserError, match="option 'entries' is given twice"):
-        build(Renamed, Spec.parse(text))
-
-
-def test_a_mistake_does_not_show_former_names() -> None:
-    """The present names are listed."""
-    with pytest.raises(UserError, match=r"unknown option 'row'.*Options: entries, name\.$"):
-        build(Renamed, Spec.parse("r,row=8"))
 
 
 def test_a_class_without_fields_cannot_be_a_backend() -> None:
