@@ -61,10 +61,9 @@ def kvpress(*, path: Path, output: Path | None, **names: str) -> None:
       gist-bench import kvpress results/ruler__snapkv/predictions.csv -o results/runs/snapkv
       gist-bench import kvpress results/ruler__no_press --backend full -o results/runs/full
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
-    from harness.imports import kvpress as reader
-    from harness.run.plugins import load_layout
+    from harness.imports.kvpress import read
 
-    _write(partial(reader.read, layouts=load_layout), path, output, names)
+    _write(read, path, output, names)
 
 
 @command.command(name="lm-eval")
@@ -82,10 +81,9 @@ def lm_eval(*, path: Path, output: Path | None, only: str | None, **names: str) 
       gist-bench import lm-eval samples_squadv2_2026-01-31T10-00-00.jsonl -o results/runs/squad
       gist-bench import lm-eval samples.jsonl --model gpt2 --filter strict-match
     """  # noqa: D301 - click wants the backspace itself, to keep the lines below it
-    from harness.imports import lm_eval as reader
-    from harness.run.plugins import load_layout
+    from harness.imports.lm_eval import read
 
-    _write(partial(reader.read, layouts=load_layout, only=only), path, output, names)
+    _write(partial(read, only=only), path, output, names)
 
 
 def _write(

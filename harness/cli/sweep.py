@@ -1,5 +1,6 @@
 """The runs of one command: each model with each seed, in a folder each, one after the other."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.api import prompt_with
 from harness.cli.importing import importing
 from harness.cli.options import load, typed_command
 from harness.errors import UserError
@@ -20,10 +22,12 @@ from harness.run.engine import Engine, OneProcess
 from harness.run.plan import Settings
 from harness.run.runner import run
 from harness.run.workers import Workers
-from harness.served.address import is_address
+from harness.served.address import is_address, read_key
 
 if TYPE_CHECKING:
     from harness.api import Suite
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +92,7 @@ class Sweep:
 
     def _open(self, name: str) -> OneProcess:
         if is_address(name):
-            from harness.cli.served import open_served
-
-            return open_served(
-                name, key_env=self.key_env, tokenizer=self.tokenizer, shots=self.shots
-            )
+            return self._open_served(name)
         from harness.checks.overlap import overlap_notices
         from harness.checks.run import run_checks
 
@@ -104,6 +104,21 @@ class Sweep:
             shots=self.shots,
         )
         return OneProcess(lm, partial(run_checks, lm), partial(overlap_notices, lm))
+
+    def _open_served(self, address: str) -> OneProcess:
+        from harness.served.client import Server
+        from harness.served.model import OpenAIModel
+
+        named = None
+        if self.tokenizer:
+            from gist.models.loading import read_facts
+            from gist.models.prompt import TextTokenizer
+
+            named = TextTokenizer(read_facts(self.tokenizer)[1])
+        key = read_key(self.key_env, address, log.warning, "model")
+        server = Server(address, key, role="model")
+        model = OpenAIModel(server, prompt_with(self.shots), named, self.tokenizer or "")
+        return OneProcess(model, keeper=model.kept)  # no adapter, nothing to check
 
     def _choose_backends(self, name: str) -> list[Choice]:
         return choose_backends(

@@ -5,7 +5,7 @@ short.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.compare.changes import COSTS, Change, definition
 from harness.compare.flips import MAX_FLIPPED, FlippedAnswer, FlippedAnswers
@@ -218,32 +218,22 @@ def _cost(change: Change | None) -> str:
 
 
 def _shown(metric: str, estimate: Estimate, *, in_percent: bool = False) -> str:
-    """Return `+1.2 % [-0.1, +2.5]`, or the same in the metric's unit."""
-    if in_percent:
-        return _bracketed(estimate, [f"{100 * value:+.1f}" for value in _figures(estimate)], " %")
-    return _bracketed(estimate, [_value(metric, v, signed=True) for v in _figures(estimate)])
+    """Return `+1.2 % [-0.1, +2.5]`, or the same in the metric's unit.
 
-
-def _figures(estimate: Estimate) -> Iterable[float]:
-    return (value for value in (estimate.mean, estimate.low, estimate.high) if value is not None)
-
-
-def _bracketed(estimate: Estimate, shown: Sequence[str], unit: str = "") -> str:
-    """Return `+1.2 % [-0.1, +2.5]`, or the change alone if it is exact or has no interval."""
-    if len(shown) < 3 or estimate.low == estimate.high:
-        return f"{shown[0]}{unit}"
-    return f"{shown[0]}{unit} [{shown[1]}, {shown[2]}]"
+    The change stands alone if it is exact or has no interval.
+    """
+    mean, *ends = (
+        f"{100 * value:+.1f}" if in_percent else _value(metric, value, signed=True)
+        for value in (estimate.mean, estimate.low, estimate.high)
+        if value is not None
+    )
+    unit = " %" if in_percent else ""
+    is_alone = not ends or estimate.low == estimate.high
+    return f"{mean}{unit}" if is_alone else f"{mean}{unit} [{', '.join(ends)}]"
 
 
 def _value(metric: str, value: float, *, signed: bool = False) -> str:
     """Return a figure in its unit; scores with three digits, as gates are finer than reports."""
-    unit = definition(metric).unit
-    sign = "+" if signed and value >= 0 else ""
-    if unit == "s":
-        size = printing.seconds(abs(value))
-        return f"{sign or ('-' if value < 0 else '')}{size}"
-    if unit == "bytes":
-        return f"{sign}{printing.size(value)}"
-    if unit == "tokens/s":
-        return f"{sign}{printing.rate(value)}"
-    return f"{sign}{value:.3f}"
+    of_unit = {"s": printing.seconds, "bytes": printing.size, "tokens/s": printing.rate}
+    sign = "-" if value < 0 else "+" if signed else ""
+    return f"{sign}{of_unit.get(definition(metric).unit, '{:.3f}'.format)(abs(value))}"

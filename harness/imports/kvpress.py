@@ -8,7 +8,7 @@ option that is chosen where every reference is a letter, and by SQuAD's metrics 
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from harness.api import Question
 from harness.errors import UserError
 from harness.imports.imported import Imported, Names, hash_of, listed, read_text, spec
+from harness.run.plugins import load_layout
 from harness.run.records import Row, cells_up_to
 
 PREDICTIONS = "predictions.csv"
@@ -41,10 +42,8 @@ _FOREIGN = re.compile(
     r"kvpress-(loogle|zero_scrolls|infinitebench|needle_in_haystack|aime25|math500)(?=,|$)"
 )
 
-Layouts = Callable[[str], Any]  # a layout of data sets by its name: it has `score` and `metrics`
 
-
-def read(path: Path, names: Names, layouts: Layouts) -> Imported:
+def read(path: Path, names: Names) -> Imported:
     """Return the predictions in `path`, a CSV or the folder that holds it.
 
     Names that are not given are read from the configuration beside the file.
@@ -66,7 +65,7 @@ def read(path: Path, names: Names, layouts: Layouts) -> Imported:
     has_contexts = all(row.keys() & {"context", "sample_id"} for row in table)
     notices = {} if has_contexts else {NO_CONTEXTS: None}
     suite = configured.suite or f"kvpress-{file.parent.name.partition('__')[0]}"
-    layout = layouts(_layout(table, suite))
+    layout = load_layout(_layout(table, suite))
     if foreign := _FOREIGN.match(suite):
         notices[
             f"Scored by {', '.join(layout.metrics)}, which are not the official metrics of "

@@ -14,7 +14,7 @@ from typing import Any
 from harness.api import Question
 from harness.errors import UserError
 from harness.imports.imported import Imported, Names, hash_of, listed, read_text, spec
-from harness.imports.kvpress import Layouts
+from harness.run.plugins import load_layout
 from harness.run.records import FIXED, Cell, Row
 
 _FILE = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?")
@@ -35,7 +35,7 @@ SCORED_HERE = (
 )
 
 
-def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None) -> Imported:
+def read(path: Path, names: Names, *, only: str | None = None) -> Imported:
     """Return the logged samples of one task.
 
     Names that are not given are read from the files' names. Where a task has several filters,
@@ -56,7 +56,7 @@ def read(path: Path, names: Names, *, layouts: Layouts, only: str | None = None)
     rows = [_row(row, names, metrics) for row in table]
     scored_here = not (metrics or left_out)
     if scored_here:
-        squad = layouts("squad_v2")
+        squad = load_layout("squad_v2")
         rows = [_scored(cells, row, squad) for cells, row in zip(rows, table, strict=True)]
         metrics = [name for name in squad.metrics if any(name in cells for cells in rows)]
     if not metrics:

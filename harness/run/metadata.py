@@ -105,7 +105,7 @@ def read_metadata(folder: Path) -> RunMetadata:
 
 def _parse(run: Mapping[str, Any], name: str) -> RunMetadata:
     configuration = _part(run, "configuration")
-    model = _part(configuration, "model_description")
+    model, suites = (_part(configuration, name) for name in ("model_description", "suites"))
     status = run.get("status", "finished")
     return RunMetadata(
         name=name,
@@ -117,14 +117,9 @@ def _parse(run: Mapping[str, Any], name: str) -> RunMetadata:
         settings=", ".join(_settings(configuration)),
         fingerprint=str(configuration.get("fingerprint", "")),
         seed=str(configuration.get("seed", "")),
-        suites={
-            name: json.dumps(options, sort_keys=True)
-            for name, options in _part(configuration, "suites").items()
-        },
+        suites={name: json.dumps(options, sort_keys=True) for name, options in suites.items()},
         of_files=frozenset(
-            name
-            for name, options in _part(configuration, "suites").items()
-            if _is_of_file(_part(options, "options"))
+            name for name, options in suites.items() if _is_of_file(_part(options, "options"))
         ),
         metrics={
             name: tuple(map(str, metrics))

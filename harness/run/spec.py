@@ -8,7 +8,7 @@ import dataclasses
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType, UnionType
@@ -121,8 +121,6 @@ def build(cls: type[T], spec: Spec, *given: Any) -> T:
 
 def convert(text: str, kind: Any) -> Any:
     """Read `text` as a value of the annotation `kind`; `ValueError` if it is not one."""
-    if kind is bool:
-        return _convert_bool(text)
     if kind is float:
         return _convert_float(text)
     if kind is Path:
@@ -130,8 +128,10 @@ def convert(text: str, kind: Any) -> Any:
     if kind in (int, str):
         return kind(text)
     arguments = get_args(kind)
+    if kind is bool:
+        return _chosen(text.lower(), {"true": True, "on": True, "false": False, "off": False})
     if get_origin(kind) is Literal:
-        return {str(choice): choice for choice in arguments}[_one_of(text, arguments)]
+        return _chosen(text, {str(choice): choice for choice in arguments})
     if get_origin(kind) is tuple and arguments[1:] == (...,):
         return tuple(convert(part, arguments[0]) for part in text.split("+"))
     if get_origin(kind) in (Union, UnionType):
@@ -150,12 +150,6 @@ def describe_type(kind: Any) -> str:
         return " or ".join(describe_type(choice) for choice in arguments)
     names = {bool: "true or false", NoneType: "none", Path: "path", str: "text"}
     return names.get(kind, getattr(kind, "__name__", str(kind)))
-
-
-def _convert_bool(text: str) -> bool:
-    return {"true": True, "on": True, "false": False, "off": False}[
-        _one_of(text.lower(), ("true", "on", "false", "off"))
-    ]
 
 
 def _convert_float(text: str) -> float:
@@ -177,10 +171,10 @@ def _convert_union(text: str, kinds: tuple[Any, ...]) -> Any:
     raise ValueError(text)
 
 
-def _one_of(text: str, choices: Iterable[object]) -> str:
-    if text not in {str(choice) for choice in choices}:
+def _chosen(text: str, choices: Mapping[str, Any]) -> Any:
+    if text not in choices:
         raise ValueError(text)
-    return text
+    return choices[text]
 
 
 def _split(text: str) -> list[str]:

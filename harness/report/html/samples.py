@@ -84,15 +84,9 @@ def _choose(section: Section, room: int) -> tuple["pd.Series[bool]", str]:
 
 def _ranges(section: Section) -> pd.DataFrame:
     """Return, for each question, the lowest and highest score, and how many backends have one."""
-    merged = {"max": "max", "min": "min", "count": "sum", "size": "sum"}
-    found: pd.DataFrame | None = None
-    for backend in section.rows.backends:
-        own = section.rows.of(backend)[["question", section.metrics[0]]]
-        of_backend = own.groupby("question", sort=False)[section.metrics[0]].agg(list(merged))
-        both = of_backend if found is None else pd.concat([found, of_backend])
-        found = both.groupby(level=0, sort=False).agg(merged)
-    assert found is not None, "a section has rows"
-    return found
+    main = section.metrics[0]
+    scores = section.rows[["question", main]].groupby("question", sort=False)[main]
+    return scores.agg(["max", "min", "count", "size"])
 
 
 def _items(
