@@ -1,17 +1,18 @@
 """What trials show: each function turns what was reported and what was seen into one check."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from gist.models.fit import kv_bytes_per_entry
 from gist.models.model import LanguageModel
-from gist.watch import Pass, chains
 from harness.api import Question
+from harness.checks import passes
 from harness.checks.holdings import MIN_TEXT, Holdings
 from harness.checks.shuffled import Check
 from harness.checks.trial import Trial
 from harness.report.format import count, size
+from harness.run.records import Row
 from harness.run.thoughts import split_thought
 
 MIN_ARRAY_BYTES = 64  # less than a number for each word
@@ -67,87 +68,24 @@ def given(trials: Sequence[Trial]) -> Check:
 
 def seen(lm: LanguageModel, trials: Sequence[Trial]) -> Iterator[Check]:
     """Check the keys that attention sees, and how many of them stand for the context."""
-    found = [_keys_of(trial) for trial in trials]
-    wrong = next((each for each in found if not each[2]), None)
-    keys, reported, _ = wrong or found[-1]
-    sizes = _sizes(trials, lm)
-    yield Check("keys in attention", keys, f"{reported}, reported", wrong is None, SEEN + sizes)
-    known = [_rests(lm, trial) for trial in trials]
-    rests = [rest for each in known for rest in each]
+    keys, reported, agrees = _worst(map(passes.keys_of, trials))
+    sizes = " and ".join(count(lm.count_tokens(trial.sample.context)) for trial in trials)
+    detail = f"{SEEN} Contexts of {sizes} tokens."
+    yield Check("keys in attention", keys, f"{reported}, reported", agrees, detail)
+    rests = [rest for trial in trials for rest in passes.rests(lm, trial)]
     if rests:
-        odd = next(((rest, allowed) for rest, allowed in rests if rest not in allowed), rests[-1])
-        rest, allowed = odd
+        rest, allowed = next((each for each in rests if each[0] not in each[1]), rests[-1])
         limit = " or ".join(map(count, sorted(allowed)))
         yield Check("tokens beside the context", count(rest), limit, rest in allowed, ENTRIES)
-
-
-def _keys_of(trial: Trial) -> tuple[str, str, bool]:
-    """Return the keys seen, those reported, and whether they agree, for the worst batch."""
-    worst = ("", "", True)
-    start = 0
-    for batch, passes in zip(trial.seen.questions, trial.seen.passes, strict=True):
-        rows = trial.rows[start : start + len(batch)]
-        start += len(batch)
-        prompts = sorted(_number(row, "prompt_tokens") for row in rows)
-        reported = " ".join(count(n) for n in prompts)
-        if not any(each.seen for each in passes):
-            return "none", reported, False
-        first, agrees = _agreement(rows, prompts, passes)
-        worst = (" ".join(count(round(keys)) for keys in first), reported, agrees)
-        if not agrees:
-            break
-    return worst
-
-
-def _agreement(
-    rows: Sequence[Any], prompts: Sequence[float], passes: Sequence[Pass]
-) -> tuple[list[float], bool]:
-    """Return the keys that prompts saw, and whether they are those reported.
-
-    A layer may keep fewer keys than another. Then the mean must not be more than reported.
-    """
-    found = chains(passes)
-    starts = [chain[0].seen_in(row) for chain in found for row in range(chain[0].rows)]
-    longest = max(_number(row, "new_tokens") for row in rows)
-    if len(starts) != len(rows):  # read in pieces: the last pass of all shows the whole
-        most = max(each.seen_in(row)[1] for each in passes for row in range(each.rows))
-        return [most], max(prompts) <= most <= max(prompts) + longest
-    starts.sort(key=lambda pair: pair[1])
-    agrees = all(
-        mean - 0.01 <= prompt <= most + 0.01
-        for (mean, most), prompt in zip(starts, prompts, strict=True)
-    )
-    computed = max(map(len, found)) == longest
-    return [
-        most if mean <= prompt <= most else mean
-        for (mean, most), prompt in zip(starts, prompts, strict=True)
-    ], agrees and computed
-
-
-def _rests(lm: LanguageModel, trial: Trial) -> list[tuple[int, frozenset[int]]]:
-    """Return the tokens beside the context, and how many there may be, of each question."""
-    prompt, encode = lm.prompt, lm.tokenizer.encode
-    found = []
-    for row, question in zip(trial.rows, trial.sample.questions, strict=True):
-        if row.get("context_entries") is None or row.get("prompt_tokens") is None:
-            continue
-        rest = int(_number(row, "prompt_tokens") - _number(row, "context_entries"))
-        behind = len(prompt.between) + len(encode(question.text)) + len(prompt.after)
-        found.append((rest, frozenset({behind, behind + len(prompt.before)})))
-    return found
 
 
 def said(lm: LanguageModel, trials: Sequence[Trial]) -> Check:
     """Check that answers are what the model's logits say."""
     right = total = 0
     for trial in trials:
-        answers = iter(str(row.get("answer") or "") for row in trial.rows)
-        for batch, passes in zip(trial.seen.questions, trial.seen.passes, strict=True):
-            spoken = [
-                _words(text) for chain in chains(passes) for text in _decoded(lm, trial, chain)
-            ]
-            for _ in batch:
-                answer = _words(next(answers))
+        for rows, done in passes.batches(trial):
+            spoken = list(map(_words, passes.said(lm, trial, done)))
+            for answer in (_words(str(row.get("answer") or "")) for row in rows):
                 total += 1
                 match = next((text for text in spoken if _says(text, answer)), None)
                 if match is not None:
@@ -160,84 +98,49 @@ def _says(spoken: str, answer: str) -> bool:
     return answer in spoken if answer else not spoken
 
 
-def _decoded(lm: LanguageModel, trial: Trial, chain: Sequence[Pass]) -> Iterator[str]:
-    """Yield what each row of a batch says, read from the logits."""
-    least, most = trial.sample.min_new_tokens, trial.sample.max_new_tokens
-    for row in range(chain[0].rows):
-        ids: list[int] = []
-        for step, now in enumerate(chain[:most]):
-            if row >= len(now.favoured):
-                break
-            ids.append(now.favoured[row][step < least])
-            if ids[-1] in lm.end_ids and step >= least:
-                break
-        yield lm.tokenizer.decode(ids)
-
-
 def shown(lm: LanguageModel, trials: Sequence[Trial]) -> Check:
     """Check that the model has read the passages that are reported as evidence."""
     right = total = 0
     for trial in trials:
-        rows = iter(trial.rows)
-        for batch, passes in zip(trial.seen.questions, trial.seen.passes, strict=True):
-            read = [_bare(text) for text in _read(lm, [*trial.seen.reading, *passes])]
-            for row in (next(rows) for _ in batch):
-                for passage in _texts(row.get("evidence")):
-                    total += 1
-                    as_read = _bare(lm.tokenizer.decode(lm.tokenizer.encode(passage)))
-                    right += any(as_read in text for text in read)
+        for rows, done in passes.batches(trial):
+            read = [_bare(text) for text in passes.read(lm, [*trial.seen.reading, *done])]
+            for passage in (text for row in rows for text in _texts(row.get("evidence"))):
+                total += 1
+                as_read = _bare(lm.tokenizer.decode(lm.tokenizer.encode(passage)))
+                right += any(as_read in text for text in read)
     return Check("evidence read", f"{right} of {total}", "all", right == total, SHOWN)
-
-
-def _read(lm: LanguageModel, passes: Sequence[Pass]) -> Iterator[str]:
-    """Yield what was read in each row of each pass; ids beyond the vocabulary are gists."""
-    vocabulary = lm.model.config.get_text_config().vocab_size
-    for each in passes:
-        for row in each.ids:
-            yield lm.tokenizer.decode([token for token in row if token < vocabulary])
-
-
-def _bare(text: str) -> str:
-    return "".join(text.split())
 
 
 def held(lm: LanguageModel, trials: Sequence[Trial]) -> Check:
     """Check held_bytes against what can be reached."""
-    found = [_bytes_of(lm, trial) for trial in trials]
-    wrong = next((each for each in found if not _agrees(*each)), None)
-    reported, reached, elsewhere, needed, exact = wrong or found[-1]
-    also = f", {size(elsewhere)} left elsewhere" if elsewhere else ""
-    limit = size(needed) if exact else f"{size(needed)} or more"
-    measured = f"{size(reported)} reported, {size(reached)} reachable{also}"
-    return Check("held bytes", measured, limit, wrong is None, HELD)
+    measured, limit, agrees = _worst(_bytes_of(lm, trial) for trial in trials)
+    return Check("held bytes", measured, limit, agrees, HELD)
 
 
-def _unread_bytes(lm: LanguageModel, trial: Trial) -> int:
-    """Return the bytes of the KV entries that answers had before anything was read for them."""
-    config = lm.model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    firsts = [passes[0] for passes in trial.seen.passes if passes and passes[0].rows]
-    before = max((first.seen_in(0)[1] - first.tokens for first in firsts), default=0.0)
-    entries = max(0, round(before) - len(lm.prompt.before))
-    return int(entries * 2 * config.num_hidden_layers * heads * size * lm.model.dtype.itemsize)
-
-
-def _agrees(reported: int, _reached: int, _elsewhere: int, needed: int, exact: bool) -> bool:
-    return reported == needed if exact else reported >= needed
-
-
-def _bytes_of(lm: LanguageModel, trial: Trial) -> tuple[int, int, int, int, bool]:
-    """Return what was reported, reached and elsewhere; what is needed, and whether exactly."""
-    reported = int(_number(trial.rows[0], "held_bytes"))
-    held = [_counted(each, trial, evidence=True) for each in trial.seen.held]
-    most = max(held, key=lambda each: each.bytes)
-    needed = most.bytes + trial.seen.elsewhere_bytes
+def _bytes_of(lm: LanguageModel, trial: Trial) -> tuple[str, str, bool]:
+    """Return the bytes that were reported and reached, those needed, and whether they agree."""
+    reported = int(passes.number(trial.rows[0], "held_bytes"))
+    reached = max(_counted(each, trial, evidence=True).bytes for each in trial.seen.held)
+    elsewhere = trial.seen.elsewhere_bytes
+    needed = reached + elsewhere
     # An index may keep more than Python can reach: then what can be reached is the least.
     exact = all(_counted(each, trial, evidence=False).is_tensors_alone for each in trial.seen.held)
     if not needed:  # what attention saw without reading it was kept somewhere
         needed, exact = _unread_bytes(lm, trial), False
-    return reported, most.bytes, trial.seen.elsewhere_bytes, needed, exact
+    also = f", {size(elsewhere)} left elsewhere" if elsewhere else ""
+    return (
+        f"{size(reported)} reported, {size(reached)} reachable{also}",
+        size(needed) if exact else f"{size(needed)} or more",
+        reported == needed if exact else reported >= needed,
+    )
+
+
+def _unread_bytes(lm: LanguageModel, trial: Trial) -> int:
+    """Return the bytes of the KV entries that answers had before anything was read for them."""
+    firsts = [done[0] for done in trial.seen.passes if done and done[0].rows]
+    before = max((first.seen_in(0)[1] - first.tokens for first in firsts), default=0.0)
+    entries = max(0, round(before) - len(lm.prompt.before))
+    return entries * kv_bytes_per_entry(lm.model.config, lm.model.dtype)
 
 
 def _counted(held: Holdings, trial: Trial, *, evidence: bool) -> Holdings:
@@ -275,7 +178,7 @@ def scored(trials: Sequence[Trial]) -> Check:
     return Check("scores", f"{right} of {total} rows", "all", passed, SCORED)
 
 
-def same_metrics(trial: Trial, row: Any, question: Question) -> bool:
+def same_metrics(trial: Trial, row: Row, question: Question) -> bool:
     """Return whether a row has the metrics of its answer and targets."""
     suite = trial.job.suite
     answer = split_thought(str(row.get("answer") or ""))[1]
@@ -304,14 +207,10 @@ def same_state(first: Trial, again: Trial) -> bool:
     return all(np.allclose(a[1:], b[1:], rtol=SAME, atol=SAME, equal_nan=True) for a, b in pairs)
 
 
-def _sizes(trials: Sequence[Trial], lm: LanguageModel) -> str:
-    tokens = [len(lm.tokenizer.encode(trial.sample.context)) for trial in trials]
-    return f" Contexts of {' and '.join(map(count, tokens))} tokens."
-
-
-def _number(row: Any, name: str) -> float:
-    value = row.get(name)
-    return float(value) if value is not None else float("nan")
+def _worst(found: Iterable[tuple[str, str, bool]]) -> tuple[str, str, bool]:
+    """Return what was measured, its limit, and whether they agree: where not, else the last."""
+    known = list(found)
+    return next((each for each in known if not each[2]), known[-1])
 
 
 def _texts(cell: object) -> tuple[str, ...]:
@@ -320,3 +219,7 @@ def _texts(cell: object) -> tuple[str, ...]:
 
 def _words(text: str) -> str:
     return " ".join(text.split())
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
