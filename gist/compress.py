@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from gist.decode import KVState, entries_of, map_entries, read_rows, select
+from gist.caches import entries_of, map_entries, select
+from gist.decode import KVState, read_rows
 from gist.embedding import GistEmbedding, first_gist_id
 from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Layout, lay_out
 from gist.models.model import LanguageModel

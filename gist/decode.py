@@ -5,15 +5,14 @@ them is only which entries the state holds. Positions and masks are always given
 a cache that is shorter than its text would restart the positions at its own length.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
+from gist.caches import entries_of, gathered, map_entries, with_room
 from gist.models.model import LanguageModel
 
 
@@ -46,15 +45,12 @@ class KVState:
             indices: (kept,), the same in every layer and head, or (layers, kv_heads, kept), so that
                 each head keeps its own. Their order is that of the copy.
         """
-        layers = self.cache.layers
-        chosen = torch.as_tensor(indices, device=entries_of(layers[0])[0].device)
+        layers = [entries_of(layer) for layer in self.cache.layers]
+        chosen = torch.as_tensor(indices, device=layers[0][0].device)
         kept = DynamicCache()
-        for number, layer in enumerate(layers):
-            keys, values = entries_of(layer)
-            of_layer = chosen if chosen.dim() == 1 else chosen[number]
-            where = of_layer.expand(keys.shape[1], -1)[None, :, :, None]  # (1, kv_heads, kept, 1)
-            where = where.expand(-1, -1, -1, keys.shape[3])
-            kept.update(keys.gather(2, where), values.gather(2, where), number)
+        for number, (keys, values) in enumerate(layers):
+            index = chosen if chosen.dim() == 1 else chosen[number]  # ([kv_heads,] kept)
+            kept.update(gathered(keys, index), gathered(values, index), number)
         return KVState(kept, self.next_position)
 
     def followed_by(self, other: "KVState") -> "KVState":
@@ -69,26 +65,6 @@ class KVState:
     def clear(self) -> None:
         """Drop the entries."""
         self.cache.layers.clear()
-
-
-def entries_of(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a layer's keys and values, each (batch, kv_heads, entries, head_dim)."""
-    assert isinstance(layer, DynamicLayer), "only full attention keeps every entry"
-    assert isinstance(layer.keys, torch.Tensor), "nothing has been read yet"
-    assert isinstance(layer.values, torch.Tensor)
-    return layer.keys, layer.values
-
-
-def map_entries(change: Callable[..., torch.Tensor], *caches: DynamicCache) -> DynamicCache:
-    """Return a cache of other storage: what `change` makes of each layer's keys, and its values.
-
-    It is given a tensor of each of the caches: (batch, kv_heads, entries, head_dim).
-    """
-    made = DynamicCache()
-    for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
-        keys, values = zip(*map(entries_of, layers), strict=True)
-        made.update(change(*keys), change(*values), number)
-    return made
 
 
 @torch.inference_mode()
@@ -127,16 +103,6 @@ def read_rows(model: Any, ids: torch.Tensor, positions: torch.Tensor, cache: Dyn
     )
 
 
-def select(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
-    """Copy the entries at `index` (batch, kept) into a cache of other storage."""
-
-    def chosen(entries: torch.Tensor) -> torch.Tensor:
-        where = index[:, None, :, None]  # (batch, 1, kept, 1)
-        return entries.gather(2, where.expand(-1, entries.shape[1], -1, entries.shape[3]))
-
-    return map_entries(chosen, cache)
-
-
 @torch.inference_mode()
 def ask(
     lm: LanguageModel,
@@ -173,9 +139,8 @@ def ask(
     positions = lm.ids([[max(start, start + i - pad) for i in range(widest)] for pad in pads])
     seen = [[1] * state.entries + [0] * pad + [1] * (widest - pad) for pad in pads]
     mask = lm.ids(seen) if any(pads) else None  # (batch, entries + widest)
-    with _decoding_cache(state, len(rows), widest + max_new_tokens) as cache:
-        steps = _decode(lm, cache, ids, positions, mask, max_new_tokens, min_new_tokens)
-        return _until_end(steps, len(rows), lm.end_ids, min_new_tokens)
+    with with_room(state.cache, batch=len(rows), room=widest + max_new_tokens) as cache:
+        return _decode(lm, cache, ids, positions, mask, max_new_tokens, min_new_tokens)
 
 
 def _decode(
@@ -186,9 +151,11 @@ def _decode(
     mask: torch.Tensor | None,  # (batch, entries + fed); None: nothing is hidden
     max_new_tokens: int,
     min_new_tokens: int,
-) -> Iterator[list[int]]:
-    """Yield the most likely next token of every row, step by step."""
+) -> list[list[int]]:
+    """Return the most likely tokens of every row, each up to its end."""
     ends = torch.tensor(sorted(lm.end_ids), device=ids.device)
+    answers: list[list[int]] = [[] for _ in ids]
+    unended = set(range(len(ids)))
     for step in range(max_new_tokens):
         logits = lm.model(
             input_ids=ids,
@@ -201,71 +168,14 @@ def _decode(
         if step < min_new_tokens:
             logits[:, ends] = -torch.inf
         ids = logits.argmax(dim=-1, keepdim=True)  # (batch, 1)
+        tokens = ids[:, 0].tolist()
+        for row in sorted(unended):
+            answers[row].append(tokens[row])
+            if tokens[row] in lm.end_ids and step >= min_new_tokens:
+                unended.remove(row)
+        if not unended:
+            break
         positions = positions[:, -1:] + 1
         if mask is not None:
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        yield ids[:, 0].tolist()
-
-
-def _until_end(
-    steps: Iterator[list[int]], rows: int, end_ids: frozenset[int], min_new_tokens: int
-) -> list[list[int]]:
-    answers: list[list[int]] = [[] for _ in range(rows)]
-    ended = [False] * rows
-    for count, tokens in enumerate(steps, start=1):
-        for row, token in enumerate(tokens):
-            if not ended[row]:
-                answers[row].append(token)
-                ended[row] = token in end_ids and count > min_new_tokens
-        if all(ended):
-            break
     return answers
-
-
-class _RoomyLayer(DynamicLayer):
-    """A copy of a layer, with room for what decoding adds: to grow is not to copy all of it."""
-
-    def __init__(self, layer: Any, *, batch: int, room: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        keys, values = entries_of(layer)
-        self.lazy_initialization(keys, values)
-        shape = (batch, keys.shape[1], keys.shape[2] + room)
-        self._keys = keys.new_empty(*shape, keys.shape[3])  # (batch, kv_heads, capacity, head_dim)
-        self._values = values.new_empty(*shape, values.shape[3])
-        self.update(keys, values)
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write entries behind the others; of a batch of one, into every row. Return all."""
-        start = self.get_seq_length()
-        end = start + key_states.shape[2]
-        self._keys[:, :, start:end] = key_states
-        self._values[:, :, start:end] = value_states
-        self.keys, self.values = self._keys[:, :, :end], self._values[:, :, :end]
-        return self.keys, self.values
-
-
-@contextmanager
-def _decoding_cache(state: KVState, batch: int, room: int) -> Iterator[DynamicCache]:
-    """Yield the state's cache with room for so many more entries, and restore what it held.
-
-    Several rows get a copy each. The cache of one row is moved layer by layer, and back, so that a
-    long context is never held twice.
-    """
-    layers: list[Any] = state.cache.layers
-    if batch > 1:
-        copy = DynamicCache()
-        copy.layers.extend(_RoomyLayer(layer, batch=batch, room=room) for layer in layers)
-        yield copy
-        return
-    entries = state.entries
-    try:
-        for number, layer in enumerate(layers):
-            layers[number] = _RoomyLayer(layer, batch=1, room=room)
-        yield state.cache
-    finally:
-        for number, layer in enumerate(layers):
-            keys, values = entries_of(layer)
-            layers[number] = DynamicLayer()
-            layers[number].update(keys[:, :, :entries], values[:, :, :entries])

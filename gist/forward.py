@@ -19,9 +19,10 @@ import torch
 from torch.nn import functional as F
 from transformers import DynamicCache
 
+from gist.caches import map_entries
 from gist.collator import Example, PackedCollator, are_compressed
 from gist.compress import keep_gists
-from gist.decode import KVState, map_entries
+from gist.decode import KVState
 from gist.embedding import first_gist_id
 from gist.hierarchy import FAN_IN, condense_segments
 from gist.layout import BEFORE, GistPlan, Layout

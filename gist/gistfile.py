@@ -25,7 +25,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from transformers import DynamicCache
 
-from gist.decode import KVState, entries_of
+from gist.caches import entries_of
+from gist.decode import KVState
 from gist.gistheader import FORMAT, Manifest, opened, read_header
 from gist.models.fit import kv_heads_and_dim
 from gist.models.folders import absolute_name

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from transformers import DynamicCache
 
-from gist.decode import KVState, entries_of
+from gist.caches import entries_of
+from gist.decode import KVState
 from gist.models.model import LanguageModel
 
 GROUP = 32

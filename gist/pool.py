@@ -19,7 +19,8 @@ from collections.abc import Sequence
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from gist.decode import KVState, entries_of, read
+from gist.caches import entries_of
+from gist.decode import KVState, read
 from gist.layout import spread
 from gist.models.model import LanguageModel
 from gist.rotary import rotate

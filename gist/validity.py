@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedModel
 
+from gist.caches import entries_of
 from gist.collator import IGNORED, Example, PackedCollator
 from gist.compress import compress
-from gist.decode import KVState, ask, entries_of
+from gist.decode import KVState, ask
 from gist.forward import Forward, TwoPassForward, forward_for
 from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, max_gists
 from gist.models.fit import kv_bytes_per_entry

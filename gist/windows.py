@@ -19,8 +19,9 @@ from itertools import accumulate, pairwise
 import torch
 from transformers import DynamicCache
 
+from gist.caches import entries_of
 from gist.compress import compress, layout_for
-from gist.decode import KVState, entries_of
+from gist.decode import KVState
 from gist.layout import GistPlan, max_gists
 from gist.models.model import LanguageModel
 from gist.rotary import check_movable, rotate

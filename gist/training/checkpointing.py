@@ -18,7 +18,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from gist.decode import entries_of
+from gist.caches import entries_of
 
 
 class _Entries:

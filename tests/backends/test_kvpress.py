@@ -9,7 +9,8 @@ from transformers import DynamicCache
 
 from backends.kvpress import KVPress
 from gist import eviction
-from gist.decode import KVState, entries_of, read
+from gist.caches import entries_of
+from gist.decode import KVState, read
 from gist.models.model import LanguageModel
 from harness.errors import NotReady
 

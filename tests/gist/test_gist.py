@@ -10,9 +10,10 @@ import torch
 from transformers import DynamicCache, MistralConfig
 
 from gist.adapter import added
+from gist.caches import entries_of
 from gist.collator import IGNORED, Example, PackedCollator
 from gist.compress import compress, compress_rows
-from gist.decode import ask, entries_of, read
+from gist.decode import ask, read
 from gist.forward import TwoPassForward
 from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, Placement, Positions, lay_out
 from gist.lora import LINEAR, LoraOptions

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from gist.decode import KVState, ask, entries_of, read
+from gist.caches import entries_of
+from gist.decode import KVState, ask, read
 from gist.models.fit import kv_bytes_per_entry
 from gist.models.model import LanguageModel
 from gist.packing import GROUP, pack, pack_state, unpack

@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+import gist.caches
 import gist.collator
 import gist.compress
-import gist.decode
 from gist import validity as checks
 from gist.adapter import added
 from gist.collator import Example
@@ -236,7 +236,7 @@ def test_one_layer_that_keeps_more_is_noticed(
     adapted: LanguageModel, plan: GistPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every layer is counted."""
-    select = gist.decode.select
+    select = gist.caches.select
 
     def uneven(cache: DynamicCache, index: torch.Tensor) -> DynamicCache:
         chosen = select(cache, index)

@@ -20,8 +20,9 @@ from transformers import (
 from backends.gist import Gist
 from backends.hierarchical import Hierarchical
 from gist.adapter import attached
+from gist.caches import entries_of
 from gist.compress import compress
-from gist.decode import ask, entries_of
+from gist.decode import ask
 from gist.hierarchy import condense
 from gist.layout import GistPlan
 from gist.models.model import LanguageModel

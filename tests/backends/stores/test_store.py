@@ -20,7 +20,8 @@ from backends.stores.gistfiles import GistFiles
 from backends.stores.held import DocumentCache
 from backends.stores.passages import Passages
 from backends.stores.store import Change, Store, document_id
-from gist.decode import KVState, entries_of
+from gist.caches import entries_of
+from gist.decode import KVState
 from gist.gistheader import read_manifest
 from gist.models.model import LanguageModel
 from harness.api import Source
