@@ -36,14 +36,6 @@ def allocate_condensed(
     return tuple(min(share, plan.rows) for share in allocate_gists(groups, gists, plan))
 
 
-@torch.inference_mode()
-def condense(
-    lm: LanguageModel, segments: Segments, *, fan_in: int, gists: Sequence[int], plan: GistPlan
-) -> Segments:
-    """Return fewer segments, as `condense_segments` does, for answering."""
-    return condense_segments(lm, segments, fan_in=fan_in, gists=gists, plan=plan)
-
-
 def condense_segments(
     lm: LanguageModel, segments: Segments, *, fan_in: int, gists: Sequence[int], plan: GistPlan
 ) -> Segments:
@@ -62,6 +54,10 @@ def condense_segments(
         for group, count in zip(groups, gists, strict=True)
     ]
     return Segments(segments.prefix, tuple(condensed))
+
+
+condense = torch.inference_mode()(condense_segments)
+"""`condense_segments` for answering."""
 
 
 def _condense_one(

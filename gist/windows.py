@@ -108,26 +108,15 @@ def _compress_one(
     return state.part(0, prefix_entries), segment
 
 
-@torch.inference_mode()
-def join(
-    lm: LanguageModel, prefix: KVState, parts: Sequence[Segment], *, room: int | None = None
-) -> KVState:
-    """Join segments, as `join_segments` does, for answering."""
-    return join_segments(lm, prefix, parts, room=room)
-
-
-def join_segments(
-    lm: LanguageModel, prefix: KVState, parts: Sequence[Segment], *, room: int | None = None
-) -> KVState:
+def join_segments(lm: LanguageModel, prefix: KVState, parts: Sequence[Segment]) -> KVState:
     """Join segments one after another behind `prefix`, as if they had been read in this order.
 
-    Together they take `room` positions, by default those of the longest segment. Gradients flow
-    where they are enabled.
+    Together they take the positions of the longest. Gradients flow where they are enabled.
     """
     start = len(lm.prompt.before)
     offsets = list(accumulate((part.span for part in parts), initial=0))
     total = offsets[-1]
-    target = min(total, max(part.span for part in parts) if room is None else room)
+    target = max(part.span for part in parts)
     moved = [
         [start + (offset + position - start) * target // total for position in part.positions]
         for offset, part in zip(offsets, parts, strict=False)
@@ -146,3 +135,7 @@ def join_segments(
             number,
         )
     return KVState(cache, start + target)
+
+
+join = torch.inference_mode()(join_segments)
+"""`join_segments` for answering."""

@@ -173,20 +173,27 @@ def test_one_segment_is_plain_compression(adapted: LanguageModel) -> None:
 
 
 def test_segments_stand_one_after_another(adapted: LanguageModel) -> None:
-    """With room for all, every gist stands where it would stand in the full text."""
+    """Every gist stands where it would stand in the full text, scaled into the range of one."""
     segments = three(adapted)
-    joined = join(adapted, segments.prefix, segments.parts, room=1000)
+    joined = join(adapted, segments.prefix, segments.parts)
     before = len(adapted.prompt.before)
     assert joined.entries == before + 16
-    assert joined.next_position == before + len(CONTEXT)
+    assert joined.next_position == before + 80
+    moved = [
+        [before + (80 * number + position - before) * 80 // len(CONTEXT) for position in positions]
+        for number, positions in enumerate(part.positions for part in segments.parts)
+    ]
+    everywhere = [position for positions in moved for position in positions]
+    assert everywhere == sorted(everywhere)
     for number, layer in enumerate(joined.cache.layers):
         own = [entries_of(part.gists.cache.layers[number]) for part in segments.parts]
         keys, values = entries_of(layer)
         assert torch.equal(values[:, :, before:], torch.cat([pair[1] for pair in own], dim=2))
-        assert torch.equal(keys[:, :, before : before + 5], own[0][0])  # the first has not moved
-        moved = [position + 80 for position in segments.parts[1].positions]
-        there = rotate(own[1][0], segments.parts[1].positions, moved, adapted.model)
-        assert torch.equal(keys[:, :, before + 5 : before + 10], there)
+        turned = [
+            rotate(pair[0], part.positions, positions, adapted.model)
+            for pair, part, positions in zip(own, segments.parts, moved, strict=True)
+        ]
+        assert torch.equal(keys[:, :, before:], torch.cat(turned, dim=2))
 
 
 def test_joining_leaves_the_segments_as_they_were(adapted: LanguageModel) -> None:
@@ -201,13 +208,12 @@ def test_joined_segments_take_the_range_of_one(adapted: LanguageModel) -> None:
     """However many they are, the range does not grow, the prefix stays, and a question fits."""
     segments = three(adapted)
     before = len(adapted.prompt.before)
-    wide = join(adapted, segments.prefix, segments.parts, room=1000)
     many = join(adapted, segments.prefix, segments.parts * 12)
     assert 12 * len(CONTEXT) > adapted.max_positions
     assert many.entries == before + 12 * 16
     assert many.next_position == before + 80
-    for mine, theirs in zip(many.cache.layers, wide.cache.layers, strict=True):
-        assert torch.equal(entries_of(mine)[0][:, :, :before], entries_of(theirs)[0][:, :, :before])
+    for mine, alone in zip(many.cache.layers, segments.prefix.cache.layers, strict=True):
+        assert torch.equal(entries_of(mine)[0][:, :, :before], entries_of(alone)[0])
     assert len(answered(adapted, many)[0]) == 6
 
 
