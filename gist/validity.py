@@ -1,55 +1,33 @@
-"""Check that answers see the context through its gists alone, and that only those are kept.
+"""Check that of a context its gists alone are kept, and that answering computes what training does.
 
 Each function measures one property on a model with a gist adapter on it and returns the figures;
-`passed` says whether it holds. Short pieces of the examples are enough, since a mask, a slice or a
-position is wrong at any length; so the checks fit where the model itself does. They go through the
-code that trains and answers, and see it from outside (forward hooks, torch's attention). A run
-looks at the mask at its longest context that fits as well, since a fault may begin with length.
+`passed` says whether it holds. Short pieces of the examples are enough, since a slice or a position
+is wrong at any length; so the checks fit where the model itself does. They go through the code that
+trains and answers, and see it from outside (forward hooks). What answers see is `gist.gradients`'.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 
 from gist.caches import entries_of
-from gist.collator import IGNORED, Example, PackedCollator
+from gist.collator import IGNORED, Example
 from gist.compress import compress
 from gist.decode import KVState, ask
-from gist.forward import Forward, TwoPassForward, forward_for
-from gist.layout import BEFORE, CONTEXT, GIST, GistPlan, max_gists
+from gist.forward import forward_for
+from gist.layout import GistPlan, max_gists
 from gist.models.fit import kv_bytes_per_entry
 from gist.models.model import LanguageModel
-from gist.sdpa import EachAttention, Inputs
 from gist.watch import reading
 
-if TYPE_CHECKING:
-    from peft import PeftModel  # seconds: every run takes a limit from here
-
-EXAMPLES, CONTEXT_TOKENS, QUESTIONS, ANSWER_TOKENS = 2, 128, 2, 4  # upper limits of what is checked
+CONTEXT_TOKENS, QUESTIONS, ANSWER_TOKENS = 128, 2, 4  # upper limits of what is checked
 LIMITS = {  # of the difference between two ways to the same logits, as a share of the largest
     torch.float64: 1e-9,
     torch.float32: 1e-4,
     torch.float16: 2e-2,
     torch.bfloat16: 5e-2,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class MaskCheck:
-    """The gradient from answers to the embeddings of the context: largest absolute value."""
-
-    cut: float  # gist keys and values detached in every layer: nothing is left
-    whole: float  # nothing detached: the context does reach the answers
-    context_tokens: int
-
-    @property
-    def passed(self) -> bool:
-        """Whether answers see the context through its gists, and in no other way."""
-        return self.cut == 0.0 and self.whole > 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,86 +93,6 @@ def shortened(example: Example, plan: GistPlan, tokens: int = CONTEXT_TOKENS) ->
         snippets=example.snippets[:QUESTIONS],
         windows=None,
     )
-
-
-def mask_blocks(
-    model: "PreTrainedModel | PeftModel",
-    forward: Forward,
-    examples: Sequence[Example],
-    *,
-    tokens: int = CONTEXT_TOKENS,
-) -> MaskCheck:
-    """Measure what reaches the answers past the gists, which must be nothing.
-
-    Gradients, training mode and what is trained are left as they were.
-
-    Args:
-        model: with an adapter, PEFT's or the one inside it; in any dtype, under autocast or not.
-        forward: the pass, or passes, of training.
-        examples: each with gists; the first few are enough.
-        tokens: of each context at most.
-
-    Raises:
-        UserError: the model's attention is not torch's sdpa.
-    """
-    assert all(example.gists for example in examples), "an example without gists hides nothing"
-    collator = forward.collator
-    few = [shortened(example, collator.plan, tokens) for example in examples[:EXAMPLES]]
-    if isinstance(forward, TwoPassForward):
-        return _kept_alone(model, forward, few)
-    batch = {name: tensor.to(model.device) for name, tensor in collator(few).items()}
-    labels = batch.pop("shift_labels")  # (batch, kept): of answers, and of snippets
-    batch.pop("answers")
-    ids = batch.pop("input_ids")  # (batch, tokens)
-    layers = int(model.config.get_text_config().num_hidden_layers)
-    gists, context = (_columns(collator, few, ids, kind) for kind in (GIST, CONTEXT))
-
-    def gradient(*, cut: bool) -> float:
-        def detach(inputs: Inputs, _scale: float) -> Inputs:
-            where = (gists & cut)[:, None, :, None]  # (batch, 1, tokens, 1)
-            keys, values = (torch.where(where, each.detach(), each) for each in inputs[1:])
-            return inputs[0], keys, values
-
-        embeddings = model.get_input_embeddings()(ids).detach().requires_grad_()
-        attention = EachAttention(detach)
-        with attention:
-            logits = model(inputs_embeds=embeddings, **batch, use_cache=False).logits
-        attention.check_seen(layers)
-        predicted = logits[labels != IGNORED]  # (answer tokens, vocabulary)
-        right = predicted.gather(-1, labels[labels != IGNORED][:, None])
-        (found,) = torch.autograd.grad(right.float().sum(), embeddings)
-        return float(found[context].abs().max())
-
-    with evaluating(model), torch.enable_grad():
-        return MaskCheck(gradient(cut=True), gradient(cut=False), int(context.sum()))
-
-
-def _kept_alone(
-    model: "PreTrainedModel | PeftModel", forward: TwoPassForward, examples: Sequence[Example]
-) -> MaskCheck:
-    """Measure what reaches the answers of two passes past the entries that the first has kept."""
-    read: list[torch.Tensor] = []  # embeddings of each pass: `before`, contexts, questions
-    tokens = [len(example.context) for example in examples]
-    longest = max(len(forward.collator.layout(example).ids) for example in examples)
-    start = forward.collator.layout(examples[0]).kinds.count(BEFORE) - longest
-
-    def remember(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-        read.append(output.detach().requires_grad_())
-        return read[-1]
-
-    def gradient(*, cut: bool) -> float:
-        read.clear()
-        kept = forward.read(model, examples)
-        contexts = read[-1]  # (batch, tokens, hidden)
-        found = forward.ask(model, examples, kept.detached() if cut else kept)
-        asked = found.labels != IGNORED
-        right = found.logits[asked].gather(-1, found.labels[asked][:, None])
-        (gradient,) = torch.autograd.grad(right.float().sum(), contexts, allow_unused=True)
-        return 0.0 if gradient is None else float(gradient[:, start:][:, : max(tokens)].abs().max())
-
-    hooked = model.get_input_embeddings().register_forward_hook(remember)
-    with hooked, evaluating(model), torch.enable_grad():
-        return MaskCheck(gradient(cut=True), gradient(cut=False), sum(tokens))
 
 
 def single_pass(lm: LanguageModel, plan: GistPlan, example: Example) -> SinglePassCheck:
@@ -263,29 +161,5 @@ def _asked(lm: LanguageModel, state: KVState, example: Example) -> torch.Tensor:
     return torch.cat(caught)
 
 
-def _columns(
-    collator: PackedCollator, examples: Sequence[Example], ids: torch.Tensor, kind: int
-) -> torch.Tensor:
-    """Return where the batch `ids` (batch, tokens) has tokens of a kind: bool, its shape."""
-    found = torch.zeros_like(ids, dtype=torch.bool)
-    for row, example in enumerate(examples):
-        layout = collator.layout(example)
-        assert ids[row, : len(layout.ids)].tolist() == layout.ids, "packed in another way"
-        found[row, : len(layout.ids)] = torch.tensor(layout.kinds, device=ids.device) == kind
-    return found
-
-
 def _kept_before(lm: LanguageModel, plan: GistPlan) -> int:
     return len(lm.prompt.before) if plan.keep_prefix else 0
-
-
-@contextmanager
-def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Put every module into evaluation, where nothing is checkpointed, and back."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

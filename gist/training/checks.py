@@ -11,6 +11,7 @@ from peft import PeftModel
 from gist.checkpoint import adapter_folder, check_base, read_card
 from gist.collator import Example
 from gist.forward import Forward
+from gist.gradients import mask_blocks
 from gist.layout import GistPlan
 from gist.models.model import LanguageModel
 from gist.models.nf4 import is_sharded
@@ -18,7 +19,6 @@ from gist.rotary import check_movable
 from gist.stored_adapter import read_adapter
 from gist.training.callbacks import log
 from gist.training.configuration import Stage, TrainingConfiguration
-from gist.validity import mask_blocks
 from harness.errors import UserError, reading
 from harness.files import write_atomically
 

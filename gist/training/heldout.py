@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from gist.collator import IGNORED, Example, uncompressed
 from gist.compress import gists_for
 from gist.forward import Forward
-from gist.validity import evaluating
+from gist.gradients import evaluating
 
 WAYS = ("gist", "swapped", "closed_book_on", "full_on")  # what changes as the adapter learns
 BASELINES = ("full", "closed_book")  # the adapter is off

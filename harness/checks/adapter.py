@@ -17,8 +17,8 @@ from harness.run.spec import Spec, build, check
 if TYPE_CHECKING:
     from gist.collator import Example
     from gist.forward import Forward
+    from gist.gradients import MaskCheck
     from gist.models.model import LanguageModel
-    from gist.validity import MaskCheck
     from harness.checks.shuffled import Check
 
 SUITE = "qa,people=3,filler=4"  # short contexts, with names that training has not seen
@@ -142,9 +142,10 @@ def _mask_at_length(
     """Check the mask on as much of a context as fits; None if that is no more than a piece."""
     import torch
 
+    from gist.gradients import mask_blocks
     from gist.models.fit import gradient_bytes
     from gist.models.memory import check_fits
-    from gist.validity import CONTEXT_TOKENS, mask_blocks
+    from gist.validity import CONTEXT_TOKENS
 
     beside = len(lm.prompt.before) + example.gists + QUESTION_TOKENS
     tokens = min(_tokens(example), at_most, lm.max_positions - beside)
@@ -168,13 +169,14 @@ def _check_structure(
     from gist import validity as checks
     from gist.adapter import attached
     from gist.forward import forward_for
+    from gist.gradients import mask_blocks
     from harness.checks.shuffled import Check
     from harness.report.format import count, size
 
     with attached(lm, adapter_of(lm, spec)) as card:
         plan = card.plan
         forward = forward_for(lm, plan)
-        mask = checks.mask_blocks(lm.model, forward, examples)
+        mask = mask_blocks(lm.model, forward, examples)
         if mask.passed:
             window = set_options(spec).get("window_tokens") or lm.max_positions
             mask = _mask_at_length(lm, forward, longest, at_most=window) or mask

@@ -15,6 +15,7 @@ from gist.adapter import added
 from gist.collator import Example
 from gist.decode import KVState
 from gist.forward import Kept, TwoPassForward, forward_for
+from gist.gradients import MaskCheck, mask_blocks
 from gist.layout import GistPlan
 from gist.lora import LoraOptions
 from gist.masks import packed_mask
@@ -56,9 +57,9 @@ def adapted(tiny_model: LanguageModel, plan: GistPlan) -> Iterator[LanguageModel
         yield tiny_model
 
 
-def mask_check(lm: LanguageModel, plan: GistPlan) -> checks.MaskCheck:
+def mask_check(lm: LanguageModel, plan: GistPlan) -> MaskCheck:
     """Return the check for a batch of two contexts that differ in length."""
-    return checks.mask_blocks(lm.model, forward_for(lm, plan), [EXAMPLE, SHORTER])
+    return mask_blocks(lm.model, forward_for(lm, plan), [EXAMPLE, SHORTER])
 
 
 def test_every_check_holds(adapted: LanguageModel, plan: GistPlan) -> None:
@@ -104,7 +105,7 @@ def test_the_check_of_the_mask_leaves_training_as_it_was(tiny_llama: LanguageMod
         trained[0].grad = torch.full_like(trained[0], 3.0)
         modes = [module.training for module in peft.modules()]
         with checkpointed(peft):
-            assert checks.mask_blocks(peft, forward_for(tiny_llama, plan), [EXAMPLE]).passed
+            assert mask_blocks(peft, forward_for(tiny_llama, plan), [EXAMPLE]).passed
         assert [module.training for module in peft.modules()] == modes
         assert [p for p in peft.parameters() if p.requires_grad] == trained
         assert torch.equal(trained[0].grad, torch.full_like(trained[0], 3.0))
