@@ -1,15 +1,12 @@
-"""What happens beside the steps of a training: the log, held-out scores, checkpoints, signals."""
+"""What happens beside the steps of a training: the log, checkpoints, signals."""
 
-import csv
-import io
 import json
 import logging
-import math
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,29 +16,11 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from gist.adapter import save, whole
-from gist.training.configuration import EvaluationOptions
+from gist.adapter import whole
 from gist.training.curriculum import Curriculum
-from gist.training.heldout import BASELINES, WAYS, HeldOut, Scores, gap_recovered, verdict
-from harness.errors import reading
+from gist.training.logfiles import LOG, LOG_FIELDS, append, rows_until
+from harness.files import write_atomically
 
-LOG_FIELDS = (
-    "step",
-    "stage",
-    "loss",
-    "learning_rate",
-    "grad_norm",
-    "rows_grad_norm",
-    "right",
-    "seconds",
-)
-LOG, CURVE = "log.csv", "heldout.csv"
-LOST = "Remove it, and what was logged so far is lost."
-CURVE_FIELDS = (
-    *("step", "gist", "swapped", "closed_book_on", "full", "closed_book", "full_on"),
-    *(f"{way}_nats" for way in (*WAYS, *BASELINES)),
-    "gap_recovered",
-)
 SPIKE = 20.0  # times the median of late
 log = logging.getLogger(__name__)
 
@@ -146,97 +125,8 @@ class LoggingCallback(TrainerCallback):
             return
         folder = self._output / f"checkpoint-{state.global_step}"
         self._seal(folder)
-        partial = folder / "curriculum.json.tmp"
-        partial.write_text(json.dumps(asdict(self._curriculum.progress)))
-        partial.replace(folder / "curriculum.json")
-
-
-class EvaluationCallback(TrainerCallback):
-    """Score held-out contexts now and then; keep the best adapter; stop when it is over.
-
-    Args:
-        held: the contexts.
-        baselines: scores with the adapter off, which do not change.
-        ratio, tokens: how much the contexts are compressed for the curve.
-        output: where the curve and `best/` go.
-        options: when scores are taken, and how long training goes on without a better one.
-    """
-
-    def __init__(
-        self,
-        held: HeldOut,
-        baselines: Mapping[str, Scores],
-        *,
-        ratio: float | None,
-        tokens: int | None,
-        output: Path,
-        options: EvaluationOptions,
-    ) -> None:
-        self.held = held
-        self._baselines = baselines
-        self._amount: dict[str, Any] = {"ratio": ratio, "tokens": tokens}
-        self._output = output
-        self._steps, self._patience = options.eval_steps, options.patience
-        self.curve: list[dict[str, float | None]] = []
-        self.last: Mapping[str, Scores] = {}
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Take up the curve where a resumed training left it."""
-        self.curve = curve_until(self._output / CURVE, state)
-        if self.curve and self._patience is not None and self._worn_out():
-            control.should_training_stop = True
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Score the held-out contexts when it is time, and at the end."""
-        ends = control.should_training_stop or state.global_step >= args.max_steps
-        if state.global_step % self._steps and not ends:
-            return
-        scores = self.score(kwargs["model"])
-        row = self._point(state.global_step, scores)
-        better = self._patience is not None and self._loss(row) < min(
-            map(self._loss, self.curve), default=math.inf
-        )
-        self.curve.append(row)
-        if state.is_world_process_zero:
-            append(self._output / CURVE, CURVE_FIELDS, row)
-            log.info("%s", _point(row))
-        if better:
-            save(kwargs["model"], self._output / "best")
-        found = verdict(scores)
-        if found and not ends:
-            log.info("so far %s", found.partition(":")[0])
-        if self._patience is not None and self._worn_out():
-            log.info("no better score in %d evaluations: stopping", self._patience)
-            control.should_training_stop = True
-            control.should_save = True
-
-    def score(self, model: Any) -> Mapping[str, Scores]:
-        """Score the held-out contexts with the adapter on, and keep the scores as the last."""
-        self.last = {way: self.held.ask(model, way, **self._amount) for way in WAYS}
-        return self.last
-
-    def _point(self, step: int, scores: Mapping[str, Scores]) -> dict[str, float | None]:
-        both = {**scores, **self._baselines}
-        gap = gap_recovered(scores["gist"], scores["closed_book_on"], scores["full_on"])
-        return {
-            "step": float(step),
-            **{way: round(score.mean, 4) for way, score in both.items()},
-            **{f"{way}_nats": round(score.nats, 4) for way, score in both.items()},
-            "gap_recovered": None if gap is None else round(gap, 4),
-        }
-
-    @staticmethod
-    def _loss(row: Mapping[str, float | None]) -> float:
-        loss = row["gist_nats"]
-        return math.inf if loss is None else loss
-
-    def _worn_out(self) -> bool:
-        losses = [self._loss(row) for row in self.curve]
-        return len(losses) - 1 - losses.index(min(losses)) >= (self._patience or 0)
+        progress = json.dumps(asdict(self._curriculum.progress))
+        write_atomically(folder / "curriculum.json", progress.encode())
 
 
 class StopCallback(TrainerCallback):
@@ -287,54 +177,3 @@ class StopCallback(TrainerCallback):
             control.should_training_stop = control.should_save = True
             folder = f"{args.output_dir}/checkpoint-{state.global_step}"
             log.warning("stopped: %s is saved; go on with --resume", folder)
-
-
-def _point(row: Mapping[str, float | None]) -> str:
-    """Return a point of the curve in words."""
-    gap = row["gap_recovered"]
-    return (
-        f"step {row['step']:.0f}, held-out answer loss in nats: gists {row['gist_nats']:.3f}, "
-        f"another document's {row['swapped_nats']:.3f}, no document "
-        f"{row['closed_book_on_nats']:.3f}, full context {row['full_on_nats']:.3f}"
-        f"{'' if gap is None else f', {gap:.0%} of the gap recovered'} (adapter off: full context "
-        f"{row['full_nats']:.3f}, no document {row['closed_book_nats']:.3f}); right in every "
-        f"token: gists {row['gist']:.3f}, full context {row['full_on']:.3f}"
-    )
-
-
-def rows_until(path: Path, state: TrainerState, names: Sequence[str]) -> list[dict[str, str]]:
-    """Return the rows of a CSV up to the step reached; the file loses the others."""
-    if not path.is_file():
-        return []
-    # A killed training may leave a torn last row, whose last number can look like a whole one.
-    text = path.read_bytes().decode(errors="replace")
-    with reading(path, advice=LOST):
-        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-        if list(reader.fieldnames or names) != list(names):
-            raise ValueError(f"its columns are not {', '.join(names)}")
-        whole = [row for row in reader if None not in (*row, *row.values())]
-        rows = [row for row in whole if float(row["step"]) <= state.global_step]
-    if state.is_world_process_zero:
-        partial = path.with_suffix(".tmp")
-        partial.unlink(missing_ok=True)
-        for row in rows:
-            append(partial, names, row)
-        partial.replace(path) if rows else path.unlink()
-    return rows
-
-
-def curve_until(path: Path, state: TrainerState) -> list[dict[str, float | None]]:
-    """Return the scores of held-out contexts up to the step reached, as `rows_until` does."""
-    rows = rows_until(path, state, CURVE_FIELDS)
-    with reading(path, advice=LOST):
-        return [{name: float(cell) if cell else None for name, cell in row.items()} for row in rows]
-
-
-def append(path: Path, names: Sequence[str], row: Mapping[str, Any]) -> None:
-    """Add a row to a CSV, under a header if it is the first."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

@@ -1,6 +1,7 @@
 """What is refused before the first step of a training."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from gist.models.model import LanguageModel
 from gist.models.nf4 import is_sharded
 from gist.rotary import check_movable
 from gist.stored_adapter import read_adapter
-from gist.training.callbacks import log
 from gist.training.configuration import Stage, TrainingConfiguration
 from harness.errors import UserError, reading
 from harness.files import write_atomically
 
 GIST_TOKEN = "<GIST_"  # the name that gist tokens have in print
+log = logging.getLogger(__name__)
 
 
 def check_trainable(lm: LanguageModel, stages: Sequence[Stage], plan: GistPlan) -> None:

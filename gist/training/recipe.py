@@ -2,82 +2,35 @@
 
 import gc
 import json
-import random
+import logging
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median_high
 from typing import Any
 
 import torch
-from peft import (
-    PeftModel,
-    get_peft_model_state_dict,
-    load_peft_weights,
-    set_peft_model_state_dict,
-)
+from peft import PeftModel, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
 
 from gist.adapter import added, is_first, load, save, store_as
-from gist.checkpoint import (
-    CARD,
-    AdapterCard,
-    adapter_folder,
-    read_card,
-    read_contexts,
-    write_card,
-    write_contexts,
-)
-from gist.collator import Example
-from gist.forward import Forward, forward_for
+from gist.checkpoint import CARD, AdapterCard, adapter_folder, read_card, write_card, write_contexts
 from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
 from gist.pictures import gist_attention, training_mask
-from gist.training.callbacks import CURVE, LOG, EvaluationCallback, log
 from gist.training.checkpointing import checkpointed
-from gist.training.checks import (
-    check_mask,
-    check_sharding,
-    check_start,
-    check_trainable,
-    claim_folder,
-)
-from gist.training.configuration import Stage, TrainingConfiguration
-from gist.training.curriculum import Batches, Curriculum
+from gist.training.checks import check_mask
+from gist.training.configuration import TrainingConfiguration
+from gist.training.evaluation import EvaluationCallback, evaluation_of
 from gist.training.forecast import forecast
 from gist.training.fused import fused
-from gist.training.heldout import BASELINES, USED, held_out, table, verdict
-from gist.training.stages import (
-    Feed,
-    Item,
-    check_contexts,
-    held_back,
-    make_stages,
-    trained_contexts,
-)
+from gist.training.logfiles import CURVE, LOG
+from gist.training.preparation import Training, prepare
+from gist.training.stages import Feed
 from gist.training.step import TrainingStep
 from gist.training.train import Run, train
 
 PACKAGES = ("torch", "transformers", "peft")
-
-
-@dataclass(frozen=True, slots=True)
-class _Training:
-    """A training that may begin: nothing about it was refused."""
-
-    lm: LanguageModel
-    configuration: TrainingConfiguration
-    batches: Batches
-    forward: Forward
-    held: Sequence[Example]
-    output: Path
-    record: Mapping[str, Any]
-    contexts: frozenset[bytes]  # paragraphs that it is trained on
-
-    @property
-    def stages(self) -> Sequence[Stage]:
-        return self.batches.curriculum.stages
+log = logging.getLogger(__name__)
 
 
 def train_adapter(
@@ -103,7 +56,7 @@ def train_adapter(
         UserError: a model without trained weights, stages that never compress and never read
             in full either, or a folder that another training has begun.
     """
-    training = _prepare(lm, feeds, configuration, output, data, resume=resume)
+    training = prepare(lm, feeds, configuration, output, data, resume=resume)
     folder = output / "adapter"
     stages = training.record["stages"]
     if resume and (folder / CARD).is_file() and read_card(folder).training.get("stages") == stages:
@@ -131,50 +84,7 @@ def train_adapter(
     return folder
 
 
-def _prepare(
-    lm: LanguageModel,
-    feeds: Mapping[str, Feed],
-    configuration: TrainingConfiguration,
-    output: Path,
-    data: Mapping[str, Any],
-    *,
-    resume: bool,
-) -> _Training:
-    """Check everything that can be checked before an adapter is made, and claim the folder."""
-    stages = make_stages(configuration, feeds, lm.tokenizer)
-    check_trainable(lm, stages, configuration.layout.plan)
-    check_sharding(lm, configuration.layout.plan, stages)
-    check_contexts(feeds, lm, stages)
-    if configuration.init_adapter:
-        check_start(Path(configuration.init_adapter), lm, configuration)
-    record = {
-        "base_fingerprint": lm.fingerprint,
-        "prompt_hash": lm.prompt_hash,
-        **data,
-        "recipe": configuration.record(),
-        "stages": json.loads(json.dumps([asdict(stage) for stage in stages])),
-        "seed": configuration.seed,
-    }
-    claim_folder(output, record, resume=resume)
-    sources = {name: feed.source for name, feed in feeds.items()}
-    batches = Batches(
-        Curriculum(stages, sources, configuration.seed),
-        lm.tokenizer,
-        end_id=lm.answer_end_id,
-        overhead=len(lm.prompt.between) + len(lm.prompt.after),
-        plan=configuration.layout.plan,
-    )
-    held = held_back(feeds, stages[-1], configuration.evaluation.eval_contexts)
-    windows = any(stage.window_tokens for stage in stages)
-    forward = forward_for(lm, configuration.layout.plan, windows=windows)
-    examples = _examples(batches, held, stages[-1])
-    contexts = trained_contexts(feeds, lm.tokenizer, stages)
-    if configuration.init_adapter:
-        contexts |= read_contexts(Path(configuration.init_adapter))
-    return _Training(lm, configuration, batches, forward, examples, output, record, contexts)
-
-
-def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> EvaluationCallback | None:
+def _train(training: Training, adapted: PeftModel, *, resume: bool) -> EvaluationCallback | None:
     """Train the adapter on the model, and return what has scored it on the way."""
     configuration, batches = training.configuration, training.batches
     prepare_for_training(adapted)
@@ -183,11 +93,11 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
         fresh = get_peft_model_state_dict(adapted, save_embedding_layers=False)
         # An adapter of means has no gist tokens: those stay fresh.
         set_peft_model_state_dict(adapted, {**fresh, **start})
-    check_mask(adapted, training.forward, _compressed_batch(batches))
-    last = _first_batch(batches, training.stages[-1])
+    check_mask(adapted, training.forward, training.compressed_batch())
+    last = training.first_batch(training.stages[-1])
     curriculum, collator = batches.curriculum, training.forward.collator
     log.info("%s", forecast(training.lm, configuration, curriculum, collator, last))
-    evaluation = _evaluation(training, adapted)
+    evaluation = evaluation_of(training, adapted)
     run = Run(
         training.output,
         configuration.seed,
@@ -205,26 +115,20 @@ def _train(training: _Training, adapted: PeftModel, *, resume: bool) -> Evaluati
 
 
 def _evaluate(
-    training: _Training, adapted: PeftModel, evaluation: EvaluationCallback | None
+    training: Training, adapted: PeftModel, evaluation: EvaluationCallback | None
 ) -> dict[str, Any]:
     """Put the best adapter on; return curve, table over gists and context tokens, and verdict."""
-    best, results = training.output / "best", {}
-    last = (evaluation.last or evaluation.score(adapted)) if evaluation else {}
+    if evaluation and not evaluation.last:
+        evaluation.score(adapted)
+    best = training.output / "best"
     if best.is_dir():
         load(adapted, best)
-    if evaluation:
-        ratios = sorted({ratio for stage in training.stages for ratio in stage.ratios})
-        tokens = sorted({count for stage in training.stages for count in stage.tokens})
-        rows = table(adapted, evaluation.held, ratios=ratios, tokens=tokens)
-        unused = verdict(last) if training.stages[-1].compresses else None
-        if unused:
-            log.warning("%s", unused)
-        results = {"curve": evaluation.curve, "table": rows, "verdict": unused or USED}
+    results = evaluation.results(adapted, training.stages) if evaluation else {}
     _draw(training)
     return results
 
 
-def _seal(training: _Training, folder: Path, results: Mapping[str, Any]) -> None:
+def _seal(training: Training, folder: Path, results: Mapping[str, Any]) -> None:
     """Make a folder written by PEFT a usable adapter; the adapter card is written last."""
     lm, stages = training.lm, training.stages
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
@@ -245,48 +149,9 @@ def _seal(training: _Training, folder: Path, results: Mapping[str, Any]) -> None
     write_card(folder, AdapterCard(plan, *made_for, ratios, about, lm.prompt.shots))
 
 
-def _examples(batches: Batches, held: Sequence[Item], stage: Stage) -> list[Example]:
-    rng = random.Random(0)
-    examples = []
-    for context, pairs in held:
-        ids = tuple(batches.tokenizer.encode(context))
-        if stage.max_context_tokens is None or len(ids) <= stage.max_context_tokens:
-            examples.append(batches.example(ids, pairs, 0, stage, rng))
-    return examples
-
-
-def _first_batch(batches: Batches, stage: Stage) -> list[Example]:
-    return batches.batch(batches.curriculum.draw(0, stage), stage, random.Random(0))
-
-
-def _compressed_batch(batches: Batches) -> list[Example]:
-    """Return a batch of the first stage that has gists, read in one; nothing if none has."""
-    stages = [stage for stage in batches.curriculum.stages if stage.compresses]
-    if not stages:
-        return []
-    return _first_batch(batches, replace(stages[0], plain=0.0, window_tokens=(), twice=0.0))
-
-
-def _evaluation(training: _Training, adapted: PeftModel) -> EvaluationCallback | None:
-    """Return what scores held-out contexts at the middle of the last stage's compressions."""
-    if len(training.held) < 2:
-        log.warning("too few contexts to hold any back: there will be no held-out score")
-        return None
-    stage, options = training.stages[-1], training.configuration.evaluation
-    held = held_out(training.held, training.forward, batch_tokens=stage.batch_tokens)
-    return EvaluationCallback(
-        held,
-        {way: held.ask(adapted, way) for way in BASELINES},
-        ratio=median_high(stage.ratios) if stage.ratios else None,
-        tokens=median_high(stage.tokens) if stage.tokens else None,
-        output=training.output,
-        options=options,
-    )
-
-
-def _draw(training: _Training) -> None:
+def _draw(training: Training) -> None:
     """Draw the mask of training and what the gists of one context attend to."""
-    examples, collator = _compressed_batch(training.batches), training.forward.collator
+    examples, collator = training.compressed_batch(), training.forward.collator
     if not examples or collator.plan.pools:
         return  # two passes have no such mask, and means attend to nothing
     example, output = examples[0], training.output

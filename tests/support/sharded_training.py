@@ -116,7 +116,7 @@ def as_on_gpus() -> Iterator[None]:
     with (
         patch.dict(os.environ, launched, ACCELERATE_USE_FSDP="true"),
         patch.object(PartialState, "__init__", begin_on_gpus),
-        patch("gist.training.recipe.check_sharding"),  # which refuses it on a CPU
+        patch("gist.training.preparation.check_sharding"),  # which refuses it on a CPU
     ):
         yield
 

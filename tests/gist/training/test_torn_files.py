@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import TrainerState
 
-from gist.training.callbacks import CURVE_FIELDS, append, curve_until, rows_until
 from gist.training.checks import claim_folder
+from gist.training.logfiles import CURVE_FIELDS, append, curve_until, rows_until
 from harness.errors import UserError
 
 

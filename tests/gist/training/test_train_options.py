@@ -22,8 +22,8 @@ from gist.forward import PackedForward
 from gist.layout import GistPlan
 from gist.lora import LoraOptions
 from gist.models.model import LanguageModel
-from gist.training.callbacks import EvaluationCallback
 from gist.training.configuration import EvaluationOptions
+from gist.training.evaluation import EvaluationCallback
 from gist.training.heldout import Scores, held_out
 from harness.errors import UserError
 from tests.gist.training.conftest import Trained
