@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -27,12 +27,7 @@ from harness.errors import UserError, reading
 log = logging.getLogger(__name__)
 
 TOKENIZER_OF_SHAPES = "reference"  # the shipped model whose tokenizer a bare shape borrows
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float64": torch.float64,
-}
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +139,7 @@ def choose_dtype(dtype: str | None, device: torch.device, load_in_4bit: bool) ->
         return torch.bfloat16 if load_in_4bit or device.type == "cuda" else torch.float32
     if dtype not in DTYPES:
         raise UserError(f"unknown dtype {dtype!r}. Dtypes: {', '.join(DTYPES)}.")
-    return DTYPES[dtype]
+    return cast(torch.dtype, getattr(torch, dtype))
 
 
 def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: bool) -> _Loaded:

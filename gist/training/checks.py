@@ -18,7 +18,8 @@ from gist.models.model import LanguageModel
 from gist.models.nf4 import is_sharded
 from gist.rotary import check_movable
 from gist.stored_adapter import read_adapter
-from gist.training.configuration import Stage, TrainingConfiguration
+from gist.training.configuration import TrainingConfiguration
+from gist.training.curriculum_options import Stage
 from harness.errors import UserError, reading
 from harness.files import write_atomically
 

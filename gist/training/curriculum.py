@@ -15,7 +15,7 @@ from gist.collator import Example
 from gist.compress import gists_for
 from gist.layout import GistPlan
 from gist.models.prompt import TextTokenizer
-from gist.training.configuration import Stage
+from gist.training.curriculum_options import Stage
 from gist.training.stages import Item, Source
 from gist.training.windowed import cut_windows, in_windows
 from harness.errors import UserError

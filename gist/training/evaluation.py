@@ -12,7 +12,8 @@ from peft import PeftModel
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from gist.adapter import save
-from gist.training.configuration import EvaluationOptions, Stage
+from gist.training.configuration import EvaluationOptions
+from gist.training.curriculum_options import Stage
 from gist.training.heldout import (
     BASELINES,
     USED,

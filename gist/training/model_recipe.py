@@ -12,8 +12,9 @@ from gist.embedding import first_gist_id
 from gist.forward import PackedForward
 from gist.layout import GistPlan
 from gist.models.prompt import PromptText, TextTokenizer, render_prompt
-from gist.training.configuration import LossWeights, OptimiserOptions, SavingOptions, Stage
+from gist.training.configuration import LossWeights, OptimiserOptions, SavingOptions
 from gist.training.curriculum import Batches, Curriculum
+from gist.training.curriculum_options import Stage
 from gist.training.reference_model import build_model, save, train_tokenizer
 from gist.training.stages import Source, check_sources
 from gist.training.step import TrainingStep

@@ -12,8 +12,9 @@ from gist.collator import Example
 from gist.forward import Forward, forward_for
 from gist.models.model import LanguageModel
 from gist.training.checks import check_sharding, check_start, check_trainable, claim_folder
-from gist.training.configuration import Stage, TrainingConfiguration
+from gist.training.configuration import TrainingConfiguration
 from gist.training.curriculum import Batches, Curriculum
+from gist.training.curriculum_options import Stage
 from gist.training.stages import (
     Feed,
     Item,

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from gist.checkpoint import paragraph_hashes
 from gist.models.model import LanguageModel
 from gist.models.prompt import TextTokenizer
-from gist.training.configuration import SNIPPETS, CurriculumOptions, Stage, TrainingConfiguration
+from gist.training.configuration import TrainingConfiguration
+from gist.training.curriculum_options import SNIPPETS, CurriculumOptions, Stage
 from harness.errors import UserError, did_you_mean
 
 Item = tuple[str, Sequence[tuple[str, str]]]

@@ -7,13 +7,8 @@ import yaml
 
 from gist.checkpoint import read_card
 from gist.models.reference import MODEL as REFERENCE
-from gist.training.configuration import (
-    CurriculumOptions,
-    LayoutOptions,
-    Stage,
-    TrainingConfiguration,
-    read_configuration,
-)
+from gist.training.configuration import LayoutOptions, TrainingConfiguration, read_configuration
+from gist.training.curriculum_options import CurriculumOptions, Stage
 from gist.training.model_recipe import CURRICULUM, ModelConfiguration
 from gist.training.options import read, settings_of
 from gist.training.stages import grow

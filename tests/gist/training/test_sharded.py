@@ -13,7 +13,7 @@ import torch
 
 from gist.layout import GistPlan
 from gist.training.checks import check_checkpoint, check_sharding
-from gist.training.configuration import Stage
+from gist.training.curriculum_options import Stage
 from harness.errors import UserError
 from tests.gist.training.tiny_training import same, weights
 from tests.support.paths import ROOT

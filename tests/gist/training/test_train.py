@@ -17,8 +17,8 @@ from gist.adapter import attached
 from gist.checkpoint import paragraph_hashes, read_card, read_contexts, write_contexts
 from gist.models.model import LanguageModel
 from gist.training import recipe
-from gist.training.configuration import Stage
 from gist.training.curriculum import Curriculum
+from gist.training.curriculum_options import Stage
 from gist.training.stages import trained_contexts
 from harness.errors import UserError
 from harness.run.training_data import Feed

@@ -23,11 +23,11 @@ from gist.training import dry_run
 from gist.training.checkpointing import checkpointed
 from gist.training.configuration import (
     AdapterOptions,
-    CurriculumOptions,
     LayoutOptions,
     OptimiserOptions,
     TrainingConfiguration,
 )
+from gist.training.curriculum_options import CurriculumOptions
 from gist.training.dry_run import DryRow
 from gist.training.dry_run_table import dry_run_table, render
 from gist.training.training_cost import Base, Step, TrainingCost, estimate

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from gist.models.model import LanguageModel
-from gist.training.configuration import Stage, TrainingConfiguration, read_configuration
+from gist.training.configuration import TrainingConfiguration, read_configuration
+from gist.training.curriculum_options import Stage
 from gist.training.recipe import train_adapter
 from gist.training.stages import Item
 from harness.run.training_data import Feed
