@@ -89,15 +89,11 @@ class LoggingCallback(TrainerCallback):
             control.should_save = True
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, Any] | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Write a line of the log."""
-        if not logs or "loss" not in logs or not state.is_world_process_zero:
+        logs: Mapping[str, Any] = kwargs["logs"]
+        if "loss" not in logs or not state.is_world_process_zero:
             return
         progress = self._curriculum.progress
         right = " ".join(f"{name}={share:.3f}" for name, share in progress.right.items())

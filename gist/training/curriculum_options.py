@@ -39,10 +39,8 @@ class Stage:
         if any(ratio < 1 for ratio in self.ratios) or any(count < 1 for count in self.tokens):
             raise ValueError(f"stage {self.name!r}: ratios and tokens must be at least 1")
         for name in ("plain", "twice"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"stage {self.name!r}: {name}={getattr(self, name)} must be from 0 to 1"
-                )
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"stage {self.name!r}: {name}={value} must be from 0 to 1")
         check_windows(self.window_tokens, self.twice)
 
     @property

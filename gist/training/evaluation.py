@@ -12,19 +12,9 @@ from peft import PeftModel
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from gist.adapter import save
+from gist.training import heldout
 from gist.training.configuration import EvaluationOptions
 from gist.training.curriculum_options import Stage
-from gist.training.heldout import (
-    BASELINES,
-    USED,
-    WAYS,
-    HeldOut,
-    Scores,
-    gap_recovered,
-    held_out,
-    table,
-    verdict,
-)
 from gist.training.logfiles import CURVE, CURVE_FIELDS, append, curve_until
 from gist.training.preparation import Training
 
@@ -35,14 +25,14 @@ log = logging.getLogger(__name__)
 class EvaluationCallback(TrainerCallback):
     """Score held-out contexts now and then; keep the best adapter; stop when it is over."""
 
-    held: HeldOut
-    baselines: Mapping[str, Scores]  # with the adapter off, which do not change
+    held: heldout.HeldOut
+    baselines: Mapping[str, heldout.Scores]  # with the adapter off, which do not change
     ratio: float | None  # how much the contexts are compressed for the curve: by ratio or by tokens
     tokens: int | None
     output: Path  # where the curve and `best/` go
     options: EvaluationOptions
     curve: list[dict[str, float | None]] = field(default_factory=list)
-    last: Mapping[str, Scores] = field(default_factory=dict)
+    last: Mapping[str, heldout.Scores] = field(default_factory=dict)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -61,16 +51,15 @@ class EvaluationCallback(TrainerCallback):
             return
         scores = self.score(kwargs["model"])
         row = self._row(state.global_step, scores)
-        better = self.options.patience is not None and self._loss(row) < min(
-            map(self._loss, self.curve), default=math.inf
-        )
+        least = min(map(self._loss, self.curve), default=math.inf)
+        better = self.options.patience is not None and self._loss(row) < least
         self.curve.append(row)
         if state.is_world_process_zero:
             append(self.output / CURVE, CURVE_FIELDS, row)
             log.info("%s", _in_words(row))
         if better:
             save(kwargs["model"], self.output / "best")
-        found = verdict(scores)
+        found = heldout.verdict(scores)
         if found and not ends:
             log.info("so far %s", found.partition(":")[0])
         if self._worn_out():
@@ -78,10 +67,11 @@ class EvaluationCallback(TrainerCallback):
             control.should_training_stop = True
             control.should_save = True
 
-    def score(self, model: Any) -> Mapping[str, Scores]:
+    def score(self, model: Any) -> Mapping[str, heldout.Scores]:
         """Score the held-out contexts with the adapter on, and keep the scores as the last."""
         self.last = {
-            way: self.held.ask(model, way, ratio=self.ratio, tokens=self.tokens) for way in WAYS
+            way: self.held.ask(model, way, ratio=self.ratio, tokens=self.tokens)
+            for way in heldout.WAYS
         }
         return self.last
 
@@ -89,15 +79,15 @@ class EvaluationCallback(TrainerCallback):
         """Return curve, table over gists and context tokens, and the verdict on the last scores."""
         ratios = sorted({ratio for stage in stages for ratio in stage.ratios})
         tokens = sorted({count for stage in stages for count in stage.tokens})
-        rows = table(model, self.held, ratios=ratios, tokens=tokens)
-        unused = verdict(self.last) if stages[-1].compresses else None
+        rows = heldout.table(model, self.held, ratios=ratios, tokens=tokens)
+        unused = heldout.verdict(self.last) if stages[-1].compresses else None
         if unused:
             log.warning("%s", unused)
-        return {"curve": self.curve, "table": rows, "verdict": unused or USED}
+        return {"curve": self.curve, "table": rows, "verdict": unused or heldout.USED}
 
-    def _row(self, step: int, scores: Mapping[str, Scores]) -> dict[str, float | None]:
+    def _row(self, step: int, scores: Mapping[str, heldout.Scores]) -> dict[str, float | None]:
         both = {**scores, **self.baselines}
-        gap = gap_recovered(scores["gist"], scores["closed_book_on"], scores["full_on"])
+        gap = heldout.gap_recovered(scores["gist"], scores["closed_book_on"], scores["full_on"])
         return {
             "step": float(step),
             **{way: round(score.mean, 4) for way, score in both.items()},
@@ -135,10 +125,10 @@ def evaluation_of(training: Training, adapted: PeftModel) -> EvaluationCallback 
         log.warning("too few contexts to hold any back: there will be no held-out score")
         return None
     stage = training.stages[-1]
-    held = held_out(training.held, training.forward, batch_tokens=stage.batch_tokens)
+    held = heldout.held_out(training.held, training.forward, batch_tokens=stage.batch_tokens)
     return EvaluationCallback(
         held,
-        {way: held.ask(adapted, way) for way in BASELINES},
+        {way: held.ask(adapted, way) for way in heldout.BASELINES},
         ratio=median_high(stage.ratios) if stage.ratios else None,
         tokens=median_high(stage.tokens) if stage.tokens else None,
         output=training.output,
