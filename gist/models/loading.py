@@ -21,7 +21,7 @@ from gist.models.fingerprint import fingerprint_folder, fingerprint_shape
 from gist.models.memory import check_fits
 from gist.models.model import LanguageModel
 from gist.models.prompt import PromptIds, PromptText, TextTokenizer, find_end_ids, render_prompt
-from gist.models.weights import check_computes, is_stored_in_4bit, read_weights
+from gist.models.weights import check_computes, check_storage, read_weights
 from harness.errors import UserError, reading
 
 log = logging.getLogger(__name__)
@@ -146,17 +146,14 @@ def _load_folder(name: str, device: torch.device, dtype: torch.dtype, in_4bit: b
     """Load trained weights from a folder or the hub, after everything cheaper has been checked."""
     folder = folders.find_folder(name)
     config = folders.read_config(folder, name)
-    stored_4bit = is_stored_in_4bit(config, name, wanted=in_4bit)
+    check_storage(config, name, in_4bit)
     tokenizer = folders.read_tokenizer(folder, name)
     folders.check_weights(folder, name)
     folders.check_generation(folder)
     with reading(folder / "config.json", advice=folders.RESTORE):  # sizes that no model can have
         need_bytes = fit.weights_bytes(config, dtype, in_4bit)
     check_fits(need_bytes, device, what=f"{name} (weights as {str(dtype).removeprefix('torch.')})")
-    quantisation = nf4.quantisation(dtype) if in_4bit and not stored_4bit else None
-    model = read_weights(
-        folder, config, name=name, device=device, dtype=dtype, quantisation=quantisation
-    )
+    model = read_weights(folder, config, name=name, device=device, dtype=dtype, in_4bit=in_4bit)
     with reading(f"cannot load {name}", fault="", advice=folders.RESTORE):
         fingerprint = fingerprint_folder(folder)
     revision = folder.name if folder.parent.name == "snapshots" else None  # of the hub's cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from gist.models import folders, nf4
 from gist.models.prompt import PromptIds
@@ -16,20 +16,19 @@ from harness.errors import OutOfMemory, UserError, one_line, reading
 log = logging.getLogger(__name__)
 
 
-def is_stored_in_4bit(config: PretrainedConfig, name: str, *, wanted: bool) -> bool:
-    """Say whether the weights are stored in 4 bits; refuse storage that cannot be read."""
+def check_storage(config: PretrainedConfig, name: str, in_4bit: bool) -> None:
+    """Refuse weights that are stored quantised in a way that cannot be read, or is not wanted."""
     stored = getattr(config, "quantization_config", None)
     if stored is None:
-        return False
+        return
     method = stored.get("quant_method", "unknown")
     if method != "bitsandbytes" or not stored.get("load_in_4bit"):
         raise UserError(
             f"{name} is stored quantised ({method}), which cannot be read. Allowed: plain "
             "safetensors, or 4 bits of bitsandbytes."
         )
-    if not wanted:
+    if not in_4bit:
         raise UserError(f"{name} is stored in 4 bits. Add --load-in-4bit.")
-    return True
 
 
 def read_weights(
@@ -39,11 +38,12 @@ def read_weights(
     name: str,
     device: torch.device,
     dtype: torch.dtype,
-    quantisation: BitsAndBytesConfig | None,
+    in_4bit: bool,
 ) -> PreTrainedModel:
     """Read the weights of a folder onto the device; refuse incomplete or damaged ones."""
-    # Given as None, it would switch off a quantisation that the checkpoint itself states.
-    options = {} if quantisation is None else {"quantization_config": quantisation}
+    # Given, it would take the place of a quantisation that the checkpoint itself states.
+    quantises = in_4bit and getattr(config, "quantization_config", None) is None
+    options = {"quantization_config": nf4.quantisation(dtype)} if quantises else {}
     with _fitting(name, device, f"cannot load {name}"), _without_report():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,

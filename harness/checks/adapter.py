@@ -123,10 +123,6 @@ def _example(model: "LanguageModel", spec: Spec, sample: Sample) -> "Example":
     return Example(context, questions, min(wanted, len(context)))
 
 
-def _tokens(example: "Example") -> int:
-    return len(example.context)
-
-
 def adapter_of(model: "LanguageModel", spec: Spec) -> Path:
     """Return the folder of the adapter that a backend would use on a model that has one."""
     from gist.checkpoint import shipped_adapter
@@ -148,7 +144,7 @@ def _mask_at_length(
     from gist.validity import CONTEXT_TOKENS
 
     beside = len(lm.prompt.before) + example.gists + QUESTION_TOKENS
-    tokens = min(_tokens(example), at_most, lm.max_positions - beside)
+    tokens = min(len(example.context), at_most, lm.max_positions - beside)
     while tokens > CONTEXT_TOKENS:
         need = gradient_bytes(lm.model.config, lm.model.dtype, tokens=tokens + beside)
         try:

@@ -87,15 +87,12 @@ def said(lm: LanguageModel, trials: Sequence[Trial]) -> Check:
             spoken = list(map(_words, passes.said(lm, trial, done)))
             for answer in (_words(str(row.get("answer") or "")) for row in rows):
                 total += 1
-                match = next((text for text in spoken if _says(text, answer)), None)
+                same = (text for text in spoken if (answer in text if answer else not text))
+                match = next(same, None)
                 if match is not None:
                     spoken.remove(match)
                     right += 1
     return Check("answers from logits", f"{right} of {total}", "all", right == total, SAID)
-
-
-def _says(spoken: str, answer: str) -> bool:
-    return answer in spoken if answer else not spoken
 
 
 def shown(lm: LanguageModel, trials: Sequence[Trial]) -> Check:
