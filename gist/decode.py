@@ -34,12 +34,8 @@ class KVState:
         tensors = [tensor for pair in map(entries_of, self.cache.layers) for tensor in pair]
         return sum(int(tensor.untyped_storage().nbytes()) for tensor in tensors)
 
-    def part(self, first: int, end: int) -> "KVState":
-        """Copy the entries from `first` to before `end`; what follows has the same position."""
-        return self.keep(range(first, end))
-
     def keep(self, indices: Sequence[int] | torch.Tensor) -> "KVState":
-        """Copy some entries, for backends that prune; what follows has the same position.
+        """Copy some entries; what follows them has the same position.
 
         Args:
             indices: (kept,), the same in every layer and head, or (layers, kv_heads, kept), so that

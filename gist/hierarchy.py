@@ -78,5 +78,5 @@ def _condense_one(
     ids = lm.ids([list(range(first, first + gists))])
     # The cache was joined for this: nobody else holds it.
     read_rows(lm.model, ids, lm.ids([positions]), state.cache)
-    kept = state.part(entries, entries + gists)
+    kept = state.keep(range(entries, entries + gists))
     return Segment(kept, tuple(positions), span=state.next_position - start)

@@ -126,7 +126,7 @@ def pack_state(state: KVState, bits: int, *, exact: int) -> PackedState:
         layers.append(
             (pack(keys, bits, by_entry=behind < GROUP), pack(values, bits, by_entry=True))
         )
-    return PackedState(state.part(0, exact), layers, state.entries, state.next_position)
+    return PackedState(state.keep(range(exact)), layers, state.entries, state.next_position)
 
 
 def _grouped(rows: torch.Tensor) -> torch.Tensor:

@@ -101,11 +101,11 @@ def _compress_one(
     layout = layout_for(lm, context, gists=gists, plan=plan)
     prefix_entries = state.entries - gists
     segment = Segment(
-        state.part(prefix_entries, state.entries),
+        state.keep(range(prefix_entries, state.entries)),
         tuple(layout.gist_positions),
         span=layout.next_position - len(lm.prompt.before),
     )
-    return state.part(0, prefix_entries), segment
+    return state.keep(range(prefix_entries)), segment
 
 
 def join_segments(lm: LanguageModel, prefix: KVState, parts: Sequence[Segment]) -> KVState:

@@ -118,7 +118,7 @@ class GistFiles(GistOptions):
             source_sha256=source.sha256,
             options=self.options,
         )
-        held = state if front else state.part(prefix_entries, state.entries)
+        held = state if front else state.keep(range(prefix_entries, state.entries))
         write_gist_file(path, held, manifest, force=force)
         return manifest
 
