@@ -66,7 +66,6 @@ def mask_blocks(
     labels = batch.pop("shift_labels")  # (batch, kept): of answers, and of snippets
     batch.pop("answers")
     ids = batch.pop("input_ids")  # (batch, tokens)
-    layers = int(model.config.get_text_config().num_hidden_layers)
     gists, context = (_columns(collator, few, ids, kind) for kind in (GIST, CONTEXT))
 
     def gradient(*, cut: bool) -> float:
@@ -79,7 +78,7 @@ def mask_blocks(
         attention = EachAttention(detach)
         with attention:
             logits = model(inputs_embeds=embeddings, **batch, use_cache=False).logits
-        attention.check_seen(layers)
+        attention.check_seen(int(model.config.get_text_config().num_hidden_layers))
         return float(_gradient(logits, labels, embeddings)[context].abs().max())
 
     with evaluating(model), torch.enable_grad():

@@ -87,25 +87,14 @@ def compress_segments(
     prefix: KVState | None = None
     parts = []
     for context, count in zip(contexts, gists, strict=True):
-        read_prefix, part = _compress_one(lm, context, gists=count, plan=plan)
-        prefix = prefix or read_prefix  # the same for all: nothing stands in front of it
-        parts.append(part)
+        state = compress(lm, context, gists=count, plan=plan)
+        layout = layout_for(lm, context, gists=count, plan=plan)
+        front = state.entries - count
+        prefix = prefix or state.keep(range(front))  # the same for all: nothing stands before it
+        own, end = state.keep(range(front, state.entries)), layout.next_position
+        parts.append(Segment(own, tuple(layout.gist_positions), span=end - len(lm.prompt.before)))
     assert prefix is not None, "a context has a segment at least"
     return Segments(prefix, tuple(parts))
-
-
-def _compress_one(
-    lm: LanguageModel, context: Sequence[int], *, gists: int, plan: GistPlan
-) -> tuple[KVState, Segment]:
-    state = compress(lm, context, gists=gists, plan=plan)
-    layout = layout_for(lm, context, gists=gists, plan=plan)
-    prefix_entries = state.entries - gists
-    segment = Segment(
-        state.keep(range(prefix_entries, state.entries)),
-        tuple(layout.gist_positions),
-        span=layout.next_position - len(lm.prompt.before),
-    )
-    return state.keep(range(prefix_entries)), segment
 
 
 def join_segments(lm: LanguageModel, prefix: KVState, parts: Sequence[Segment]) -> KVState:

@@ -51,9 +51,9 @@ class EvaluationCallback(TrainerCallback):
             return
         scores = self.score(kwargs["model"])
         row = self._row(state.global_step, scores)
-        least = min(map(self._loss, self.curve), default=math.inf)
-        better = self.options.patience is not None and self._loss(row) < least
         self.curve.append(row)
+        *earlier, loss = self._losses()
+        better = self.options.patience is not None and loss < min(earlier, default=math.inf)
         if state.is_world_process_zero:
             append(self.output / CURVE, CURVE_FIELDS, row)
             log.info("%s", _in_words(row))
@@ -95,13 +95,12 @@ class EvaluationCallback(TrainerCallback):
             "gap_recovered": None if gap is None else round(gap, 4),
         }
 
-    @staticmethod
-    def _loss(row: Mapping[str, float | None]) -> float:
-        loss = row["gist_nats"]
-        return math.inf if loss is None else loss
+    def _losses(self) -> list[float]:
+        given = (row["gist_nats"] for row in self.curve)
+        return [math.inf if loss is None else loss for loss in given]
 
     def _worn_out(self) -> bool:
-        losses = [self._loss(row) for row in self.curve]
+        losses = self._losses()
         since_best = len(losses) - 1 - losses.index(min(losses))
         return self.options.patience is not None and since_best >= self.options.patience
 
