@@ -133,19 +133,13 @@ def finish(
     for group in groups:
         if len(groups) > 1:  # it takes 0.3 s, and a lone backend has none before it
             bench.meter.clear()
-        yield from _finish_with_one_backend(bench, group, begin, stopped)
-
-
-def _finish_with_one_backend(
-    bench: Bench, cells: Sequence[Cell], begin: Begin, stopped: Collection[int]
-) -> Iterator[Finished]:
-    with closing(build(*_backend_of(cells[0]), bench.model)) as backend:
-        with suppress(SampleError):  # the samples will show what does not fit
-            warm_up(backend)
-        with bench.meter.frozen_gc():
-            for cell in cells:
-                begin(cell)
-                yield from CellRun(bench, cell, backend).finish(stopped)
+        with closing(build(*_backend_of(group[0]), bench.model)) as backend:
+            with suppress(SampleError):  # the samples will show what does not fit
+                warm_up(backend)
+            with bench.meter.frozen_gc():
+                for cell in group:
+                    begin(cell)
+                    yield from CellRun(bench, cell, backend).finish(stopped)
 
 
 def _backend_of(cell: Cell) -> tuple[type[Backend], Spec]:
