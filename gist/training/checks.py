@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from gist.training.curriculum_options import Stage
 from harness.errors import UserError, reading
 from harness.files import write_atomically
 
+BEST = "best"  # the adapter with the best held-out score so far, in the folder of a training
 GIST_TOKEN = "<GIST_"  # the name that gist tokens have in print
 log = logging.getLogger(__name__)
 
@@ -119,7 +121,8 @@ def check_start(folder: Path, lm: LanguageModel, configuration: TrainingConfigur
 def claim_folder(output: Path, record: Mapping[str, Any], *, resume: bool) -> None:
     """Note what is trained in the folder; refuse to go on with something else.
 
-    A training that goes on may be given more steps, or fewer.
+    A training that goes on may be given more steps, or fewer. One that begins leaves no best
+    adapter of another there: it would be taken for its own.
     """
     path = output / "training.json"
     values = json.loads(json.dumps(record))
@@ -136,6 +139,8 @@ def claim_folder(output: Path, record: Mapping[str, Any], *, resume: bool) -> No
                 f"{output} holds a training that differs in {', '.join(changed)}. "
                 "Give the same command, or another --output."
             )
+    if not resume:
+        shutil.rmtree(output / BEST, ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())
 

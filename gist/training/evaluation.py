@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from gist.adapter import save
 from gist.training import heldout
+from gist.training.checks import BEST
 from gist.training.configuration import EvaluationOptions
 from gist.training.curriculum_options import Stage
 from gist.training.logfiles import CURVE, CURVE_FIELDS, append, curve_until
@@ -58,7 +59,7 @@ class EvaluationCallback(TrainerCallback):
             append(self.output / CURVE, CURVE_FIELDS, row)
             log.info("%s", _in_words(row))
         if better:
-            save(kwargs["model"], self.output / "best")
+            save(kwargs["model"], self.output / BEST)
         found = heldout.verdict(scores)
         if found and not ends:
             log.info("so far %s", found.partition(":")[0])

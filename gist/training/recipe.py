@@ -18,7 +18,7 @@ from gist.models.model import LanguageModel
 from gist.models.nf4 import prepare_for_training
 from gist.pictures import gist_attention, training_mask
 from gist.training.checkpointing import checkpointed
-from gist.training.checks import check_mask
+from gist.training.checks import BEST, check_mask
 from gist.training.configuration import TrainingConfiguration
 from gist.training.evaluation import EvaluationCallback, evaluation_of
 from gist.training.forecast import forecast
@@ -120,7 +120,7 @@ def _evaluate(
     """Put the best adapter on; return curve, table over gists and context tokens, and verdict."""
     if evaluation and not evaluation.last:
         evaluation.score(adapted)
-    best = training.output / "best"
+    best = training.output / BEST
     if best.is_dir():
         load(adapted, best)
     results = evaluation.results(adapted, training.stages) if evaluation else {}

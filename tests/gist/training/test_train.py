@@ -263,6 +263,18 @@ def test_windows_are_drawn_and_trained(tiny_llama: LanguageModel, tmp_path: Path
     assert not same(weights(folder), weights(other))
 
 
+def test_a_new_training_takes_over_nothing_of_an_older_one(
+    tiny_llama: LanguageModel, tmp_path: Path
+) -> None:
+    """In a folder with another training's best adapter, it gives what it gives anywhere else."""
+    other = train_tiny(tiny_llama, tmp_path / "out", patience=9, eval_steps=1, seed=6)
+    assert (tmp_path / "out/best").is_dir()
+    folder = train_tiny(tiny_llama, tmp_path / "out")
+    elsewhere = train_tiny(tiny_llama, tmp_path / "elsewhere")
+    assert other == folder
+    assert same(weights(folder), weights(elsewhere))
+
+
 def test_gists_do_not_read_means(tiny_llama: LanguageModel, tmp_path: Path) -> None:
     """Two levels are refused where the first has no gist tokens, before anything is trained."""
     stage = Stage(
