@@ -36,7 +36,7 @@ class Holdings:
     arrays: dict[int, int]  # of numpy, and bytes
     texts: dict[int, str]
     sums: tuple[tuple[Any, ...], ...] = ()  # of each tensor: shape, sum, sum of squares
-    objects: frozenset[int] = frozenset()  # the addresses of all that was reached
+    objects: tuple[object, ...] = ()  # all that was reached, alive: no address is used again
     fillable: tuple[object, ...] = ()  # of these, what more can be put into
 
     @property
@@ -62,9 +62,9 @@ def holdings(
         known: what belongs to another that is still there: it is not counted, and entered only
             where something can have been put into it since.
     """
-    outside = {id(each) for each in apart_from} | (known.objects if known else frozenset())
+    outside = set(map(id, apart_from))
     if known is not None:
-        outside -= {id(each) for each in known.fillable}
+        outside |= set(map(id, known.objects)) - set(map(id, known.fillable))
     tensors: dict[int, int] = {}
     arrays: dict[int, int] = {}
     texts: dict[int, str] = {}
@@ -88,8 +88,10 @@ def holdings(
         tensors = {at: size for at, size in tensors.items() if at not in known.tensors}
         arrays = {at: size for at, size in arrays.items() if at not in {**known.arrays, **tensors}}
         texts = {at: text for at, text in texts.items() if at not in known.texts}
+    if known is not None:
+        return Holdings(tensors, arrays, texts, tuple(sums))
     fillable = tuple(each for each in reached if isinstance(each, _FILLABLE))
-    return Holdings(tensors, arrays, texts, tuple(sums), frozenset(map(id, reached)), fillable)
+    return Holdings(tensors, arrays, texts, (), tuple(reached), fillable)
 
 
 def places_of(*owners: object) -> list[object]:

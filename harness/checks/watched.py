@@ -57,8 +57,9 @@ class Watched:
         with ExitStack() as looks:
             # It keeps alive all that is read: only where that is overwritten and let go of.
             read = looks.enter_context(reading(self.lm)) if self.poison else []
-            passes = watching(self.lm, at_first=lambda: self._compare(seen))
-            seen.reading = looks.enter_context(passes)
+            # Then the comparison is left out: it would read into a cache of its own.
+            at_first = (lambda: None) if self.poison else (lambda: self._compare(seen))
+            seen.reading = looks.enter_context(watching(self.lm, at_first=at_first))
             state = self._read(context, questions)
         watched = WatchedContext(state, self, seen)
         watched.note()
@@ -132,7 +133,7 @@ def known_of(backend: Backend, lm: LanguageModel) -> Holdings:
     for each in (*lm.model.parameters(), *lm.model.buffers()):
         storage = each.untyped_storage()
         known.tensors[storage.data_ptr()] = storage.nbytes()
-    return replace(known, objects=known.objects | frozenset(map(id, model)))
+    return replace(known, objects=(*known.objects, *model))
 
 
 @torch.no_grad()
