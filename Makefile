@@ -137,7 +137,10 @@ reference: $(VENV)/.demo
 		--init-adapter results/runs/reference-gist-1/adapter --output results/runs/reference-gist-2
 	$(BIN)/gist-bench train-gist --model results/runs/reference-model/model \
 		--config gist/reference/adapter-abstain.yaml \
-		--init-adapter results/runs/reference-gist-2/adapter --output results/runs/reference-gist
+		--init-adapter results/runs/reference-gist-2/adapter --output results/runs/reference-gist-3
+	$(BIN)/gist-bench train-gist --model results/runs/reference-model/model \
+		--config gist/reference/adapter-joined.yaml \
+		--init-adapter results/runs/reference-gist-3/adapter --output results/runs/reference-gist
 
 clean:
 	rm -rf $(VENV) *.egg-info build dist .benchmarks .mypy_cache .pytest_cache .ruff_cache
