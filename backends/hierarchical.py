@@ -16,7 +16,7 @@ from harness.errors import NotReady
 
 @dataclass
 class Hierarchical(GistOptions):
-    """The context as gists of gists.
+    """The context as gists of gists, for adapters that were trained with `twice`.
 
     Args:
         tokens: gist tokens of the second level for every context.

@@ -20,8 +20,7 @@ from gist.models.model import LanguageModel
 from gist.windows import Segment, Segments, allocate_gists, join_segments
 from harness.errors import UserError
 
-WINDOW_TOKENS, FAN_IN, FIRST_RATIO = 256, 2, 4.0
-"""Of the first level, if nothing else is asked for: what it reads, how it is grouped and kept."""
+FAN_IN, FIRST_RATIO = 2, 4.0  # windows that a gist reads, and their compression, in training
 
 
 def allocate_condensed(
