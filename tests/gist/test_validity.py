@@ -22,6 +22,7 @@ from gist.masks import packed_mask
 from gist.models.model import LanguageModel
 from gist.training.checkpointing import checkpointed
 from harness.errors import UserError
+from tests.support.tiny_adapter import speaking_adapter
 
 QUESTIONS = (((60, 61, 62), (70, 71, 1)), ((63, 64, 65, 66, 67), (72, 1)))
 EXAMPLE = Example(tuple(range(10, 60)), QUESTIONS, gists=6, snippets=(((12, 13), (14, 15)),))
@@ -47,13 +48,7 @@ def plan(request: pytest.FixtureRequest) -> GistPlan:
 @pytest.fixture
 def adapted(tiny_model: LanguageModel, plan: GistPlan) -> Iterator[LanguageModel]:
     """Either tiny model with an adapter that changes what it says."""
-    with added(tiny_model.model, plan, LoraOptions(rank=4, alpha=8), seed=1) as peft:
-        generator = torch.Generator().manual_seed(3)
-        for name, parameter in peft.named_parameters():
-            if "lora_B" in name or "gist_gates" in name:  # zeros: an adapter that does nothing
-                drawn = torch.randn(parameter.shape, generator=generator)
-                parameter.data.copy_(0.1 * drawn)
-        peft.eval()
+    with speaking_adapter(tiny_model, plan):
         yield tiny_model
 
 

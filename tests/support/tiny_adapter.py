@@ -1,8 +1,11 @@
 """A gist adapter with random weights for a tiny model, saved as train-gist saves one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from peft import PeftModel
 
 from gist.adapter import added
 from gist.checkpoint import AdapterCard, write_card
@@ -12,6 +15,19 @@ from gist.models.model import LanguageModel
 
 PLAN = GistPlan(rows=32, segment_tokens=32)
 POOL = GistPlan(rows=0, placement="pool")
+
+
+@contextmanager
+def speaking_adapter(lm: LanguageModel, plan: GistPlan) -> Iterator[PeftModel]:
+    """Put an adapter on a model that changes what it says, in evaluation; take it off again."""
+    with added(lm.model, plan, LoraOptions(rank=4, alpha=8), seed=1) as peft:
+        generator = torch.Generator().manual_seed(3)
+        for name, parameter in peft.named_parameters():
+            if "lora_B" in name or "gist_gates" in name:  # zeros: an adapter that does nothing
+                drawn = torch.randn(parameter.shape, generator=generator)
+                parameter.data.copy_(0.1 * drawn)
+        peft.eval()
+        yield peft
 
 
 def save_tiny_adapter(lm: LanguageModel, folder: Path, plan: GistPlan = PLAN) -> Path:

@@ -6,17 +6,16 @@ from itertools import accumulate, pairwise
 import pytest
 import torch
 
-from gist.adapter import added
 from gist.collator import IGNORED, Example, Windows, uncompressed
 from gist.decode import KVState
 from gist.forward import TwoPassForward, forward_for
 from gist.hierarchy import FAN_IN, condense
 from gist.layout import GistPlan
-from gist.lora import LoraOptions
 from gist.models.model import LanguageModel
 from gist.training.checkpointing import checkpointed
 from gist.training.windowed import cut_windows, in_windows
 from gist.windows import compress_segments, join
+from tests.support.tiny_adapter import speaking_adapter
 
 QUESTIONS = (((60, 61, 62), (70, 71, 1)), ((63, 64), (72, 1)))
 LONG = Example(tuple(range(10, 130)), QUESTIONS, gists=20)
@@ -39,12 +38,8 @@ def plan(request: pytest.FixtureRequest) -> GistPlan:
 @pytest.fixture
 def adapted(tiny_model: LanguageModel, plan: GistPlan) -> Iterator[LanguageModel]:
     """Either tiny model in float64, with an adapter that changes what it says."""
-    with added(tiny_model.model, plan, LoraOptions(rank=4, alpha=8), seed=1) as peft:
-        generator = torch.Generator().manual_seed(3)
-        for name, parameter in peft.named_parameters():
-            if "lora_B" in name or "gist_gates" in name:  # zeros: an adapter that does nothing
-                parameter.data.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
-        peft.double().eval()
+    with speaking_adapter(tiny_model, plan) as peft:
+        peft.double()
         yield tiny_model
 
 
